@@ -1,0 +1,75 @@
+# `make demo` and `make test` need only Python (3.11 or newer) and make.
+#   PYTHON=python3.12 VENV=.venv312   use another interpreter, in another environment
+#   ARGS="..."                        passed on to the example, to pytest or to the benchmarks
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+SLOW_SECONDS ?= 20
+ARGS ?=
+
+RUN := $(VENV)/bin/python
+EXTRAS_examples := examples
+EXTRAS_test := test,examples
+EXTRAS_dev := dev
+
+# One BLAS thread per process: the test workers already use all the cores.
+TEST_ENVIRONMENT := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
+
+.PHONY: help demo test slow lint types bench gpu-check clean
+
+help:
+	@echo "make demo       train a network on handwritten digits (about a minute)"
+	@echo "make test       run the tests and every documented example"
+	@echo "make slow       run the long randomised tests"
+	@echo "make lint       check formatting and style"
+	@echo "make types      check types"
+	@echo "make bench      compare with NumPy and the libraries that are installed"
+	@echo "make gpu-check  run the GPU tests and benchmarks with \$$(PYTHON), offline"
+	@echo "make clean      remove the environment and caches"
+
+demo: $(VENV)/installed-examples
+	$(RUN) examples/train_digits.py $(ARGS)
+
+test: $(VENV)/installed-test
+	$(TEST_ENVIRONMENT) $(RUN) -m pytest -n $(WORKERS) $(ARGS)
+
+slow: $(VENV)/installed-test
+	$(TEST_ENVIRONMENT) FUNCGRAD_SLOW_SECONDS=$(SLOW_SECONDS) \
+		$(RUN) -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+
+types: $(VENV)/installed-dev
+	$(RUN) -m pyright --pythonpath $(RUN)
+
+bench: $(VENV)/installed-examples
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) -m benchmarks $(ARGS)
+
+# Uses the machine's own Python, which already has CuPy: a GPU machine may have no network.
+GPU_MODULES := cupy scipy llvmlite safetensors ml_dtypes pytest hypothesis
+
+gpu-check:
+	@for module in $(GPU_MODULES); do $(PYTHON) -c "import $$module" \
+		|| { echo "gpu-check: $(PYTHON) cannot import $$module. Install '.[cuda13,test]' there."; exit 1; }; done
+	@$(PYTHON) -c "import cupy; print(cupy.cuda.runtime.getDeviceProperties(0)['name'].decode())" \
+		|| { echo "gpu-check: CuPy finds no CUDA device on this machine."; exit 1; }
+	$(PYTHON) -m pytest -m gpu $(ARGS)
+	@if [ -d benchmarks ]; then $(PYTHON) -m benchmarks --backend cupy; fi
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache
+	find funcgrad tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment: made once, installed into again when pyproject.toml changes ---
+
+$(VENV)/created:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'funcgrad needs Python 3.11 or newer, got ' + sys.version.split()[0] + '. Write: make PYTHON=python3.12 ...')"
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/installed-%: pyproject.toml $(VENV)/created
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS_$*)]"
+	@touch $@

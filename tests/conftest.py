@@ -1,0 +1,59 @@
+"""Settings shared by all tests: hypothesis profiles, the time of long tests, GPU tests."""
+
+import os
+from functools import cache
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+TABLE_COLUMNS = ("passed", "failed", "skipped", "seconds")
+
+# No deadline: the first call of a compiled function is slower than the later ones.
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def slow_seconds() -> float:
+    """How long one test marked `slow` may go on trying random cases."""
+    return float(os.environ.get("FUNCGRAD_SLOW_SECONDS", "60"))
+
+
+@cache
+def missing_gpu() -> str | None:
+    """Why GPU tests cannot run here, or None where they can."""
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+    except ImportError:
+        return "CuPy is not installed"
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"no usable CUDA device: {error}"
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("gpu") and (reason := missing_gpu()):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """After `-m gpu`: a table with a row per test file, the part worth sending to others."""
+    if config.option.markexpr != "gpu":
+        return
+    rows: dict[str, dict[str, float]] = {}
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.getreports(outcome):
+            row = rows.setdefault(report.location[0], dict.fromkeys(TABLE_COLUMNS, 0))
+            row[outcome] += 1
+            row["seconds"] += report.duration
+    terminalreporter.section("GPU tests")
+    terminalreporter.write_line(f"{'file':40}" + "".join(f"{name:>9}" for name in TABLE_COLUMNS))
+    for file, row in sorted(rows.items()):
+        numbers = "".join(f"{row[name]:9.0f}" for name in TABLE_COLUMNS[:-1])
+        terminalreporter.write_line(f"{file:40}{numbers}{row['seconds']:9.2f}")
