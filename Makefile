@@ -61,7 +61,7 @@ gpu-check:
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache
-	find funcgrad tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment: made once, installed into again when pyproject.toml changes ---
 
