@@ -1,0 +1,87 @@
+"""Settings: a handful of flags, each also a context manager, read from `FUNCGRAD_<NAME>` at import."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+__all__ = ["allow_nans", "config", "debug_infs", "debug_nans", "disable_jit"]
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(f"FUNCGRAD_{name.upper()}", "0").lower() not in ("0", "", "false", "off")
+
+
+class Config(threading.local):
+    """The flags of this thread.
+
+    debug_nans: raise FloatingPointError at the first operation that makes a NaN.
+    debug_infs: the same for infinities.
+    disable_jit: `jit` calls the plain function.
+    explain_recompiles: print to stderr why a jitted function is traced again.
+    checking_leaks: raise when a tracer outlives its trace.
+    nan_safe_where: the branch that `where` does not take contributes exactly zero to a gradient.
+    check_programs: verify every Program after tracing and after each stage.
+    """
+
+    def __init__(self) -> None:
+        self.debug_nans = _flag("debug_nans")
+        self.debug_infs = _flag("debug_infs")
+        self.disable_jit = _flag("disable_jit")
+        self.explain_recompiles = _flag("explain_recompiles")
+        self.checking_leaks = _flag("checking_leaks")
+        self.nan_safe_where = os.environ.get("FUNCGRAD_NAN_SAFE_WHERE", "1") != "0"
+        self.check_programs = _flag("check_programs")
+
+    @contextlib.contextmanager
+    def override(self, **flags: bool) -> Iterator[None]:
+        """Set flags of this thread inside a `with` block.
+
+        Example:
+            >>> from funcgrad.config import config
+            >>> with config.override(debug_nans=True):
+            ...     config.debug_nans
+            True
+        """
+        unknown = sorted(set(flags) - set(vars(self)))
+        if unknown:
+            known = ", ".join(sorted(vars(self)))
+            raise AttributeError(f"[config] unknown flag {unknown[0]!r}. Known flags: {known}.")
+        saved = {name: getattr(self, name) for name in flags}
+        vars(self).update(flags)
+        try:
+            yield
+        finally:
+            vars(self).update(saved)
+
+
+config = Config()
+
+
+def debug_nans(enable: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Raise FloatingPointError at the first operation that makes a NaN, inside a `with` block."""
+    return config.override(debug_nans=enable)
+
+
+def debug_infs(enable: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Raise FloatingPointError at the first operation that makes an infinity, inside a `with` block."""
+    return config.override(debug_infs=enable)
+
+
+def allow_nans() -> contextlib.AbstractContextManager[None]:
+    """Switch `debug_nans` off for a block that makes NaNs on purpose."""
+    return config.override(debug_nans=False, debug_infs=False)
+
+
+def disable_jit(disable: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Make `jit` call the plain Python function, so that pdb and print work.
+
+    Example:
+        >>> import funcgrad as fg
+        >>> with fg.disable_jit():
+        ...     fg.jit(lambda x: x + 1.0)(2.0)
+        3.0
+    """
+    return config.override(disable_jit=disable)

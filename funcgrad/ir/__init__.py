@@ -1,0 +1,1 @@
+"""The intermediate representation: array types, Programs, the Primitive contract and tracers."""

@@ -1,0 +1,138 @@
+"""The recording trace: operations become the equations of a Program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.config import config
+from funcgrad.ir import source
+from funcgrad.ir.check import check_program
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
+from funcgrad.ir.tracer import Trace, Tracer, raise_leaked, refuse_foreign_write, state, type_of
+from funcgrad.ir.types import PYTHON_SCALARS, ArrayType
+
+
+class BuilderTracer(Tracer):
+    """A value of the Program being recorded."""
+
+    __slots__ = ("variable",)
+    payload = ("variable",)
+
+    def __init__(self, trace: Builder, variable: Variable) -> None:
+        self.trace = trace
+        self.inplace = None
+        self.variable = variable
+
+    @property
+    def type(self) -> ArrayType:
+        return self.variable.type
+
+    @property
+    def shape(self) -> tuple:
+        return self.variable.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.variable.type.dtype
+
+    def as_weak(self) -> BuilderTracer:
+        self.variable.type = ArrayType(self.shape, self.dtype, weak=True)
+        return self
+
+
+class Builder(Trace):
+    """Records a Program. An ambient builder (jit, loop bodies) also records operations without traced operands.
+
+    Arrays and tracers of outer traces that appear as operands become captured inputs, held by reference.
+    """
+
+    def __init__(self, name: str = "fun", ambient: bool = True) -> None:
+        self.name = name
+        self.ambient = ambient
+        self.inputs: list[Variable] = []
+        self.equations: list[Equation] = []
+        self.captured: dict[tuple, tuple[Any, Variable]] = {}
+        self.keep_alive: list[Any] = []
+
+    def input(self, type: ArrayType) -> BuilderTracer:
+        variable = Variable(type)
+        self.inputs.append(variable)
+        return BuilderTracer(self, variable)
+
+    def process(self, primitive: Any, args: tuple, params: dict) -> Any:
+        inputs = [self.read(arg, primitive) for arg in args]
+        types = primitive.type_rule(*[atom.type for atom in inputs], **params)
+        if not primitive.multiple:
+            types = (types,)
+        outputs = [Variable(type) for type in types]
+        self.equations.append(
+            Equation(primitive, inputs, outputs, params, source.user_location())
+        )
+        tracers = [BuilderTracer(self, variable) for variable in outputs]
+        return tracers if primitive.multiple else tracers[0]
+
+    def read(self, value: Any, user: Any = "the traced function") -> Atom:
+        """The atom for an operand; foreign arrays and tracers are captured."""
+        if isinstance(value, BuilderTracer) and value.trace is self:
+            return value.variable
+        if type(value) in PYTHON_SCALARS or isinstance(value, np.generic):
+            return Literal(value)
+        if isinstance(value, Tracer):
+            stack = state.stack
+            if value.trace.level >= len(stack) or stack[value.trace.level] is not value.trace:
+                raise_leaked(value, user)
+            key = (id(value), 0 if value.inplace is None else value.inplace.version)
+            self.keep_alive.append(value)
+        else:
+            key = (id(value), -1)
+        if key not in self.captured:
+            held = value.snapshot() if isinstance(value, Tracer) else value
+            self.captured[key] = (held, Variable(type_of(value)))
+        return self.captured[key][1]
+
+    def adopt(self, value: Any, target: Tracer) -> BuilderTracer:
+        """A tracer of this trace for `value`, for an in-place write into `target`."""
+        if isinstance(value, Tracer) and value.trace.level > self.level:
+            refuse_foreign_write(target, value)
+        atom = self.read(value)
+        if isinstance(atom, Literal):
+            raise TypeError("an in-place write cannot turn an array into a Python scalar")
+        return BuilderTracer(self, atom)
+
+    def build(self, outputs: Sequence[Any]) -> tuple[Program, list[Any]]:
+        """The Program that returns `outputs`, and the captured values that are its first inputs."""
+        atoms = [self.read(value) for value in outputs]
+        captured = list(self.captured.values())
+        program = Program(
+            [variable for _, variable in captured] + self.inputs, self.equations, atoms, self.name
+        )
+        if config.check_programs:
+            check_program(program)
+        return program, [value for value, _ in captured]
+
+    def describe(self) -> str:
+        return f"jit({self.name})" if self.ambient else "linearize"
+
+
+def trace_flat(
+    fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str = "fun"
+) -> tuple[Program, list[Any]]:
+    """Record `fun(*tracers) -> list` as a Program.
+
+    Returns:
+        The Program, whose first inputs are the captured values, and the list of these values.
+    """
+    with Builder(name) as builder:
+        outputs = fun(*[builder.input(type) for type in types])
+        return builder.build(outputs)
+
+
+def close_program(fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str) -> Program:
+    """Record a function that captures nothing, such as a transformed Program."""
+    program, captured = trace_flat(fun, types, name)
+    if captured:
+        raise AssertionError(f"{name} captured {captured!r}")
+    return program

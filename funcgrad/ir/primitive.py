@@ -1,0 +1,188 @@
+"""The Primitive contract: the questions that every operation answers about itself.
+
+A first-order primitive is one class in `ops/`; the families there answer what is common. Transforms and
+backends call only what is declared here, and never ask which primitive they hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.config import config
+from funcgrad.ir import source
+from funcgrad.ir.tracer import Trace, Tracer, check_running, owner_of, state
+from funcgrad.ir.types import ArrayType, kind
+
+MULTIPLE = "multiple"
+
+
+class LinearInput:
+    """Stands in `transpose` for an input that is being transposed: its type is known, its value is not."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: ArrayType) -> None:
+        self.type = type
+
+    @property
+    def shape(self) -> tuple:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    def __repr__(self) -> str:
+        return f"LinearInput({self.type})"
+
+
+def is_linear(value: Any) -> bool:
+    return isinstance(value, LinearInput)
+
+
+class Primitive:
+    """One operation. `multiple` primitives return a list of results; all others return one result.
+
+    Attributes:
+        name: how Programs print it; the class name in snake case by default.
+        kind: what the compiler must know: 'elementwise', 'reduction', 'index_map', 'library', 'higher_order'.
+        multiple: whether it returns a list.
+        has_effect: whether it must run even if nobody uses its result.
+        keeps_inputs: whether its backward rule needs its inputs (then mutable ones are snapshotted).
+        masks_cotangents: whether its cotangents are zero where a branch was not taken.
+        vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
+    """
+
+    name = "primitive"
+    kind = "library"
+    multiple = False
+    has_effect = False
+    keeps_inputs = True
+    masks_cotangents = False
+    vjp: Callable[..., Any] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            cls.name = "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).strip("_")
+
+    def type_rule(self, *types: ArrayType, **params: Any) -> Any:
+        """The type (or list of types) of the result."""
+        raise NotImplementedError(f"{self.name} has no type rule")
+
+    def numpy(self, xp: Any, *arrays: Any, **params: Any) -> Any:
+        """The reference meaning, in terms of the array module `xp` (numpy or cupy)."""
+        raise NotImplementedError(f"{self.name} has no implementation")
+
+    def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        """Output and its tangent; a tangent of None is zero. May use only what is linear in the tangents."""
+        raise NotImplementedError(f"{self.name} cannot be differentiated")
+
+    def linearize(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        """Like `jvp`, for tangents that belong to a linear Program. Higher-order primitives split here."""
+        return self.jvp(primals, tangents, **params)
+
+    def transpose(self, cotangent: Any, *inputs: Any, **params: Any) -> Sequence[Any]:
+        """Cotangents of the inputs that are `LinearInput`, None for the others."""
+        raise NotImplementedError(f"{self.name} is not linear, so it has no transpose")
+
+    def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
+        """Result and its batch axis, for arguments with batch axes (None: the same for every example)."""
+        raise NotImplementedError(f"{self.name} cannot be batched")
+
+    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
+        """Describe the computation to an emitter; NotImplemented makes it a library step."""
+        del emit, values, params
+        return NotImplemented
+
+    def simplify(self, inputs: Sequence, **params: Any) -> Any:
+        """A cheaper equal of this operation on these inputs, or None."""
+        del inputs, params
+        return None
+
+    def outer_trace(self, params: dict) -> Trace | None:
+        """The outermost trace that must see this operation even without traced operands."""
+        del params
+        return state.ambient
+
+    def implementation(self, xp: Any, **params: Any) -> Callable[..., Any]:
+        """A callable of arrays only, for generated code."""
+        return functools.partial(self.numpy, xp, **params)
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        owner = owner_of(args, self.outer_trace(params))
+        if owner is None:
+            return self.execute(*args, **params)
+        stack = state.stack
+        if owner.level >= len(stack) or stack[owner.level] is not owner:
+            check_running(owner, self.name, args)
+        return owner.process(self, args, params)
+
+    def execute(self, *args: Any, **params: Any) -> Any:
+        """Run on concrete arrays."""
+        out = self.numpy(array_module(args), *args, **params)
+        if config.debug_nans or config.debug_infs:
+            check_finite(self, args, out)
+        return out
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def array_module(args: Sequence) -> Any:
+    """numpy, or cupy when an argument is a CuPy array."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        return np
+    on_gpu = [isinstance(arg, cupy.ndarray) for arg in args]
+    if not any(on_gpu):
+        return np
+    for index, arg in enumerate(args):
+        if isinstance(arg, np.ndarray) and arg.ndim:
+            raise TypeError(
+                f"Mixed devices: argument {on_gpu.index(True)} is a cupy.ndarray, argument {index} a "
+                f"numpy.ndarray of shape {arg.shape}. Move one: cupy.asarray(x) or x.get()."
+            )
+    return cupy
+
+
+def check_finite(primitive: Primitive, args: Sequence, out: Any) -> None:
+    """Raise FloatingPointError if `out` has a NaN (or infinity) that `debug_nans` forbids."""
+    for array in out if primitive.multiple else (out,):
+        if not isinstance(array, np.ndarray | np.generic) or kind(array.dtype) not in "fc":
+            continue
+        found = [
+            name
+            for name, enabled, test in (
+                ("NaN", config.debug_nans, np.isnan),
+                ("infinity", config.debug_infs, np.isinf),
+            )
+            if enabled and np.any(test(array))
+        ]
+        if found:
+            shown = ", ".join(describe_operand(arg) for arg in args if not isinstance(arg, Tracer))
+            raise FloatingPointError(
+                f"{primitive.name} made a {found[0]} from ({shown}).\n  {source.where()}\n"
+                "Use funcgrad.allow_nans() around code that makes one on purpose."
+            )
+
+
+def describe_operand(value: Any) -> str:
+    array = np.asarray(value)
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return f"{array.dtype.name}{list(array.shape)}"
+    if array.ndim == 0:
+        return repr(array.item())
+    return f"{array.dtype.name}{list(array.shape)} in [{array.min()}, {array.max()}]"

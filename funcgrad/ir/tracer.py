@@ -1,0 +1,358 @@
+"""Tracers and the traces that own them.
+
+A Tracer stands for an array while a function is transformed. Each running transformation is one Trace on a
+thread-local stack; an operation goes to the trace of its innermost tracer. This file knows no operation:
+`ops/operators.py` and `numpy/protocol.py` fill the tables at its end (the one hook that points upward).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad import errors
+from funcgrad.ir import source
+from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, scalar_type
+
+
+class TraceState(threading.local):
+    """The traces that run in this thread, outermost first, and the recording one that sees every operation."""
+
+    def __init__(self) -> None:
+        self.stack: list[Trace] = []
+        self.ambient: Trace | None = None
+
+
+state = TraceState()
+
+
+class Trace:
+    """One running transformation; a context manager that lives on the stack of its thread.
+
+    A subclass says what an operation means to it in `process`. An *ambient* trace also receives the
+    operations that have no traced operand.
+    """
+
+    ambient = False
+    level: int
+    name = "a transformation"
+
+    def process(self, primitive: Any, args: tuple, params: dict) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self) -> Any:
+        self.level = len(state.stack)
+        self.saved_ambient = state.ambient
+        state.stack.append(self)
+        if self.ambient:
+            state.ambient = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        state.stack.pop()
+        state.ambient = self.saved_ambient
+
+    @property
+    def is_running(self) -> bool:
+        stack = state.stack
+        return self.level < len(stack) and stack[self.level] is self
+
+    def describe(self) -> str:
+        return self.name
+
+
+class Tracer:
+    """Stands for an array inside a traced function.
+
+    Subclasses hold the payload of their trace in slots, and say how to copy it. The array methods and
+    operators are installed by the layers above.
+    """
+
+    __slots__ = ("__weakref__", "inplace", "trace")
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]
+
+    trace: Trace
+    inplace: InPlace | None
+    payload: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> ArrayType:
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
+
+    @property
+    def weak(self) -> bool:
+        return self.type.weak
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return self.type.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
+
+    def as_weak(self) -> Any:
+        """The same value with the weak type of a Python scalar."""
+        raise NotImplementedError
+
+    def concrete(self) -> Any:
+        """The concrete array behind this tracer, or None where there is none."""
+        return None
+
+    def snapshot(self) -> Tracer:
+        """A copy that does not follow later in-place writes to this tracer."""
+        copy = object.__new__(type(self))
+        copy.trace = self.trace
+        copy.inplace = None
+        for name in self.payload:
+            setattr(copy, name, getattr(self, name))
+        return copy
+
+    def assume(self, other: Tracer) -> None:
+        """Become `other`: how an in-place write rebinds a tracer."""
+        for name in other.payload:
+            setattr(self, name, getattr(other, name))
+
+    def __repr__(self) -> str:
+        return f"{self.type} traced by {self.trace.describe()}"
+
+    def __bool__(self) -> bool:
+        raise errors.TracerBoolConversionError(
+            errors.compose(
+                f"`if`, `while`, `and`, `not` and `assert` need a concrete bool, but got {self!r}.",
+                where=source.where(),
+                why="The traced code must serve every value of this array, so Python cannot choose here.",
+                fix="np.where(condition, a, b)                    # both are computed\n"
+                "funcgrad.lax.cond(condition, f, g, *args)    # one of them runs\n"
+                "funcgrad.lax.while_loop(condition, step, x)  # instead of `while`\n"
+                'funcgrad.jit(fun, static_argnames=("x",))    # compile once per value of x',
+                page="tracer-bool",
+            )
+        )
+
+    def _refuse_scalar(self, function: str) -> Any:
+        raise errors.ConcretizationTypeError(
+            errors.compose(
+                f"{function}() needs a concrete number, but got {self!r}.",
+                where=source.where(),
+                why="A Python number cannot carry a derivative or stand for a value known only at run time.",
+                fix="x.astype(float)                       # stay with arrays\n"
+                "np.sin(x) instead of math.sin(x)      # NumPy functions work on traced values\n"
+                "float(funcgrad.stop_gradient(x))      # outside jit and vmap, gives up the derivative",
+                page="concretization",
+            )
+        )
+
+    def __float__(self) -> float:
+        return self._refuse_scalar("float")
+
+    def __complex__(self) -> complex:
+        return self._refuse_scalar("complex")
+
+    def __int__(self) -> int:
+        return self._refuse_scalar("int")
+
+    def item(self, *args: Any) -> Any:
+        del args
+        return self._refuse_scalar("item")
+
+    def tolist(self) -> Any:
+        return self._refuse_scalar("tolist")
+
+    def __index__(self) -> int:
+        raise errors.TracerIntegerConversionError(
+            errors.compose(
+                f"Python needs a concrete integer here, but got {self!r}.",
+                where=source.where(),
+                why="`range(n)`, a list index, a shape and an index of a real ndarray are fixed when the "
+                "function is traced.",
+                fix="funcgrad.lax.fori_loop(0, n, body, init)     # instead of `for i in range(n)`\n"
+                "funcgrad.numpy.asarray(table)[i]             # instead of table[i] on a real ndarray\n"
+                'funcgrad.jit(fun, static_argnames=("n",))    # compile once per value of n',
+                page="tracer-integer",
+            )
+        )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        del dtype, copy
+        raise errors.TracerArrayConversionError(
+            errors.compose(
+                f"NumPy asked for the memory of {self!r}, which has none yet.",
+                where=source.where(),
+                why="np.array, np.asarray, np.full, float32(...), writing into a real ndarray, and SciPy "
+                "functions written in Python ask for memory; np.stack, np.where, np.sin, ... do not.",
+                fix="np.stack([x, y])               instead of np.array([x, y])\n"
+                "x.astype(np.float32)           instead of np.float32(x)\n"
+                "np.full(shape, x, like=x)      instead of np.full(shape, x)\n"
+                "buf = np.zeros(n, like=x)      instead of np.zeros(n), then buf[i] = x works\n"
+                "funcgrad.numpy.asarray(table)[i]      instead of table[i] with a traced i",
+                page="tracer-array",
+            )
+        )
+
+
+class InPlace:
+    """What an in-place write must know about one tracer: its version, what it is a view of, its own views."""
+
+    __slots__ = ("base", "derive", "version", "views", "write_back")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.base: Tracer | None = None
+        self.derive: Callable[[Any], Any] | None = None
+        self.write_back: Callable[[Any, Any], Any] | None = None
+        self.views: list[weakref.ref] = []
+
+
+def inplace_record(tracer: Tracer) -> InPlace:
+    if tracer.inplace is None:
+        tracer.inplace = InPlace()
+    return tracer.inplace
+
+
+def register_view(
+    base: Tracer,
+    view: Any,
+    derive: Callable[[Any], Any],
+    write_back: Callable[[Any, Any], Any] | None = None,
+) -> Any:
+    """Remember that `view = derive(base)`, as NumPy views share memory.
+
+    Args:
+        base: the tracer that was indexed or reshaped.
+        view: the result.
+        derive: computes the view anew after a write to the base.
+        write_back: (base, new view) -> new base; None where a write through the view is refused.
+    """
+    if not isinstance(view, Tracer) or view is base:
+        return view
+    record = inplace_record(view)
+    record.base, record.derive, record.write_back = base, derive, write_back
+    views = inplace_record(base).views
+    views.append(weakref.ref(view))
+    if len(views) > 32:
+        views[:] = [ref for ref in views if ref() is not None]
+    return view
+
+
+def rebind(tracer: Tracer, value: Any) -> None:
+    """Give `tracer` a new value, and let its base and its views see the write."""
+    record = tracer.inplace
+    if record is not None and record.base is not None:
+        if record.write_back is None:
+            raise ValueError(
+                errors.compose(
+                    f"In-place write through a reshaped or transposed view: {tracer!r}.",
+                    where=source.where(),
+                    why="The write would have to reach the array this view was made from.",
+                    fix="x[i] = v          # write to the original array, then reshape\n"
+                    "v = x.T.copy()    # or write to a copy",
+                    page="in-place",
+                )
+            )
+        base = record.base
+        rebind(base, record.write_back(base, value))
+        return
+    _assign(tracer, value)
+
+
+def _assign(tracer: Tracer, value: Any) -> None:
+    _become(tracer, value)
+    record = tracer.inplace
+    if record is None:
+        return
+    for ref in list(record.views):
+        view = ref()
+        if view is not None and view.inplace is not None and view.inplace.derive is not None:
+            _assign(view, view.inplace.derive(tracer))
+
+
+def _become(tracer: Tracer, value: Any) -> None:
+    if not isinstance(value, Tracer) or value.trace is not tracer.trace:
+        value = tracer.trace.adopt(value, tracer)  # type: ignore[attr-defined]
+    tracer.assume(value)
+    inplace_record(tracer).version += 1
+
+
+def refuse_foreign_write(tracer: Tracer, value: Any) -> Any:
+    """Raise for a write of an inner traced value into an array of an outer trace."""
+    raise errors.UnexpectedTracerError(
+        errors.compose(
+            f"In-place write of {value!r} into {tracer!r}.",
+            where=source.where(),
+            why="The array on the left belongs to an outer function and must not see values of an inner one.",
+            fix="y = x.at[i].set(v)    # make a new array inside the inner function and return it",
+            page="in-place",
+        )
+    )
+
+
+def type_of(value: Any) -> ArrayType:
+    """The ArrayType of an array, tracer or scalar."""
+    if isinstance(value, Tracer):
+        return value.type
+    if type(value) in PYTHON_SCALARS:
+        return scalar_type(value)
+    if value.dtype.isnative:
+        return ArrayType(value.shape, value.dtype)
+    return ArrayType(value.shape, value.dtype.newbyteorder("="))
+
+
+def owner_of(args: tuple, owner: Trace | None) -> Trace | None:
+    """The innermost trace among `owner` and the traces of `args`."""
+    for arg in args:
+        if isinstance(arg, Tracer) and (owner is None or arg.trace.level >= owner.level):
+            owner = arg.trace
+    return owner
+
+
+def check_running(trace: Trace, primitive: Any, args: tuple) -> None:
+    """Raise if a traced value is used after its trace, or in another thread."""
+    stack = state.stack
+    for arg in args:
+        if isinstance(arg, Tracer):
+            owner = arg.trace
+            if owner.level >= len(stack) or stack[owner.level] is not owner:
+                raise_leaked(arg, primitive)
+    del trace
+
+
+def raise_leaked(tracer: Tracer, user: Any) -> Any:
+    raise errors.UnexpectedTracerError(
+        errors.compose(
+            f"{user} got {tracer!r}, whose trace has ended or runs in another thread.",
+            where=source.where(),
+            why="A traced value lives only while its function is traced. It was kept in a global, an "
+            "attribute, a cache or a generator, or handed to another thread.",
+            fix="return the value from the traced function, and use what the transformed function returns",
+            page="leaked-tracer",
+        )
+    )
+
+
+# --- tables that the layers above fill -------------------------------------------------------
+
+UFUNCS: dict[Any, Callable[..., Any]] = {}
+UFUNC_METHODS: dict[tuple[str, Any], Callable[..., Any]] = {}
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}

@@ -1,0 +1,1 @@
+"""First-order primitives, one family per file, each with its public function beside it."""

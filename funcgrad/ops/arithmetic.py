@@ -1,0 +1,183 @@
+"""The four operations, sign, and the masked product that derivatives use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.primitive import is_linear
+from funcgrad.ops.families import (
+    RULES,
+    Elementwise,
+    scale,
+    shape_of,
+    sum_terms,
+    unbroadcast,
+)
+
+
+class Add(Elementwise):
+    """Sum of two arrays."""
+
+    ufunc = "add"
+    keeps_inputs = False
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        del out, x, y
+        return 1.0, 1.0
+
+    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
+        return [unbroadcast(cotangent, v.shape) if is_linear(v) else None for v in (x, y)]
+
+    def scalar(self, emit: Any, x: Any, y: Any) -> Any:
+        return emit.add(x, y)
+
+
+class Subtract(Elementwise):
+    """Difference of two arrays."""
+
+    ufunc = "subtract"
+    keeps_inputs = False
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        del out, x, y
+        return 1.0, -1.0
+
+    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
+        return [
+            unbroadcast(cotangent, x.shape) if is_linear(x) else None,
+            unbroadcast(negative(cotangent), y.shape) if is_linear(y) else None,
+        ]
+
+    def scalar(self, emit: Any, x: Any, y: Any) -> Any:
+        return emit.subtract(x, y)
+
+
+class Multiply(Elementwise):
+    """Product of two arrays."""
+
+    ufunc = "multiply"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        del out
+        return y, x
+
+    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
+        if is_linear(x):
+            return [unbroadcast(scale(cotangent, y), x.shape), None]
+        return [None, unbroadcast(scale(cotangent, x), y.shape)]
+
+    def scalar(self, emit: Any, x: Any, y: Any) -> Any:
+        return emit.multiply(x, y)
+
+
+class MaskedMultiply(Elementwise):
+    """`x * y`, but exactly zero where `x` is zero, whatever `y` is.
+
+    Pulls cotangents back through the branch that a `select` did not take. Each term of its derivative is
+    masked by its own factor, so the zeros survive to any order.
+    """
+
+    ufunc = "multiply"
+
+    def numpy(self, xp: Any, x: Any, y: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return xp.where(xp.equal(x, 0), xp.zeros_like(x), xp.multiply(x, y))
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        (x, y), (dx, dy) = primals, tangents
+        out = self(x, y)
+        terms = [None if dx is None else self(dx, y), None if dy is None else self(x, dy)]
+        tangent = sum_terms(terms)
+        if tangent is not None and shape_of(tangent) != shape_of(out):
+            tangent = RULES["broadcast_to"](tangent, shape_of(out))
+        return out, tangent
+
+    def vjp(self, primals: Any, active: Any) -> tuple[Any, Any]:
+        x, y = primals
+
+        def pullback(cotangent: Any) -> list[Any]:
+            return [
+                unbroadcast(self(cotangent, y), shape_of(x)) if active[0] else None,
+                unbroadcast(self(x, cotangent), shape_of(y)) if active[1] else None,
+            ]
+
+        return self(x, y), pullback
+
+    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
+        if is_linear(x):
+            return [unbroadcast(self(cotangent, y), x.shape), None]
+        return [None, unbroadcast(self(x, cotangent), y.shape)]
+
+    masks_cotangents = True
+
+    def scalar(self, emit: Any, x: Any, y: Any) -> Any:
+        zero = emit.constant(0)
+        return emit.select(emit.equal(x, zero), zero, emit.multiply(x, y))
+
+
+class Divide(Elementwise):
+    """True division."""
+
+    ufunc = "true_divide"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        del x
+        return lambda: divide(1.0, y), lambda: negative(divide(out, y))
+
+    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
+        return [unbroadcast(scale(cotangent, divide(1.0, y)), x.shape), None]
+
+    def scalar(self, emit: Any, x: Any, y: Any) -> Any:
+        return emit.divide(x, y)
+
+
+class Negative(Elementwise):
+    """Each element with the other sign."""
+
+    ufunc = "negative"
+    keeps_inputs = False
+
+    def partials(self, out: Any, x: Any) -> tuple:
+        del out, x
+        return (-1.0,)
+
+    def transpose(self, cotangent: Any, x: Any) -> list[Any]:
+        del x
+        return [negative(cotangent)]
+
+    def scalar(self, emit: Any, x: Any) -> Any:
+        return emit.negative(x)
+
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE = Add(), Subtract(), Multiply(), Divide()
+NEGATIVE, MASKED_MULTIPLY = Negative(), MaskedMultiply()
+
+
+def add(x: Any, y: Any) -> Any:
+    """Sum of two arrays, element by element, with NumPy broadcasting and promotion."""
+    return ADD.apply(x, y)
+
+
+def subtract(x: Any, y: Any) -> Any:
+    """Difference of two arrays, element by element, with NumPy broadcasting and promotion."""
+    return SUBTRACT.apply(x, y)
+
+
+def multiply(x: Any, y: Any) -> Any:
+    """Product of two arrays, element by element, with NumPy broadcasting and promotion."""
+    return MULTIPLY.apply(x, y)
+
+
+def divide(x: Any, y: Any) -> Any:
+    """True quotient of two arrays; integers give floats, as in NumPy."""
+    return DIVIDE.apply(x, y)
+
+
+def negative(x: Any) -> Any:
+    """Each element with the other sign."""
+    return NEGATIVE.apply(x)
+
+
+RULES.update(add=ADD, negative=NEGATIVE, multiply=multiply, masked_multiply=MASKED_MULTIPLY.apply)

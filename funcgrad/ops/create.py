@@ -1,0 +1,61 @@
+"""Arrays from nothing: constants and ranges. Recorded under `jit` instead of being computed while tracing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import RULES
+
+
+class Creation(Primitive):
+    """No operands, so no derivative and no batch axis."""
+
+    kind = "index_map"
+
+    def type_rule(self, *, shape: tuple[int, ...], dtype: np.dtype, **params: Any) -> ArrayType:
+        del params
+        return ArrayType(shape, dtype)
+
+
+class Full(Creation):
+    """An array filled with one Python scalar."""
+
+    def numpy(self, xp: Any, *, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
+        if not shape:
+            return dtype.type(value) if xp is np else xp.full((), value, dtype)
+        return xp.full(shape, value, dtype)
+
+    def lower(self, emit: Any, **params: Any) -> Any:
+        return emit.full(**params)
+
+
+class Iota(Creation):
+    """0, 1, 2, ... along `axis`."""
+
+    def numpy(self, xp: Any, *, shape: tuple[int, ...], axis: int, dtype: np.dtype) -> Any:
+        column = [1] * len(shape)
+        column[axis] = shape[axis]
+        return xp.broadcast_to(xp.arange(shape[axis], dtype=dtype).reshape(column), shape)
+
+    def lower(self, emit: Any, **params: Any) -> Any:
+        return emit.iota(**params)
+
+
+FULL, IOTA = Full(), Iota()
+
+
+def full(shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
+    """An array of this shape and dtype, filled with a Python scalar."""
+    return FULL(shape=tuple(shape), value=value, dtype=np.dtype(dtype))
+
+
+def iota(shape: tuple[int, ...], axis: int = 0, dtype: Any = np.int64) -> Any:
+    """An array whose elements count 0, 1, 2, ... along `axis`."""
+    return IOTA(shape=tuple(shape), axis=axis, dtype=np.dtype(dtype))
+
+
+RULES["full"] = full

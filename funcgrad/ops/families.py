@@ -1,0 +1,398 @@
+"""Base classes that answer for whole families of primitives, so that an op says only what differs.
+
+Elementwise: NumPy broadcasting, derivatives from `partials`, batching by aligning axes.
+Linear: jointly linear in some inputs; the tangent is the op itself, the pullback its transpose.
+Multilinear: linear in each of some inputs separately (products).
+Reduction: over the param `axes`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.primitive import LinearInput, Primitive
+from funcgrad.ir.tracer import Tracer, type_of
+from funcgrad.ir.types import PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
+
+# Filled by the files that define them; the families need these few linear ops in their rules.
+RULES: dict[str, Callable[..., Any]] = {}
+
+
+def shape_of(value: Any) -> tuple:
+    return getattr(value, "shape", ())
+
+
+def ndim_of(value: Any) -> int:
+    return len(getattr(value, "shape", ()))
+
+
+def sum_terms(terms: Sequence[Any]) -> Any:
+    """Sum of the terms that are not None; None (zero) if there are none."""
+    total = None
+    for term in terms:
+        if term is not None:
+            total = term if total is None else RULES["add"](total, term)
+    return total
+
+
+def scale(tangent: Any, factor: Any) -> Any:
+    """`tangent * factor`: the local step of every derivative. `factor` may be None (zero) or a callable.
+
+    While cotangents come from a branch that `select` did not take, zero times anything is zero.
+    """
+    if callable(factor):
+        factor = factor()
+    if factor is None:
+        return None
+    if type(factor) is float:
+        if factor == 1.0:
+            return tangent
+        if factor == -1.0:
+            return RULES["negative"](tangent)
+    return RULES["masked_multiply" if RULES_STATE.masked else "multiply"](tangent, factor)
+
+
+class RulesState(threading.local):
+    """Whether the cotangents that are being pulled back passed a `select` (set by the backward loops)."""
+
+    masked = False
+
+
+RULES_STATE = RulesState()
+
+
+def unbroadcast(cotangent: Any, shape: tuple) -> Any:
+    """Sum a cotangent over the axes along which an operand of this shape was stretched."""
+    if cotangent is None:
+        return None
+    found = shape_of(cotangent)
+    if found == shape:
+        return cotangent
+    extra = len(found) - len(shape)
+    if extra < 0:
+        return RULES["broadcast_to"](cotangent, shape)
+    stretched = tuple(
+        i for i, n in enumerate(found) if i < extra or (shape[i - extra] == 1 and n != 1)
+    )
+    return RULES["reshape"](RULES["reduce_sum"](cotangent, axes=stretched), shape)
+
+
+def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
+    """NumPy's broadcasting, with an error that names the operation and shows all shapes."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    rank = max(map(len, shapes))
+    result = []
+    for axis in range(-rank, 0):
+        lengths = {shape[axis] for shape in shapes if len(shape) >= -axis}
+        lengths.discard(1)
+        if len(lengths) > 1:
+            shown = " and ".join(str(shape) for shape in shapes)
+            raise ValueError(
+                f"[{name}] shapes {shown} do not broadcast: axis {axis} has lengths "
+                f"{sorted(lengths, key=str)}. Lengths must be equal or 1; use x[:, None] or "
+                "np.expand_dims(x, axis) to line the axes up."
+            )
+        result.append(lengths.pop() if lengths else 1)
+    return tuple(result)
+
+
+class Elementwise(Primitive):
+    """One output element from the elements at the same place of each operand, with NumPy broadcasting.
+
+    Attributes:
+        ufunc: the NumPy ufunc that gives its meaning and its dtypes ("scipy.special:erf" for SciPy's).
+        result: 'same' dtype as the operands, 'bool', or 'real' (part of a complex operand's dtype).
+        differentiable: False for predicates and other integer-valued results.
+    """
+
+    kind = "elementwise"
+    ufunc = ""
+    result = "same"
+    differentiable = True
+
+    def __init__(self) -> None:
+        self.casts: dict[tuple, tuple | None] = {}
+
+    def numpy(self, xp: Any, *xs: Any) -> Any:
+        return array_function(xp, self.ufunc)(*xs)
+
+    def implementation(self, xp: Any, **params: Any) -> Callable[..., Any]:
+        if type(self).numpy is Elementwise.numpy:
+            return array_function(xp, self.ufunc)
+        return super().implementation(xp, **params)
+
+    def partials(self, out: Any, *xs: Any) -> Sequence[Any]:
+        """Derivative with respect to each operand: an array, 1.0, None for zero, or a callable for one
+        that is dear to compute."""
+        raise NotImplementedError(f"{self.name} has no derivative")
+
+    def output_dtype(self, dtype: np.dtype) -> np.dtype:
+        if self.result == "bool":
+            return np.dtype(np.bool_)
+        return real_dtype(dtype) if self.result == "real" else dtype
+
+    def type_rule(self, *types: ArrayType) -> ArrayType:
+        strong = [type for type in types if not type.weak]
+        dtype = (strong or types)[0].dtype
+        if any(type.dtype != dtype for type in strong):
+            raise TypeError(f"[{self.name}] needs equal dtypes, but got {types}")
+        shape = broadcast_shapes(self.name, [type.shape for type in types])
+        return ArrayType(shape, self.output_dtype(dtype))
+
+    def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        out = self(*primals, **params)
+        if not self.differentiable:
+            return out, None
+        terms = [
+            None if t is None else scale(t, d)
+            for t, d in zip(tangents, self.partials(out, *primals, **params), strict=True)
+        ]
+        tangent = sum_terms(terms)
+        if tangent is not None and shape_of(tangent) != shape_of(out):
+            tangent = RULES["broadcast_to"](tangent, shape_of(out))
+        return out, tangent
+
+    def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
+        out = self(*primals, **params)
+        if not self.differentiable:
+            return out, None
+
+        def pullback(cotangent: Any) -> list[Any]:
+            partials = self.partials(out, *primals, **params)
+            return [
+                unbroadcast(scale(cotangent, d), shape_of(x)) if wanted else None
+                for wanted, d, x in zip(active, partials, primals, strict=True)
+            ]
+
+        return out, pullback
+
+    def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
+        del size
+        return self(*align_batch(args, axes), **params), 0
+
+    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
+        return emit.elementwise(self, values, params)
+
+    def scalar(self, emit: Any, *xs: Any) -> Any:
+        """One element of the result from one element of each operand, in the emitter's terms."""
+        return emit.math(self.name, *xs)
+
+    def apply(self, *args: Any) -> Any:
+        """Call with operands of any dtypes, promoted as NumPy's ufunc does."""
+        args = tuple([arg if type(arg) is np.ndarray else as_operand(arg) for arg in args])
+        key = tuple([operand_key(arg) for arg in args])
+        try:
+            casts = self.casts[key]
+        except KeyError:
+            casts = self.casts[key] = self.resolve(key)
+        if casts is not None:
+            args = tuple(
+                [
+                    arg if dtype is None else RULES["convert"](arg, dtype)
+                    for arg, dtype in zip(args, casts, strict=True)
+                ]
+            )
+        return self(*args)
+
+    def resolve(self, key: tuple) -> tuple | None:
+        """The dtype each operand is converted to (None: as it is), for operand keys of `operand_key`."""
+        dtypes = ufunc_inputs(self.name, array_function(np, self.ufunc), key)
+        strong = any(not isinstance(k, type) for k in key)
+        casts = []
+        for k, dtype in zip(key, dtypes, strict=True):
+            if isinstance(k, type):
+                casts.append(None if strong or SCALAR_DTYPES[k] == dtype else dtype)
+            else:
+                found = k[1] if isinstance(k, tuple) else k
+                casts.append(None if found == dtype else dtype)
+        return None if all(cast is None for cast in casts) else tuple(casts)
+
+
+def array_function(xp: Any, name: str) -> Callable[..., Any]:
+    """`xp.name`, or a SciPy (CuPy: cupyx.scipy) function for a name such as "scipy.special:erf"."""
+    if ":" not in name:
+        return getattr(xp, name)
+    module, _, attribute = name.partition(":")
+    prefix = "" if xp is np else "cupyx."
+    return getattr(importlib.import_module(prefix + module), attribute)
+
+
+def as_operand(value: Any) -> Any:
+    """An array, tracer or Python scalar; lists become arrays, everything else is refused."""
+    if isinstance(value, Tracer | np.ndarray | np.generic) or type(value) in PYTHON_SCALARS:
+        if type(value) is np.ndarray or not isinstance(value, np.ndarray):
+            return value
+        if isinstance(value, np.matrix | np.ma.MaskedArray):
+            raise TypeError(
+                f"funcgrad computes with plain arrays, but got a {type(value).__name__}. "
+                "Pass np.asarray(x), or x.filled(0.0) for a masked array."
+            )
+        return np.asarray(value)
+    if isinstance(value, list | tuple):
+        return RULES["asarray"](value)
+    if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__"):
+        return value if type(value).__module__.startswith("cupy") else np.asarray(value)
+    raise TypeError(
+        f"Expected an array or a number, but got {type(value).__name__}: {value!r:.60}. "
+        "Pass an array, or mark the argument static: funcgrad.jit(fun, static_argnames=(...,))."
+    )
+
+
+def operand_key(value: Any) -> Any:
+    """What promotion depends on: a dtype; a Python type for a Python scalar; (type, dtype) for a weak tracer."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return np.dtype(np.bool_) if type(value) is bool else type(value)
+    if isinstance(value, Tracer) and value.weak:
+        return (WEAK_TYPES[dtype.kind], dtype)
+    return dtype
+
+
+WEAK_TYPES: dict[str, type] = {"i": int, "f": float, "c": complex, "b": bool}
+
+
+def ufunc_inputs(name: str, ufunc: Any, key: tuple) -> Sequence[np.dtype]:
+    """The dtypes that the loop of a NumPy ufunc reads for these operands."""
+    kinds = [k[0] if isinstance(k, tuple) else k for k in key]
+    if all(isinstance(k, type) for k in kinds):
+        kinds = [SCALAR_DTYPES[k] for k in kinds]
+    kinds = [k.newbyteorder("=") if isinstance(k, np.dtype) else k for k in kinds]
+    try:
+        return ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))[: len(key)]
+    except TypeError as error:
+        shown = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
+        raise TypeError(f"[{name}] is not defined for ({shown}): {error}") from None
+
+
+def align_batch(args: Sequence, axes: Sequence) -> list[Any]:
+    """Bring operands to a common leading batch axis so that they broadcast example by example."""
+    rank = max(ndim_of(arg) - (axis is not None) for arg, axis in zip(args, axes, strict=True))
+    aligned = []
+    for arg, axis in zip(args, axes, strict=True):
+        if axis is None:
+            aligned.append(arg)
+            continue
+        arg = RULES["moveaxis"](arg, axis, 0)
+        shape = shape_of(arg)
+        missing = rank - (len(shape) - 1)
+        if missing:
+            arg = RULES["reshape"](arg, (shape[0], *(1,) * missing, *shape[1:]))
+        aligned.append(arg)
+    return aligned
+
+
+def zeros_like_type(type: ArrayType) -> Any:
+    """Zeros of this type; run-time lengths become 0."""
+    return RULES["full"](tuple(n or 0 for n in type.shape), 0, type.dtype)
+
+
+def zeros_for(value: Any) -> Any:
+    return zeros_like_type(type_of(value))
+
+
+class Linear(Primitive):
+    """Jointly linear in the inputs `linear_args` (None: all of them)."""
+
+    kind = "index_map"
+    linear_args: tuple[int, ...] | None = (0,)
+    keeps_inputs = False
+
+    def is_linear_in(self, index: int) -> bool:
+        return self.linear_args is None or index in self.linear_args
+
+    def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        out = self(*primals, **params)
+        operands = [
+            (zeros_for(x) if t is None else t) if self.is_linear_in(i) else x
+            for i, (x, t) in enumerate(zip(primals, tangents, strict=True))
+        ]
+        if all(t is None for i, t in enumerate(tangents) if self.is_linear_in(i)):
+            return out, None
+        return out, self(*operands, **params)
+
+    def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
+        out = self(*primals, **params)
+        inputs = [
+            LinearInput(type_of(x)) if self.is_linear_in(i) else x for i, x in enumerate(primals)
+        ]
+        if not any(wanted and self.is_linear_in(i) for i, wanted in enumerate(active)):
+            return out, None
+        return out, lambda cotangent: self.transpose(cotangent, *inputs, **params)
+
+
+class Multilinear(Primitive):
+    """Linear in each of the first `factors` inputs separately, as a product is."""
+
+    factors = 2
+
+    def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        out = self(*primals, **params)
+        terms = []
+        for i, tangent in enumerate(tangents[: self.factors]):
+            if tangent is not None:
+                terms.append(self(*primals[:i], tangent, *primals[i + 1 :], **params))
+        return out, sum_terms(terms)
+
+    def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
+        out = self(*primals, **params)
+
+        def pullback(cotangent: Any) -> list[Any]:
+            cotangents: list[Any] = [None] * len(primals)
+            for i in range(self.factors):
+                if active[i]:
+                    linear = LinearInput(type_of(primals[i]))
+                    inputs = (*primals[:i], linear, *primals[i + 1 :])
+                    cotangents[i] = self.transpose(cotangent, *inputs, **params)[i]
+            return cotangents
+
+        return out, pullback
+
+
+class Reduction(Primitive):
+    """Combines the elements along the axes in the param `axes` (sorted, non-negative)."""
+
+    kind = "reduction"
+    combine = "add"
+
+    def output_dtype(self, dtype: np.dtype, **params: Any) -> np.dtype:
+        del params
+        return dtype
+
+    def type_rule(self, x: ArrayType, *, axes: tuple[int, ...], **params: Any) -> ArrayType:
+        shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+        return ArrayType(shape, self.output_dtype(x.dtype, **params))
+
+    def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
+        del size
+        (x,), (axis,) = args, axes
+        reduced = tuple(a + (a >= axis) for a in params.pop("axes"))
+        out = self(x, axes=reduced, **params)
+        return out, axis - sum(a < axis for a in reduced)
+
+    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
+        return emit.reduce(self.combine, *values, **params)
+
+
+def move_batch_first(args: Sequence, axes: Sequence) -> list[Any]:
+    """Move the batch axis of every batched operand to the front; others stay as they are."""
+    return [
+        arg if axis is None or axis == 0 else RULES["moveaxis"](arg, axis, 0)
+        for arg, axis in zip(args, axes, strict=True)
+    ]
+
+
+def all_batched(size: int, args: Sequence, axes: Sequence) -> list[Any]:
+    """Like `move_batch_first`, with operands that are the same for every example repeated."""
+    return [
+        RULES["broadcast_to"](arg, (size, *shape_of(arg)))
+        if axis is None
+        else RULES["moveaxis"](arg, axis, 0)
+        for arg, axis in zip(args, axes, strict=True)
+    ]

@@ -1,0 +1,118 @@
+"""Products that sum over axes: one primitive for matmul, dot, tensordot and einsum."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from funcgrad.ir.primitive import is_linear
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import Multilinear, ndim_of, shape_of
+from funcgrad.ops.shape import moveaxis, transpose
+
+Axes = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@functools.cache
+def free_axes(rank: int, contract: tuple[int, ...], batch: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(i for i in range(rank) if i not in contract and i not in batch)
+
+
+class DotGeneral(Multilinear):
+    """Sum of products over the `contract` axes, for each place of the `batch` axes.
+
+    The result has the batch axes, then the free axes of `x`, then those of `y`.
+    """
+
+    def type_rule(self, x: ArrayType, y: ArrayType, *, contract: Axes, batch: Axes) -> ArrayType:
+        if x.dtype != y.dtype:
+            raise TypeError(f"[dot_general] needs equal dtypes, but got {x} and {y}")
+        shape = (
+            *(x.shape[i] for i in batch[0]),
+            *(x.shape[i] for i in free_axes(x.ndim, contract[0], batch[0])),
+            *(y.shape[i] for i in free_axes(y.ndim, contract[1], batch[1])),
+        )
+        return ArrayType(shape, x.dtype)
+
+    def numpy(self, xp: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> Any:
+        if x.ndim == 2 and y.ndim == 2 and len(contract[0]) == 1:
+            left = x if contract[0] == (1,) else x.T
+            right = y if contract[1] == (0,) else y.T
+            return xp.matmul(left, right)
+        free_x = free_axes(x.ndim, contract[0], batch[0])
+        free_y = free_axes(y.ndim, contract[1], batch[1])
+        lead = [x.shape[i] for i in batch[0]]
+        shape_x, shape_y = [x.shape[i] for i in free_x], [y.shape[i] for i in free_y]
+        inner = math.prod(x.shape[i] for i in contract[0])
+        left = x.transpose((*batch[0], *free_x, *contract[0]))
+        right = y.transpose((*batch[1], *contract[1], *free_y))
+        left = left.reshape((*lead, math.prod(shape_x), inner))
+        right = right.reshape((*lead, inner, math.prod(shape_y)))
+        return xp.matmul(left, right).reshape((*lead, *shape_x, *shape_y))[()]
+
+    def transpose(self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> list[Any]:
+        if is_linear(x):
+            return [self._transpose_left(cotangent, x, y, contract, batch), None]
+        lead, free_x = len(batch[0]), ndim_of(x) - len(contract[0]) - len(batch[0])
+        order = (
+            *range(lead),
+            *range(lead + free_x, ndim_of(cotangent)),
+            *range(lead, lead + free_x),
+        )
+        flipped = transpose(cotangent, order)
+        return [None, self._transpose_left(flipped, y, x, contract[::-1], batch[::-1])]
+
+    def _transpose_left(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
+        lead = len(batch[0])
+        free_x = free_axes(len(x.shape), contract[0], batch[0])
+        free_y = free_axes(ndim_of(y), contract[1], batch[1])
+        summed = tuple(range(lead + len(free_x), ndim_of(cotangent)))
+        out = self(
+            cotangent, y, contract=(summed, free_y), batch=(tuple(range(lead)), batch[1])
+        )
+        # What remains of y are its contracted axes in increasing order.
+        remaining = [contract[0][contract[1].index(i)] for i in sorted(contract[1])]
+        order = (*batch[0], *free_x, *remaining)
+        return transpose(out, [order.index(i) for i in range(len(order))])
+
+    def batch(self, size: int, args: Any, axes: Any, *, contract: Axes, batch: Axes) -> tuple:
+        del size
+        (x, y), (axis_x, axis_y) = args, axes
+        if axis_x is not None and axis_y is not None:
+            shift = [tuple(i + 1 for i in side) for side in (*contract, *batch)]
+            out = self(
+                moveaxis(x, axis_x, 0),
+                moveaxis(y, axis_y, 0),
+                contract=(shift[0], shift[1]),
+                batch=((0, *shift[2]), (0, *shift[3])),
+            )
+            return out, 0
+        lead = len(batch[0])
+        if axis_y is None:
+            x = moveaxis(x, axis_x, -1)
+            out = self(x, y, contract=contract, batch=batch)
+            free = ndim_of(x) - len(contract[0]) - lead
+            return out, lead + free - 1
+        y = moveaxis(y, axis_y, -1)
+        out = self(x, y, contract=contract, batch=batch)
+        return out, ndim_of(out) - 1
+
+    def lower(self, emit: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> Any:
+        return emit.dot(x, y, contract, batch)
+
+
+DOT_GENERAL = DotGeneral()
+
+
+def dot_general(x: Any, y: Any, contract: Axes, batch: Axes = ((), ())) -> Any:
+    """Sum of products over `contract` axes; see `DotGeneral`. Operands have equal dtypes."""
+    for side_x, side_y in ((contract[0], contract[1]), (batch[0], batch[1])):
+        lengths_x = [shape_of(x)[i] for i in side_x]
+        lengths_y = [shape_of(y)[i] for i in side_y]
+        if lengths_x != lengths_y:
+            raise ValueError(
+                f"[dot_general] shapes {shape_of(x)} and {shape_of(y)} do not fit: axes {side_x} of the "
+                f"first have lengths {lengths_x}, axes {side_y} of the second {lengths_y}."
+            )
+    return DOT_GENERAL(x, y, contract=contract, batch=batch)

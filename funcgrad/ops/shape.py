@@ -1,0 +1,273 @@
+"""Index maps: the same elements in another shape or order. All are linear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+from funcgrad.ir.primitive import LinearInput, is_linear
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import (
+    RULES,
+    Linear,
+    all_batched,
+    move_batch_first,
+    ndim_of,
+    shape_of,
+    unbroadcast,
+)
+
+
+class BroadcastTo(Linear):
+    """Stretch to a shape, by NumPy's broadcasting rules."""
+
+    def type_rule(self, x: ArrayType, *, shape: tuple[int, ...]) -> ArrayType:
+        return ArrayType(shape, x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+        return xp.broadcast_to(x, shape)
+
+    def transpose(self, cotangent: Any, x: LinearInput, *, shape: tuple[int, ...]) -> list[Any]:
+        del shape
+        return [unbroadcast(cotangent, x.shape)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        (x,) = move_batch_first(args, axes)
+        inner = shape_of(x)[1:]
+        x = reshape(x, (size, *(1,) * (len(shape) - len(inner)), *inner))
+        return self(x, shape=(size, *shape)), 0
+
+    def simplify(self, inputs: Any, *, shape: tuple[int, ...]) -> Any:
+        return inputs[0] if inputs[0].type.shape == shape and not inputs[0].type.weak else None
+
+    def lower(self, emit: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+        return emit.broadcast(x, shape)
+
+
+class Reshape(Linear):
+    """The same elements, in C order, in another shape."""
+
+    def type_rule(self, x: ArrayType, *, shape: tuple[int, ...]) -> ArrayType:
+        return ArrayType(shape, x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+        return xp.reshape(x, shape)
+
+    def transpose(self, cotangent: Any, x: LinearInput, *, shape: tuple[int, ...]) -> list[Any]:
+        del shape
+        return [reshape(cotangent, x.shape)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        (x,) = move_batch_first(args, axes)
+        return self(x, shape=(size, *shape)), 0
+
+    def simplify(self, inputs: Any, *, shape: tuple[int, ...]) -> Any:
+        return inputs[0] if inputs[0].type.shape == shape and not inputs[0].type.weak else None
+
+    def lower(self, emit: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+        return emit.reshape(x, shape)
+
+
+class Transpose(Linear):
+    """Axes in another order: axis `i` of the result is axis `permutation[i]` of the operand."""
+
+    def type_rule(self, x: ArrayType, *, permutation: tuple[int, ...]) -> ArrayType:
+        return ArrayType(tuple(x.shape[i] for i in permutation), x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, permutation: tuple[int, ...]) -> Any:
+        return xp.transpose(x, permutation)
+
+    def transpose(self, cotangent: Any, x: Any, *, permutation: tuple[int, ...]) -> list[Any]:
+        del x
+        inverse = tuple(permutation.index(i) for i in range(len(permutation)))
+        return [transpose(cotangent, inverse)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, permutation: Any) -> tuple[Any, Any]:
+        del size
+        (x,), (axis,) = args, axes
+        moved = tuple(i + (i >= axis) for i in permutation)
+        return self(x, permutation=(axis, *moved)), 0
+
+    def lower(self, emit: Any, x: Any, *, permutation: tuple[int, ...]) -> Any:
+        return emit.transpose(x, permutation)
+
+
+class Concatenate(Linear):
+    """Arrays one after the other along `axis`."""
+
+    linear_args = None
+
+    def type_rule(self, *types: ArrayType, axis: int) -> ArrayType:
+        shape = list(types[0].shape)
+        shape[axis] = sum(type.shape[axis] for type in types)
+        return ArrayType(tuple(shape), types[0].dtype)
+
+    def numpy(self, xp: Any, *xs: Any, axis: int) -> Any:
+        return xp.concatenate(xs, axis)
+
+    def transpose(self, cotangent: Any, *xs: Any, axis: int) -> list[Any]:
+        parts, start = [], 0
+        for x in xs:
+            stop = start + x.shape[axis]
+            spec = [(0, n, 1) for n in shape_of(cotangent)]
+            spec[axis] = (start, stop, 1)
+            parts.append(STATIC_SLICE(cotangent, spec=tuple(spec)) if is_linear(x) else None)
+            start = stop
+        return parts
+
+    def batch(self, size: int, args: Any, axes: Any, *, axis: int) -> tuple[Any, Any]:
+        return self(*all_batched(size, args, axes), axis=axis + 1), 0
+
+    def lower(self, emit: Any, *xs: Any, axis: int) -> Any:
+        return emit.concatenate(xs, axis)
+
+
+Spec = tuple[Any, ...]
+
+
+def spec_index(spec: Spec) -> tuple:
+    """The NumPy index of a slice spec: per axis an int, or (start, stop, step) with stop None for the end."""
+    return tuple([entry if isinstance(entry, int) else slice(*entry) for entry in spec])
+
+
+def spec_shape(spec: Spec, shape: tuple) -> tuple:
+    """The shape of `x[spec]` for `x` of this shape."""
+    return tuple(
+        len(range(*slice(*entry).indices(n)))
+        for entry, n in zip(spec, shape, strict=True)
+        if not isinstance(entry, int)
+    )
+
+
+class StaticSlice(Linear):
+    """Basic indexing: per axis of the operand an int, which drops the axis, or (start, stop, step)."""
+
+    def type_rule(self, x: ArrayType, *, spec: Spec) -> ArrayType:
+        return ArrayType(spec_shape(spec, x.shape), x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, spec: Spec) -> Any:
+        del xp
+        return x[spec_index(spec)]
+
+    def transpose(self, cotangent: Any, x: LinearInput, *, spec: Spec) -> list[Any]:
+        return [PLACE(cotangent, spec=spec, shape=x.shape)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, spec: Spec) -> tuple[Any, Any]:
+        (x,) = move_batch_first(args, axes)
+        return self(x, spec=((0, size, 1), *spec)), 0
+
+    def lower(self, emit: Any, x: Any, *, spec: Spec) -> Any:
+        return emit.slice(x, spec)
+
+
+class Place(Linear):
+    """The transpose of a slice: zeros of `shape` that hold the operand at `spec`."""
+
+    def type_rule(self, x: ArrayType, *, spec: Spec, shape: tuple[int, ...]) -> ArrayType:
+        del spec
+        return ArrayType(shape, x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, spec: Spec, shape: tuple[int, ...]) -> Any:
+        out = xp.zeros(shape, x.dtype)
+        out[spec_index(spec)] = x
+        return out
+
+    def transpose(self, cotangent: Any, x: Any, *, spec: Spec, shape: Any) -> list[Any]:
+        del x, shape
+        return [STATIC_SLICE(cotangent, spec=spec)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, spec: Spec, shape: Any) -> tuple[Any, Any]:
+        (x,) = move_batch_first(args, axes)
+        return self(x, spec=((0, size, 1), *spec), shape=(size, *shape)), 0
+
+    def lower(self, emit: Any, x: Any, *, spec: Spec, shape: tuple[int, ...]) -> Any:
+        return emit.place(x, spec, shape)
+
+
+BROADCAST_TO, RESHAPE, TRANSPOSE = BroadcastTo(), Reshape(), Transpose()
+CONCATENATE, STATIC_SLICE, PLACE = Concatenate(), StaticSlice(), Place()
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """Stretch `x` to a shape by NumPy's broadcasting rules; `x` itself if it has that shape."""
+    shape = tuple(shape)
+    found = shape_of(x)
+    if found == shape and hasattr(x, "dtype"):
+        return x
+    fits = len(found) <= len(shape) and all(
+        n in (1, m) for n, m in zip(found[::-1], shape[::-1], strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"[broadcast_to] an array of shape {found} does not broadcast to {shape}. Each axis, counted "
+            "from the right, must have length 1 or the wanted length."
+        )
+    return BROADCAST_TO(x, shape=shape)
+
+
+def reshape(x: Any, shape: Sequence[int]) -> Any:
+    """`x` in another shape with as many elements; one length may be -1."""
+    shape = tuple(shape)
+    found = shape_of(x)
+    if -1 in shape:
+        known = -math.prod(shape)
+        total = math.prod(found)
+        if known == 0 or total % known or shape.count(-1) > 1:
+            raise ValueError(f"[reshape] cannot reshape shape {found} into {shape}")
+        shape = tuple(total // known if n == -1 else n for n in shape)
+    if found == shape:
+        return x
+    if None not in found and math.prod(found) != math.prod(shape):
+        raise ValueError(
+            f"[reshape] cannot reshape an array of shape {found} ({math.prod(found)} elements) "
+            f"into {shape} ({math.prod(shape)} elements). Use -1 for one length to have it worked out."
+        )
+    return RESHAPE(x, shape=shape)
+
+
+def transpose(x: Any, permutation: Sequence[int] | None = None) -> Any:
+    """`x` with its axes in another order (reversed by default)."""
+    rank = ndim_of(x)
+    order = range(rank)[::-1] if permutation is None else [p % rank for p in permutation]
+    if sorted(order) != list(range(rank)):
+        raise ValueError(f"[transpose] axes {permutation} are no permutation of the {rank} axes")
+    if tuple(order) == tuple(range(rank)):
+        return x
+    return TRANSPOSE(x, permutation=tuple(order))
+
+
+def moveaxis(x: Any, source: int, destination: int) -> Any:
+    """Move one axis to another place."""
+    rank = ndim_of(x)
+    source, destination = source % rank, destination % rank
+    if source == destination:
+        return x
+    order = [i for i in range(rank) if i != source]
+    order.insert(destination, source)
+    return TRANSPOSE(x, permutation=tuple(order))
+
+
+def expand_dims(x: Any, axis: int) -> Any:
+    """Insert an axis of length 1."""
+    shape = shape_of(x)
+    axis = axis % (len(shape) + 1)
+    return RESHAPE(x, shape=(*shape[:axis], 1, *shape[axis:]))
+
+
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of equal dtype one after the other along an axis."""
+    xs = list(xs)
+    if len(xs) == 1:
+        return xs[0]
+    return CONCATENATE(*xs, axis=axis % ndim_of(xs[0]))
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of equal shape and dtype along a new axis."""
+    return concatenate([expand_dims(x, axis) for x in xs], axis if axis >= 0 else axis)
+
+
+RULES.update(broadcast_to=broadcast_to, reshape=reshape, moveaxis=moveaxis)
+

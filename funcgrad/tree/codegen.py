@@ -1,0 +1,239 @@
+"""Python code generated for one structure: flatten with all checks, and unflatten.
+
+`compile_flatten(structure)` gives a function that returns the leaves of a tree of exactly this
+structure and None for every other tree, so that the walker stays the truth.  It checks exact
+types, lengths, keys, static data, that no container sits at a leaf position, and ties.
+Keys and static data are bound as constants and never become source text.
+"""
+
+import keyword
+import re
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad.tree.nodes import LEAF, Node, Structure, Tie, count_leaves, equality_key, parts
+from funcgrad.tree.registry import AttributeNode, leaf_types, shared_types
+from funcgrad.tree.static import same
+from funcgrad.tree.walk import flatten_by_walking
+
+MAX_NODES = 4096
+_MAX_DEPTH = 40
+_FEW = 4
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+Flatten = Callable[[Any], list[Any] | None]
+Unflatten = Callable[[Any], Any]
+
+
+def is_compilable(root: Structure) -> bool:
+    """Whether code for this structure is short and shallow enough to be worth generating."""
+    if sum(1 for _ in zip(parts(root), range(MAX_NODES + 1), strict=False)) > MAX_NODES:
+        return False
+    level, depth = [root], 0
+    while level and depth <= _MAX_DEPTH:
+        level = [child for part in level if isinstance(part, Node) for child in part.children]
+        depth += 1
+    return depth <= _MAX_DEPTH
+
+
+def compile_flatten(root: Structure, *, tie: bool = True) -> Flatten:
+    """A function tree -> leaves, or None where the tree is of another structure."""
+    if not is_compilable(root):
+        return _flatten_by_comparing(root, tie)
+    return _FlattenWriter(root, tie).compile()
+
+
+def compile_unflatten(root: Structure) -> Unflatten:
+    """A function leaves -> tree."""
+    if not is_compilable(root):
+        return lambda leaves: unflatten_by_walking(root, leaves)
+    return _UnflattenWriter(root).compile()
+
+
+def _flatten_by_comparing(root: Structure, tie: bool) -> Flatten:
+    key = equality_key(root)
+
+    def flatten(tree: Any) -> list[Any] | None:
+        leaves, found = flatten_by_walking(tree, tie=tie)
+        return leaves if equality_key(found) == key else None
+
+    return flatten
+
+
+def unflatten_by_walking(root: Structure, leaves: Any) -> Any:
+    """Build the tree without generated code."""
+    fresh, instances = iter(leaves), []
+
+    def build(part: Structure) -> Any:
+        if part is LEAF:
+            return next(fresh)
+        if isinstance(part, Tie):
+            return leaves[part.index]
+        if part.same_as is not None:
+            return instances[part.same_as]
+        number = len(instances)
+        if part.kind.identity:
+            instances.append(None)
+        children = []
+        for child in part.children:
+            children.append(build(child))
+        value = part.kind.unflatten(part.aux, tuple(children))
+        if part.kind.identity:
+            instances[number] = value
+        return value
+
+    return build(root)
+
+
+class _Writer:
+    """Lines of source and the constants they use."""
+
+    def __init__(self, constants: dict[str, Any]):
+        self.lines: list[str] = []
+        self.constants = constants
+        self.names: dict[int, str] = {}
+
+    def constant(self, value: Any) -> str:
+        """A global name of the generated code for this object."""
+        name = self.names.get(id(value))
+        if name is None:
+            name = self.names[id(value)] = f"K{len(self.names)}"
+            self.constants[name] = value
+        return name
+
+    def run(self, header: str) -> Any:
+        source = "\n".join([header, *["  " + line for line in self.lines]])
+        exec(compile(source, "<funcgrad tree>", "exec"), self.constants)
+        return self.constants["function"]
+
+
+class _FlattenWriter(_Writer):
+    """Writes the flatten function of one structure."""
+
+    def __init__(self, root: Structure, tie: bool):
+        super().__init__(
+            {
+                "leaf_types": leaf_types,
+                "shared_types": shared_types,
+                "same": same,
+                "repeats": _repeats,
+            }
+        )
+        self.root = root
+        self.tie = tie
+        self.variables = 0
+        self.leaves: list[str] = []
+        self.instances: list[str] = []
+        self.count = count_leaves(root)
+        ties = {part.index for part in parts(root) if isinstance(part, Tie)}
+        # Leaves that are looked at again get a variable, the others stay expressions.
+        self.named = set(range(self.count)) if self.count <= _FEW else ties
+        self.tied = ties
+
+    def compile(self) -> Flatten:
+        self.lines.append("try:")
+        self.visit(self.root, "tree")
+        self.lines.append(" pass")
+        self.lines.append("except (KeyError, AttributeError):")
+        self.lines.append(" return None")
+        self.check_types()
+        if self.tie:
+            self.check_ties()
+        self.lines.append("return leaves" if self.count > _FEW else f"return {self.display()}")
+        return self.run("def function(tree):")
+
+    def require(self, condition: str) -> None:
+        self.lines.append(f" if not ({condition}): return None")
+
+    def variable(self) -> str:
+        self.variables += 1
+        return f"v{self.variables}"
+
+    def display(self) -> str:
+        return f"[{', '.join(self.leaves)}]"
+
+    def named_value(self, expression: str) -> str:
+        if expression.isidentifier():
+            return expression
+        name = self.variable()
+        self.lines.append(f" {name} = {expression}")
+        return name
+
+    def visit(self, part: Structure, expression: str) -> None:
+        if isinstance(part, Node):
+            if part.same_as is not None:
+                self.require(f"{expression} is {self.instances[part.same_as]}")
+            else:
+                self.node(part, self.named_value(expression))
+        elif isinstance(part, Tie):
+            self.require(f"{expression} is {self.leaves[part.index]}")
+        else:
+            if len(self.leaves) in self.named:
+                expression = self.named_value(expression)
+            self.leaves.append(expression)
+
+    def node(self, node: Node, value: str) -> None:
+        if node.kind.access == "none":
+            self.require(f"{value} is None")
+            return
+        self.require(f"type({value}) is {self.constant(node.kind.cls)}")
+        if self.tie and node.kind.identity:
+            self.instances.append(value)
+        for child, expression in zip(node.children, self.children(node, value), strict=True):
+            self.visit(child, expression)
+
+    def children(self, node: Node, value: str) -> list[str]:
+        """Check lengths, keys and static data; return an expression for each child."""
+        access, count = node.kind.access, len(node.children)
+        if access == "sequence":
+            self.require(f"len({value}) == {count}")
+            return self.unpack(value, count)
+        if access == "mapping" and _has_only_text_keys(node):
+            self.require(f"len({value}) == {count}")
+            return [f"{value}[{self.constant(key)}]" for key in node.aux]
+        if isinstance(node.kind, AttributeNode):
+            found = self.named_value(f"{self.constant(node.kind.aux_of)}({value})")
+            aux = self.constant(node.aux)
+            self.require(f"{found} is {aux} or same({found}, {aux})")
+            return [self.attribute(value, name) for name in node.kind.names_of(node.aux)]
+        found = self.named_value(f"{self.constant(_checked_split(node))}({value})")
+        self.require(f"{found} is not None")
+        return self.unpack(found, count)
+
+    def unpack(self, value: str, count: int) -> list[str]:
+        names = [self.variable() for _ in range(count)]
+        if names:
+            self.lines.append(f" {', '.join(names)}, = {value}")
+        return names
+
+    def attribute(self, value: str, name: str) -> str:
+        # A checked ASCII identifier is the only text of the user that may be source.
+        if _IDENTIFIER.fullmatch(name) and not keyword.iskeyword(name):
+            return f"{value}.{name}"
+        return f"{self.constant(getattr)}({value}, {self.constant(name)})"
+
+    def check_types(self) -> None:
+        if 0 < self.count <= _FEW:
+            known = " and ".join(f"type({leaf}) in leaf_types" for leaf in self.leaves)
+            self.lines.append(f"if not ({known}): return None")
+        elif self.count:
+            self.lines.insert(-2, f" leaves = {self.display()}")
+            self.lines.append("types = {*map(type, leaves)}")
+            self.lines.append("if not types <= leaf_types: return None")
+
+    def check_ties(self) -> None:
+        for leaf in [self.leaves[index] for index in sorted(self.tied)]:
+            if not self.is_under_shared(leaf):
+                self.lines.append(f"if type({leaf}) not in shared_types: return None")
+        if len(self.instances) > 1:
+            identities = ", ".join(f"id({name})" for name in self.instances)
+            self.lines.append(f"if len({{{identities}}}) != {len(self.instances)}: return None")
+        if 1 < self.count <= _FEW:
+            pairs = [(a, b) for i, a in enumerate(self.leaves) for b in self.leaves[:i]]
+            equal = " or ".join(f"{a} is {b}" for a, b in pairs)
+            self.lines.append(f"if ({equal}) and repeats({self.display()}): return None")
+        elif self.count > _FEW:
+            self.lines.append(
+                "if not types.isdisjoint(shared_types) and "
+                f"len({{*map(id, leaves)}}) != {self.count} and repeats(leaves): return None"
+            )
