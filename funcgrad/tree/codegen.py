@@ -9,10 +9,20 @@ Keys and static data are bound as constants and never become source text.
 import keyword
 import re
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
-from funcgrad.tree.nodes import LEAF, Node, Structure, Tie, count_leaves, equality_key, parts
-from funcgrad.tree.registry import AttributeNode, leaf_types, shared_types
+from funcgrad.tree.nodes import (
+    LEAF,
+    Node,
+    Structure,
+    Tie,
+    count_leaves,
+    equality_key,
+    parts,
+    untied,
+)
+from funcgrad.tree.registry import AttributeNode, NamedTupleNode, leaf_types, shared_types
 from funcgrad.tree.static import same
 from funcgrad.tree.walk import flatten_by_walking
 
@@ -119,27 +129,25 @@ class _FlattenWriter(_Writer):
                 "repeats": _repeats,
             }
         )
-        self.root = root
+        self.root = root if tie else untied(root)
         self.tie = tie
         self.variables = 0
         self.leaves: list[str] = []
         self.instances: list[str] = []
-        self.count = count_leaves(root)
-        ties = {part.index for part in parts(root) if isinstance(part, Tie)}
-        # Leaves that are looked at again get a variable, the others stay expressions.
-        self.named = set(range(self.count)) if self.count <= _FEW else ties
-        self.tied = ties
+        self.count = count_leaves(self.root)
+        self.tied = {part.index for part in parts(self.root) if isinstance(part, Tie)}
+        self.met_again: set[str] = set()
 
     def compile(self) -> Flatten:
         self.lines.append("try:")
         self.visit(self.root, "tree")
-        self.lines.append(" pass")
+        self.lines.append(f" leaves = [{', '.join(self.leaves)}]")
         self.lines.append("except (KeyError, AttributeError):")
         self.lines.append(" return None")
         self.check_types()
         if self.tie:
             self.check_ties()
-        self.lines.append("return leaves" if self.count > _FEW else f"return {self.display()}")
+        self.lines.append("return leaves")
         return self.run("def function(tree):")
 
     def require(self, condition: str) -> None:
@@ -149,10 +157,7 @@ class _FlattenWriter(_Writer):
         self.variables += 1
         return f"v{self.variables}"
 
-    def display(self) -> str:
-        return f"[{', '.join(self.leaves)}]"
-
-    def named_value(self, expression: str) -> str:
+    def named(self, expression: str) -> str:
         if expression.isidentifier():
             return expression
         name = self.variable()
@@ -164,13 +169,14 @@ class _FlattenWriter(_Writer):
             if part.same_as is not None:
                 self.require(f"{expression} is {self.instances[part.same_as]}")
             else:
-                self.node(part, self.named_value(expression))
+                self.node(part, self.named(expression))
         elif isinstance(part, Tie):
+            self.met_again.add(self.leaves[part.index])
             self.require(f"{expression} is {self.leaves[part.index]}")
         else:
-            if len(self.leaves) in self.named:
-                expression = self.named_value(expression)
-            self.leaves.append(expression)
+            # Only leaves that are looked at again need a variable.
+            is_again = self.count <= _FEW or len(self.leaves) in self.tied
+            self.leaves.append(self.named(expression) if is_again else expression)
 
     def node(self, node: Node, value: str) -> None:
         if node.kind.access == "none":
@@ -183,20 +189,19 @@ class _FlattenWriter(_Writer):
             self.visit(child, expression)
 
     def children(self, node: Node, value: str) -> list[str]:
-        """Check lengths, keys and static data; return an expression for each child."""
-        access, count = node.kind.access, len(node.children)
-        if access == "sequence":
+        """Check length, keys and static data; return an expression for each child."""
+        count = len(node.children)
+        if node.kind.access == "sequence":
             self.require(f"len({value}) == {count}")
             return self.unpack(value, count)
-        if access == "mapping" and _has_only_text_keys(node):
+        if _is_dict_with_text_keys(node):
             self.require(f"len({value}) == {count}")
             return [f"{value}[{self.constant(key)}]" for key in node.aux]
         if isinstance(node.kind, AttributeNode):
-            found = self.named_value(f"{self.constant(node.kind.aux_of)}({value})")
-            aux = self.constant(node.aux)
-            self.require(f"{found} is {aux} or same({found}, {aux})")
-            return [self.attribute(value, name) for name in node.kind.names_of(node.aux)]
-        found = self.named_value(f"{self.constant(_checked_split(node))}({value})")
+            found, aux = self.named(f"{self.constant(node.kind.aux_of)}({value})"), node.aux
+            self.require(f"{found} is {self.constant(aux)} or same({found}, {self.constant(aux)})")
+            return [self.attribute(value, name) for name in node.kind.names_of(aux)]
+        found = self.named(f"{self.constant(_checked_split(node))}({value})")
         self.require(f"{found} is not None")
         return self.unpack(found, count)
 
@@ -207,33 +212,104 @@ class _FlattenWriter(_Writer):
         return names
 
     def attribute(self, value: str, name: str) -> str:
-        # A checked ASCII identifier is the only text of the user that may be source.
+        # A checked ASCII identifier is the only user text that may become source.
         if _IDENTIFIER.fullmatch(name) and not keyword.iskeyword(name):
             return f"{value}.{name}"
-        return f"{self.constant(getattr)}({value}, {self.constant(name)})"
+        return f"getattr({value}, {self.constant(name)})"
 
     def check_types(self) -> None:
-        if 0 < self.count <= _FEW:
-            known = " and ".join(f"type({leaf}) in leaf_types" for leaf in self.leaves)
-            self.lines.append(f"if not ({known}): return None")
-        elif self.count:
-            self.lines.insert(-2, f" leaves = {self.display()}")
+        if self.count > _FEW:
             self.lines.append("types = {*map(type, leaves)}")
             self.lines.append("if not types <= leaf_types: return None")
+        elif self.count:
+            known = " and ".join([f"type({leaf}) in leaf_types" for leaf in self.leaves])
+            self.lines.append(f"if not ({known}): return None")
 
     def check_ties(self) -> None:
-        for leaf in [self.leaves[index] for index in sorted(self.tied)]:
-            if not self.is_under_shared(leaf):
-                self.lines.append(f"if type({leaf}) not in shared_types: return None")
+        """Other objects must not be equal by identity; values such as small ints may be."""
+        for leaf in sorted(self.met_again):
+            self.lines.append(f"if type({leaf}) not in shared_types: return None")
         if len(self.instances) > 1:
-            identities = ", ".join(f"id({name})" for name in self.instances)
+            identities = ", ".join([f"id({name})" for name in self.instances])
             self.lines.append(f"if len({{{identities}}}) != {len(self.instances)}: return None")
-        if 1 < self.count <= _FEW:
-            pairs = [(a, b) for i, a in enumerate(self.leaves) for b in self.leaves[:i]]
-            equal = " or ".join(f"{a} is {b}" for a, b in pairs)
-            self.lines.append(f"if ({equal}) and repeats({self.display()}): return None")
-        elif self.count > _FEW:
+        if self.count > _FEW:
             self.lines.append(
                 "if not types.isdisjoint(shared_types) and "
                 f"len({{*map(id, leaves)}}) != {self.count} and repeats(leaves): return None"
             )
+        elif self.count > 1:
+            pairs = " or ".join([f"{a} is {b}" for a, b in combinations(self.leaves, 2)])
+            self.lines.append(f"if ({pairs}) and repeats(leaves): return None")
+
+
+def _is_dict_with_text_keys(node: Node) -> bool:
+    return node.kind.cls is dict and all([type(key) is str for key in node.aux])
+
+
+def _checked_split(node: Node) -> Callable[[Any], tuple[Any, ...] | None]:
+    """Ask the class for its children; None when their number or the static data differ."""
+    split, aux, count = node.kind.split, node.aux, len(node.children)
+
+    def checked_split(value: Any) -> tuple[Any, ...] | None:
+        children, found, _ = split(value)
+        return children if len(children) == count and same(found, aux) else None
+
+    return checked_split
+
+
+def _repeats(leaves: list[Any]) -> bool:
+    """Whether an array or tracer occurs twice."""
+    shared = [id(leaf) for leaf in leaves if type(leaf) in shared_types]
+    return len(set(shared)) != len(shared)
+
+
+class _UnflattenWriter(_Writer):
+    """Writes the unflatten function of one structure: one nested expression."""
+
+    def __init__(self, root: Structure):
+        super().__init__({"new_tuple": tuple.__new__})
+        self.root = root
+        self.used_leaves = 0
+        self.used_instances = 0
+        nodes = [part for part in parts(root) if isinstance(part, Node)]
+        self.repeated = {node.same_as for node in nodes if node.same_as is not None}
+
+    def compile(self) -> Unflatten:
+        result = self.expression(self.root)
+        names = "".join([f"x{index}, " for index in range(self.used_leaves)])
+        if names:
+            self.lines.append(f"{names}= leaves")
+        self.lines.append(f"return {result}")
+        return self.run("def function(leaves):")
+
+    def expression(self, part: Structure) -> str:
+        if isinstance(part, Tie):
+            return f"x{part.index}"
+        if not isinstance(part, Node):
+            self.used_leaves += 1
+            return f"x{self.used_leaves - 1}"
+        if part.same_as is not None:
+            return f"n{part.same_as}"
+        if not part.kind.identity:
+            return self.container(part)
+        number = self.used_instances
+        self.used_instances += 1
+        value = self.container(part)
+        return f"(n{number} := {value})" if number in self.repeated else value
+
+    def container(self, node: Node) -> str:
+        children = [self.expression(child) for child in node.children]
+        items = "".join([child + ", " for child in children])
+        cls = node.kind.cls
+        if node.kind.access == "none":
+            return "None"
+        if cls is list:
+            return f"[{items}]"
+        if cls is tuple:
+            return f"({items})"
+        if cls is dict:
+            pairs = zip(map(self.constant, node.aux), children, strict=True)
+            return f"{{{', '.join([f'{key}: {child}' for key, child in pairs])}}}"
+        if isinstance(node.kind, NamedTupleNode):
+            return f"new_tuple({self.constant(cls)}, ({items}))"
+        return f"{self.constant(node.kind.unflatten)}({self.constant(node.aux)}, ({items}))"

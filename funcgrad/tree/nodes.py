@@ -6,7 +6,7 @@ number `k` of an identity class once more; its children are written out as ties.
 """
 
 from collections.abc import Iterator
-from typing import Any, Union
+from typing import Any
 
 from funcgrad.tree.keys import KeyPath
 from funcgrad.tree.registry import NodeType
@@ -68,7 +68,7 @@ class Node:
         return self.kind.describe(self.aux, len(self.children))
 
 
-Structure = Union[Leaf, Tie, Node]
+Structure = Leaf | Tie | Node
 LEAF = Leaf()
 
 

@@ -355,4 +355,3 @@ register(
         lambda aux, children: defaultdict(aux[0], _fill(aux[1], children)),
     )
 )
-

@@ -1,4 +1,4 @@
-"""Flattening by walking the tree: the reference meaning, and the way for structures not met before."""
+"""Flattening by walking: the reference meaning, and the way for structures not met before."""
 
 import sys
 from collections.abc import Callable
