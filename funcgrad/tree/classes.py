@@ -5,7 +5,8 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from funcgrad.tree.registry import NodeType, register, register_attributes, register_pytree_node
+from funcgrad.tree.node_types import NodeType
+from funcgrad.tree.registry import register, register_attributes, register_pytree_node
 
 Class = TypeVar("Class", bound=type)
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from funcgrad.tree import codegen
+from funcgrad.tree import flatten_code, unflatten_code
 from funcgrad.tree.keys import KeyPath
 from funcgrad.tree.nodes import LEAF
 from funcgrad.tree.registry import leaf_types
+from funcgrad.tree.source import is_compilable
 from funcgrad.tree.treedef import PyTreeDef
 from funcgrad.tree.walk import IsLeaf, flatten_by_walking
 
@@ -25,7 +26,7 @@ class _Known:
 
     def __init__(self, tie: bool):
         self.tie = tie
-        self.compiled: dict[Any, tuple[tuple[codegen.Flatten, PyTreeDef], ...]] = {}
+        self.compiled: dict[Any, tuple[tuple[flatten_code.Flatten, PyTreeDef], ...]] = {}
         self.seen: dict[Any, tuple[PyTreeDef, ...]] = {}
 
     def flatten(self, tree: Any) -> tuple[list[Any], PyTreeDef]:
@@ -51,8 +52,8 @@ class _Known:
                 return known
         for known in seen:
             if known == treedef:
-                if codegen.is_compilable(known.root):
-                    function = codegen.compile_flatten(known.root, tie=self.tie)
+                if is_compilable(known.root):
+                    function = flatten_code.compile_flatten(known.root, tie=self.tie)
                     self.put(self.compiled, key, ((function, known), *bucket))
                     self.put(self.seen, key, tuple([one for one in seen if one is not known]))
                 return known
@@ -150,9 +151,9 @@ def compile_flatten(treedef: PyTreeDef, *, tie: bool = True) -> Callable[[Any], 
     >>> read((3, {"b": 4})) is None
     True
     """
-    return codegen.compile_flatten(treedef.root, tie=tie)
+    return flatten_code.compile_flatten(treedef.root, tie=tie)
 
 
 def compile_unflatten(treedef: PyTreeDef) -> Callable[[list[Any]], Any]:
     """A fast function leaves -> tree; the caller vouches for the number of leaves."""
-    return codegen.compile_unflatten(treedef.root)
+    return unflatten_code.compile_unflatten(treedef.root)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.tree.flattening import flatten, leaves, structure
-from funcgrad.tree.match import one_per_leaf, prefix_values, values_at_positions
+from funcgrad.tree.keys import path_string
+from funcgrad.tree.match import prefix_values, values_at_positions
 from funcgrad.tree.static import same
 from funcgrad.tree.treedef import PyTreeDef
 from funcgrad.tree.walk import IsLeaf
@@ -63,8 +64,6 @@ def _align(
 ) -> tuple[list[list[Any]], PyTreeDef]:
     """One column of values per tree, and the treedef (tied or not) that the columns follow."""
     by_position = [_values_of(treedef, tree, is_leaf, what) for tree in rest]
-    if not treedef.has_ties:
-        return [found, *by_position], treedef
     if builtins.all([_has_ties_of(treedef, values) for values in by_position]):
         return [found, *builtins.map(treedef.first_values, by_position)], treedef
     return [[found[index] for index in treedef.positions], *by_position], treedef.untied()
@@ -81,6 +80,8 @@ def _values_of(treedef: PyTreeDef, tree: Any, is_leaf: IsLeaf, what: str) -> lis
 
 def _has_ties_of(treedef: PyTreeDef, values: list[Any]) -> bool:
     """Whether values at tied positions are one value."""
+    if len(values) == treedef.num_leaves:
+        return True
     first: dict[int, Any] = {}
     pairs = zip(treedef.positions, values, strict=True)
     return builtins.all([_is_one(first.setdefault(index, value), value) for index, value in pairs])
@@ -185,4 +186,19 @@ def broadcast_prefix(
     """
     treedef = full if isinstance(full, PyTreeDef) else structure(full)
     values = prefix_values(treedef.root, prefix, is_leaf, what)
-    return one_per_leaf(treedef.root, values, what) if treedef.has_ties else values
+    if not _has_ties_of(treedef, values):
+        raise ValueError(_explain_tied_prefix(treedef, values, what))
+    return treedef.first_values(values)
+
+
+def _explain_tied_prefix(treedef: PyTreeDef, values: list[Any], what: str) -> str:
+    """Two positions of one array were given two values: say which."""
+    first: dict[int, tuple[str, Any]] = {}
+    for path, index, value in zip(treedef.untied().paths(), treedef.positions, values, strict=True):
+        place, known = first.setdefault(index, (path_string(path), value))
+        if not _is_one(known, value):
+            return (
+                f"{what}: at {path_string(path)}: {value!r}, but the same array at {place} has "
+                f"{known!r}. Give both the same value, or pass a copy of the array."
+            )
+    raise AssertionError("the values agree")

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.tree.keys import path_string
+from funcgrad.tree.node_types import LeafType, MappingNode
 from funcgrad.tree.nodes import Node, Structure, positions
-from funcgrad.tree.registry import MappingNode, kind_of
+from funcgrad.tree.registry import kind_of
 from funcgrad.tree.static import same
 
 
@@ -49,18 +50,6 @@ def prefix_values(
     return values
 
 
-def one_per_leaf(root: Structure, values: list[Any], what: str) -> list[Any]:
-    """Reduce one value per position to one per leaf; tied positions must agree."""
-    found: dict[int, Any] = {}
-    for index, value in zip(positions(root), values, strict=True):
-        if not same(found.setdefault(index, value), value):
-            raise ValueError(
-                f"{what}: one array occurs twice in the tree, with {found[index]!r} at its first "
-                f"place and {value!r} at another. Give it the same value, or pass copies."
-            )
-    return list(found.values())
-
-
 def _run(visit: Callable[[Structure, Any], None], root: Structure, tree: Any, what: str) -> None:
     try:
         visit(root, tree)
@@ -84,13 +73,13 @@ def _matching_children(node: Node, value: Any) -> tuple[Any, ...]:
     if type(value) is not kind.cls:
         raise _Mismatch(f"expected {node.describe()}, got {describe(value)}")
     children, aux, _ = kind.split(value)
-    if same(aux, node.aux) and len(children) == len(node.children):
+    is_same_data = same(aux, node.aux)
+    if is_same_data and len(children) == len(node.children):
         return children
-    found = kind.describe(aux, len(children))
-    text = f"expected {node.describe()}, got {found}"
-    if isinstance(kind, MappingNode):
+    text = f"expected {node.describe()}, got {kind.describe(aux, len(children))}"
+    if isinstance(kind, MappingNode) and not same(kind.names(node.aux), kind.names(aux)):
         text += _key_difference(kind.names(node.aux), kind.names(aux))
-    elif not same(aux, node.aux):
+    elif not is_same_data:
         text += f"; static data differ: expected {node.aux!r}, got {aux!r}"
     raise _Mismatch(text)
 
@@ -106,11 +95,11 @@ def _key_difference(expected: tuple[Any, ...], found: tuple[Any, ...]) -> str:
 def describe(value: Any) -> str:
     """A value in a few words, for error messages."""
     kind = kind_of(type(value))
-    if not kind.is_leaf:
+    if not isinstance(kind, LeafType):
         children, aux, _ = kind.split(value)
         return kind.describe(aux, len(children))
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and dtype is not None:
-        return f"an array {dtype}[{','.join(map(str, shape))}]"
+        return f"{dtype}[{','.join(map(str, shape))}]"
     text = repr(value)
     return f"{type(value).__name__} {text}" if len(text) <= 40 else type(value).__name__

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from funcgrad.tree.keys import KeyPath
-from funcgrad.tree.registry import NodeType
+from funcgrad.tree.node_types import NodeType
 from funcgrad.tree.static import strict_key
 
 
@@ -90,7 +90,7 @@ def parts(root: Structure) -> Iterator[Structure]:
         part = pending.pop()
         yield part
         if type(part) is Node:
-            pending.extend(part.children[::-1])
+            pending.extend(reversed(part.children))
 
 
 def positions(root: Structure) -> tuple[int, ...]:

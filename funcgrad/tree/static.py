@@ -41,7 +41,18 @@ def strict_key(value: Any) -> Any:
 
 def same(first: Any, second: Any) -> bool:
     """Whether two pieces of static data are equal in value and type."""
-    return first is second or bool(strict_key(first) == strict_key(second))
+    return first is second or equal_keys(strict_key(first), strict_key(second))
+
+
+def equal_keys(first: Any, second: Any) -> bool:
+    """Compare two strict keys; a value whose `==` gives no bool is an error."""
+    try:
+        return bool(first == second)
+    except Exception as error:
+        raise ValueError(
+            f"[tree] static data must be comparable by ==, but comparing it raised: {error}. "
+            "Make it a data field, or give its class an __eq__ that returns a bool."
+        ) from error
 
 
 # The list, dict and set inside a key are there on purpose: they keep it unhashable.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from funcgrad.tree import codegen
 from funcgrad.tree.keys import KeyPath, path_string
 from funcgrad.tree.match import values_at_positions
 from funcgrad.tree.nodes import (
@@ -23,26 +22,39 @@ from funcgrad.tree.nodes import (
     walk,
 )
 from funcgrad.tree.registry import kind_of
-from funcgrad.tree.static import strict_key
+from funcgrad.tree.static import equal_keys, strict_key
+from funcgrad.tree.unflatten_code import compile_unflatten, unflatten_by_walking
 
 
 class PyTreeDef:
     """The structure of a tree: containers, keys, static data and ties, but no leaves.
 
-    Immutable; equal structures are equal and have equal hashes.
+    Immutable; equal structures are equal and have equal hashes.  `has_ties` says whether a leaf
+    or instance occurs at two positions, `positions` gives the leaf number at each position.
 
     >>> from funcgrad import tree
     >>> tree.structure({"b": 1, "a": (2, None)})
     PyTreeDef({'a': (*, None), 'b': *})
     """
 
-    __slots__ = ("root", "num_leaves", "num_nodes", "positions", "_key", "_hash", "_build")
+    __slots__ = (
+        "root",
+        "num_leaves",
+        "num_nodes",
+        "has_ties",
+        "positions",
+        "_key",
+        "_hash",
+        "_build",
+    )
 
     def __init__(self, root: Structure):
         self.root = root
-        self.num_leaves = count_leaves(root)
-        self.num_nodes = sum([1 for _ in parts(root)])
-        self.positions = positions(root)
+        everything = list(parts(root))
+        self.num_nodes = len(everything)
+        self.num_leaves = everything.count(LEAF)
+        self.has_ties = any(map(_is_tie, everything))
+        self.positions = positions(root) if self.has_ties else tuple(range(self.num_leaves))
         self._key: tuple[Any, ...] | None = None
         self._hash: int | None = None
         self._build: Callable[[Any], Any] | None = None
@@ -67,10 +79,10 @@ class PyTreeDef:
     def _first_build(self, leaves: Any) -> Any:
         # Code is generated when a structure is used for the second time.
         self._build = self._second_build
-        return codegen.unflatten_by_walking(self.root, leaves)
+        return unflatten_by_walking(self.root, leaves)
 
     def _second_build(self, leaves: Any) -> Any:
-        self._build = codegen.compile_unflatten(self.root)
+        self._build = compile_unflatten(self.root)
         return self._build(leaves)
 
     def flatten_up_to(self, tree: Any) -> list[Any]:
@@ -93,11 +105,6 @@ class PyTreeDef:
         return list(first.values())
 
     # --- looking inside ---
-
-    @property
-    def has_ties(self) -> bool:
-        """Whether some leaf or instance occurs at two positions."""
-        return any(map(_is_tie, parts(self.root)))
 
     def paths(self) -> list[KeyPath]:
         """The key path of every leaf; of a tied leaf its first."""
@@ -155,7 +162,7 @@ class PyTreeDef:
             return NotImplemented
         if self.num_nodes != other.num_nodes or self.num_leaves != other.num_leaves:
             return False
-        return self.key == other.key
+        return equal_keys(self.key, other.key)
 
     def __hash__(self) -> int:
         if self._hash is None:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.tree.keys import KeyPath, path_string
+from funcgrad.tree.node_types import LeafType, NodeType
 from funcgrad.tree.nodes import LEAF, Node, Repeat, Structure, Tie
-from funcgrad.tree.registry import LeafType, NodeType, kind_of, kinds
+from funcgrad.tree.registry import kind_of, kinds
 
 MAX_DEPTH = 400
 
@@ -21,9 +22,7 @@ def flatten_by_walking(
     try:
         root = walker.visit(tree, 0)
     except RecursionError:
-        walker.too_deep = True
-    if walker.too_deep:
-        raise ValueError(_explain_depth(tree, is_leaf))
+        raise ValueError(_explain_depth(tree, is_leaf)) from None
     return walker.leaves, root
 
 
@@ -33,7 +32,6 @@ class _Walker:
     def __init__(self, is_leaf: IsLeaf, tie: bool):
         self.is_leaf = is_leaf
         self.tie = tie
-        self.too_deep = False
         self.leaves: list[Any] = []
         self.places: dict[int, int] = {}
         # id -> (instance, its number, its first leaf, its structure).  Holding the instance
@@ -45,9 +43,7 @@ class _Walker:
         if (self.is_leaf is not None and self.is_leaf(value)) or isinstance(kind, LeafType):
             return self.leaf(value, kind)
         if depth >= MAX_DEPTH:
-            self.too_deep = True
-        if self.too_deep:
-            return LEAF
+            raise RecursionError
         if kind.identity and self.tie:
             return self.instance(value, kind, depth)
         return self.node(value, kind, depth)

@@ -1,9 +1,8 @@
-"""Python code generated for one structure: flatten with all checks, and unflatten.
+"""Flatten functions generated for one structure.
 
-`compile_flatten(structure)` gives a function that returns the leaves of a tree of exactly this
-structure and None for every other tree, so that the walker stays the truth.  It checks exact
-types, lengths, keys, static data, that no container sits at a leaf position, and ties.
-Keys and static data are bound as constants and never become source text.
+Such a function returns the leaves of a tree of exactly its structure and None for every other
+tree, so that the walker stays the truth.  It checks exact types, lengths, keys, static data, that
+no container sits at a leaf position, and ties.
 """
 
 import keyword
@@ -12,38 +11,17 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
-from funcgrad.tree.nodes import (
-    LEAF,
-    Node,
-    Structure,
-    Tie,
-    count_leaves,
-    equality_key,
-    parts,
-    untied,
-)
-from funcgrad.tree.registry import AttributeNode, NamedTupleNode, leaf_types, shared_types
+from funcgrad.tree.node_types import AttributeNode
+from funcgrad.tree.nodes import Node, Structure, Tie, count_leaves, equality_key, parts, untied
+from funcgrad.tree.registry import leaf_types, shared_types
+from funcgrad.tree.source import Writer, is_compilable
 from funcgrad.tree.static import same
 from funcgrad.tree.walk import flatten_by_walking
 
-MAX_NODES = 4096
-_MAX_DEPTH = 40
 _FEW = 4
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Flatten = Callable[[Any], list[Any] | None]
-Unflatten = Callable[[Any], Any]
-
-
-def is_compilable(root: Structure) -> bool:
-    """Whether code for this structure is short and shallow enough to be worth generating."""
-    if sum(1 for _ in zip(parts(root), range(MAX_NODES + 1), strict=False)) > MAX_NODES:
-        return False
-    level, depth = [root], 0
-    while level and depth <= _MAX_DEPTH:
-        level = [child for part in level if isinstance(part, Node) for child in part.children]
-        depth += 1
-    return depth <= _MAX_DEPTH
 
 
 def compile_flatten(root: Structure, *, tie: bool = True) -> Flatten:
@@ -51,13 +29,6 @@ def compile_flatten(root: Structure, *, tie: bool = True) -> Flatten:
     if not is_compilable(root):
         return _flatten_by_comparing(root, tie)
     return _FlattenWriter(root, tie).compile()
-
-
-def compile_unflatten(root: Structure) -> Unflatten:
-    """A function leaves -> tree."""
-    if not is_compilable(root):
-        return lambda leaves: unflatten_by_walking(root, leaves)
-    return _UnflattenWriter(root).compile()
 
 
 def _flatten_by_comparing(root: Structure, tie: bool) -> Flatten:
@@ -70,54 +41,7 @@ def _flatten_by_comparing(root: Structure, tie: bool) -> Flatten:
     return flatten
 
 
-def unflatten_by_walking(root: Structure, leaves: Any) -> Any:
-    """Build the tree without generated code."""
-    fresh, instances = iter(leaves), []
-
-    def build(part: Structure) -> Any:
-        if part is LEAF:
-            return next(fresh)
-        if isinstance(part, Tie):
-            return leaves[part.index]
-        if part.same_as is not None:
-            return instances[part.same_as]
-        number = len(instances)
-        if part.kind.identity:
-            instances.append(None)
-        children = []
-        for child in part.children:
-            children.append(build(child))
-        value = part.kind.unflatten(part.aux, tuple(children))
-        if part.kind.identity:
-            instances[number] = value
-        return value
-
-    return build(root)
-
-
-class _Writer:
-    """Lines of source and the constants they use."""
-
-    def __init__(self, constants: dict[str, Any]):
-        self.lines: list[str] = []
-        self.constants = constants
-        self.names: dict[int, str] = {}
-
-    def constant(self, value: Any) -> str:
-        """A global name of the generated code for this object."""
-        name = self.names.get(id(value))
-        if name is None:
-            name = self.names[id(value)] = f"K{len(self.names)}"
-            self.constants[name] = value
-        return name
-
-    def run(self, header: str) -> Any:
-        source = "\n".join([header, *["  " + line for line in self.lines]])
-        exec(compile(source, "<funcgrad tree>", "exec"), self.constants)
-        return self.constants["function"]
-
-
-class _FlattenWriter(_Writer):
+class _FlattenWriter(Writer):
     """Writes the flatten function of one structure."""
 
     def __init__(self, root: Structure, tie: bool):
@@ -261,55 +185,3 @@ def _repeats(leaves: list[Any]) -> bool:
     """Whether an array or tracer occurs twice."""
     shared = [id(leaf) for leaf in leaves if type(leaf) in shared_types]
     return len(set(shared)) != len(shared)
-
-
-class _UnflattenWriter(_Writer):
-    """Writes the unflatten function of one structure: one nested expression."""
-
-    def __init__(self, root: Structure):
-        super().__init__({"new_tuple": tuple.__new__})
-        self.root = root
-        self.used_leaves = 0
-        self.used_instances = 0
-        nodes = [part for part in parts(root) if isinstance(part, Node)]
-        self.repeated = {node.same_as for node in nodes if node.same_as is not None}
-
-    def compile(self) -> Unflatten:
-        result = self.expression(self.root)
-        names = "".join([f"x{index}, " for index in range(self.used_leaves)])
-        if names:
-            self.lines.append(f"{names}= leaves")
-        self.lines.append(f"return {result}")
-        return self.run("def function(leaves):")
-
-    def expression(self, part: Structure) -> str:
-        if isinstance(part, Tie):
-            return f"x{part.index}"
-        if not isinstance(part, Node):
-            self.used_leaves += 1
-            return f"x{self.used_leaves - 1}"
-        if part.same_as is not None:
-            return f"n{part.same_as}"
-        if not part.kind.identity:
-            return self.container(part)
-        number = self.used_instances
-        self.used_instances += 1
-        value = self.container(part)
-        return f"(n{number} := {value})" if number in self.repeated else value
-
-    def container(self, node: Node) -> str:
-        children = [self.expression(child) for child in node.children]
-        items = "".join([child + ", " for child in children])
-        cls = node.kind.cls
-        if node.kind.access == "none":
-            return "None"
-        if cls is list:
-            return f"[{items}]"
-        if cls is tuple:
-            return f"({items})"
-        if cls is dict:
-            pairs = zip(map(self.constant, node.aux), children, strict=True)
-            return f"{{{', '.join([f'{key}: {child}' for key, child in pairs])}}}"
-        if isinstance(node.kind, NamedTupleNode):
-            return f"new_tuple({self.constant(cls)}, ({items}))"
-        return f"{self.constant(node.kind.unflatten)}({self.constant(node.aux)}, ({items}))"
