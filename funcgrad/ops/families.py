@@ -369,7 +369,7 @@ class Reduction(Primitive):
         shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
         return ArrayType(shape, self.output_dtype(x.dtype, **params))
 
-    def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
+    def batch(self, size: int, args: Sequence, axes: Sequence, /, **params: Any) -> tuple[Any, Any]:
         del size
         (x,), (axis,) = args, axes
         reduced = tuple(a + (a >= axis) for a in params.pop("axes"))
