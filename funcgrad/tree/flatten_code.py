@@ -172,10 +172,10 @@ def _is_dict_with_text_keys(node: Node) -> bool:
 
 def _checked_split(node: Node) -> Callable[[Any], tuple[Any, ...] | None]:
     """Ask the class for its children; None when their number or the static data differ."""
-    split, aux, count = node.kind.split, node.aux, len(node.children)
+    split, aux, count = node.kind.split_without_keys, node.aux, len(node.children)
 
     def checked_split(value: Any) -> tuple[Any, ...] | None:
-        children, found, _ = split(value)
+        children, found = split(value)
         return children if len(children) == count and same(found, aux) else None
 
     return checked_split

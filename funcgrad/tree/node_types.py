@@ -35,11 +35,15 @@ class NodeType:
     def split(self, value: Any) -> tuple[tuple[Any, ...], Any, tuple[Any, ...] | None]:
         """Return the children, the aux data, and the keys if the class names them itself."""
         if self.flatten_with_keys is None:
-            children, aux = self._pair(self.flatten(value))
-            return tuple(children), aux, None
+            return *self.split_without_keys(value), None
         pairs, aux = self._pair(self.flatten_with_keys(value))
         pairs = tuple(pairs)
         return tuple([child for _, child in pairs]), aux, tuple([key for key, _ in pairs])
+
+    def split_without_keys(self, value: Any) -> tuple[tuple[Any, ...], Any]:
+        """Return the children and the aux data."""
+        children, aux = self._pair(self.flatten(value))
+        return tuple(children), aux
 
     def _pair(self, result: Any) -> tuple[Any, Any]:
         if isinstance(result, tuple) and len(result) == 2:

@@ -34,9 +34,9 @@ class _Walker:
         self.tie = tie
         self.leaves: list[Any] = []
         self.places: dict[int, int] = {}
-        # id -> (instance, its number, its first leaf, its structure).  Holding the instance
-        # keeps its id from being used again during the walk.
-        self.instances: dict[int, tuple[Any, int, int, Structure]] = {}
+        # id -> (instance, its number, its first leaf, its structure or None during the visit).
+        # Holding the instance keeps its id from being used again.
+        self.instances: dict[int, tuple[Any, int, int, Structure | None]] = {}
 
     def visit(self, value: Any, depth: int) -> Structure:
         kind = kinds.get(type(value)) or kind_of(type(value))
@@ -67,9 +67,11 @@ class _Walker:
         known = self.instances.get(id(value))
         if known is not None:
             _, number, first_leaf, structure = known
+            if structure is None:
+                raise RecursionError
             return Repeat(first_leaf, number)(structure)
         number, first_leaf = len(self.instances), len(self.leaves)
-        self.instances[id(value)] = (value, number, first_leaf, LEAF)
+        self.instances[id(value)] = (value, number, first_leaf, None)
         structure = self.node(value, kind, depth)
         self.instances[id(value)] = (value, number, first_leaf, structure)
         return structure
@@ -77,7 +79,7 @@ class _Walker:
 
 def _explain_depth(tree: Any, is_leaf: IsLeaf) -> str:
     """Say whether the tree contains itself or is only deep, and where."""
-    parents: list[int] = []
+    parents: list[Any] = []
     pending: list[tuple[Any, KeyPath]] = [(tree, ())]
     limit = min(MAX_DEPTH, sys.getrecursionlimit())
     while pending:
@@ -86,15 +88,16 @@ def _explain_depth(tree: Any, is_leaf: IsLeaf) -> str:
         kind = kind_of(type(value))
         if isinstance(kind, LeafType) or (is_leaf is not None and is_leaf(value)):
             continue
-        if id(value) in parents:
-            start = path_string(path[: parents.index(id(value))]) or "the root"
+        levels = [level for level, parent in enumerate(parents) if parent is value]
+        if levels:
+            start = path_string(path[: levels[0]]) or "the root"
             return (
                 f"[tree] the tree contains itself: {path_string(path)} is the same object as "
                 f"{start}. A tree must be finite; break the cycle."
             )
         if len(path) >= limit:
             break
-        parents.append(id(value))
+        parents.append(value)
         children, aux, keys = kind.split(value)
         keys = kind.keys(aux, len(children)) if keys is None else keys
         steps = list(zip(children, keys, strict=True))
