@@ -272,3 +272,31 @@ def test_leaves_are_never_compared():
     for _ in range(4):
         tree.flatten([touchy, touchy, *arrays])
         tree.map(lambda *parts: None, [touchy, *arrays], [touchy, *arrays])
+
+
+def test_known_structure_of_distinct_instances_met_with_a_shared_one():
+    repeat(lambda: tree.flatten([Stack(), Stack(1)]))
+    repeat(lambda: tree.flatten([Stack(), Stack()]))
+    shared = Stack()
+    for _, treedef in repeat(lambda: tree.flatten([shared, shared])):
+        assert treedef.has_ties
+
+
+def test_references_move_with_their_subtree():
+    first, second = Linear(np.ones(1), 1.0), Linear(np.ones(2), 2.0)
+    value = ([first, first], [second, [second, second]])
+    parts = [tree.structure(part) for part in value]
+    assert tree.structure(value).children() == parts
+    assert tree.PyTreeDef.from_tuple(parts) == tree.structure(value)
+
+
+def test_equal_values_made_apart_keep_the_tie():
+    x = np.ones(2)
+    rates = [float("0.25"), float("0.25")]
+    assert rates[0] is not rates[1]
+    calls, _ = count_calls([x, x], rates)
+    assert calls == 1
+    calls, _ = count_calls([x, x], [np.float32(1), np.float32(1)])
+    assert calls == 1
+    calls, _ = count_calls([x, x], [0.0, -0.0])
+    assert calls == 2
