@@ -1,4 +1,4 @@
-"""Reductions over axes: sum, product, extrema, and their positions."""
+"""Reductions over axes: sums, and whether all or any elements hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.primitive import LinearInput
+from funcgrad.ir.types import BOOL, FLOAT32, kind
+from funcgrad.ops.cast import convert
 from funcgrad.ops.families import RULES, Linear, Reduction, ndim_of
 from funcgrad.ops.shape import broadcast_to, reshape
 
@@ -34,28 +36,72 @@ def keep_axes(shape: tuple, axes: tuple[int, ...]) -> tuple:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
+def accumulator(dtype: np.dtype) -> np.dtype:
+    """The dtype in which elements of this dtype are summed: float32 for all smaller floating dtypes."""
+    return FLOAT32 if kind(dtype) == "f" and dtype.itemsize < 4 else dtype
+
+
+def comparable(x: Any) -> Any:
+    """`x` in a dtype that NumPy orders right: ml_dtypes' own comparisons misplace NaN."""
+    return x if x.dtype.kind in "biufc" else x.astype(FLOAT32)
+
+
 class ReduceSum(Linear, Reduction):
-    """Sum along `axes`. Half precision is summed in float32, as NumPy does."""
+    """Sum along `axes`. Half precision is summed in float32."""
 
     kind = "reduction"
 
     def numpy(self, xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
-        return xp.sum(x, axis=axes, dtype=x.dtype)
+        wide = accumulator(x.dtype)
+        out = xp.sum(x, axis=axes, dtype=wide)
+        return out if wide == x.dtype else out.astype(x.dtype)
 
     def transpose(self, cotangent: Any, x: LinearInput, *, axes: tuple[int, ...]) -> list[Any]:
         return [broadcast_to(reshape(cotangent, keep_axes(x.shape, axes)), x.shape)]
 
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> tuple[Any, Any]:
+    def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
         return Reduction.batch(self, size, args, axes, **params)
 
 
-REDUCE_SUM = ReduceSum()
+class ReduceAnd(Reduction):
+    """Whether all booleans along `axes` hold."""
+
+    combine = "and"
+
+    def numpy(self, xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        return xp.all(x, axis=axes)
+
+
+class ReduceOr(Reduction):
+    """Whether any boolean along `axes` holds."""
+
+    combine = "or"
+
+    def numpy(self, xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        return xp.any(x, axis=axes)
+
+
+REDUCE_SUM, REDUCE_AND, REDUCE_OR = ReduceSum(), ReduceAnd(), ReduceOr()
 
 
 def reduce_sum(x: Any, axes: Sequence[int] | int | None = None) -> Any:
     """Sum of the elements along `axes` (all by default), in the dtype of `x`."""
     axes = normalize_axes("sum", axes, ndim_of(x))
     return x if not axes else REDUCE_SUM(x, axes=axes)
+
+
+def reduce_and(x: Any, axes: Sequence[int] | int | None = None) -> Any:
+    """Whether all elements along `axes` (all by default) are true or not zero."""
+    axes = normalize_axes("all", axes, ndim_of(x))
+    x = convert(x, BOOL)
+    return x if not axes else REDUCE_AND(x, axes=axes)
+
+
+def reduce_or(x: Any, axes: Sequence[int] | int | None = None) -> Any:
+    """Whether any element along `axes` (all by default) is true or not zero."""
+    axes = normalize_axes("any", axes, ndim_of(x))
+    x = convert(x, BOOL)
+    return x if not axes else REDUCE_OR(x, axes=axes)
 
 
 RULES["reduce_sum"] = reduce_sum
