@@ -55,7 +55,6 @@ class Builder(Trace):
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []
         self.captured: dict[tuple, tuple[Any, Variable]] = {}
-        self.keep_alive: list[Any] = []
 
     def input(self, type: ArrayType) -> BuilderTracer:
         variable = Variable(type)
@@ -63,6 +62,7 @@ class Builder(Trace):
         return BuilderTracer(self, variable)
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
+        args, params = primitive.stage(args, params)
         inputs = [self.read(arg, primitive) for arg in args]
         types = primitive.type_rule(*[atom.type for atom in inputs], **params)
         if not primitive.multiple:
@@ -84,10 +84,10 @@ class Builder(Trace):
             stack = state.stack
             if value.trace.level >= len(stack) or stack[value.trace.level] is not value.trace:
                 raise_leaked(value, user)
-            key = (id(value), 0 if value.inplace is None else value.inplace.version)
-            self.keep_alive.append(value)
+            # The payload, not the tracer, says which value it is: an in-place write changes it.
+            key = tuple([id(getattr(value, name)) for name in value.payload])
         else:
-            key = (id(value), -1)
+            key = (id(value),)
         if key not in self.captured:
             held = value.snapshot() if isinstance(value, Tracer) else value
             self.captured[key] = (held, Variable(type_of(value)))

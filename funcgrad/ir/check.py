@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from funcgrad.errors import ProgramError
-from funcgrad.ir.program import Equation, Literal, Program, Variable, subprograms
+from funcgrad.ir.program import Equation, Program, Variable, subprograms
 
 
 def check_program(program: Program) -> None:
@@ -40,5 +40,3 @@ def _check_types(where: str, equation: Equation) -> None:
         raise ProgramError(f"{where} has outputs {found}, but its type rule says {expected}")
 
 
-def is_literal(atom: object) -> bool:
-    return isinstance(atom, Literal)

@@ -58,6 +58,7 @@ class Primitive:
         multiple: whether it returns a list.
         has_effect: whether it must run even if nobody uses its result.
         keeps_inputs: whether its backward rule needs its inputs (then mutable ones are snapshotted).
+        is_inlined: whether the compiler may replace it by the equations of its param `program`.
         masks_cotangents: whether its cotangents are zero where a branch was not taken.
         vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
     """
@@ -68,6 +69,7 @@ class Primitive:
     has_effect = False
     keeps_inputs = True
     masks_cotangents = False
+    is_inlined = False
     vjp: Callable[..., Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -109,6 +111,15 @@ class Primitive:
         del inputs, params
         return None
 
+    def stage(self, args: tuple, params: dict) -> tuple[tuple, dict]:
+        """Arguments and params as a Program shall hold them."""
+        return args, params
+
+    def reduces_axis(self, params: dict, axis_name: Any) -> bool:
+        """Whether this is a collective over the named batch axis."""
+        del params, axis_name
+        return False
+
     def outer_trace(self, params: dict) -> Trace | None:
         """The outermost trace that must see this operation even without traced operands."""
         del params
@@ -124,7 +135,7 @@ class Primitive:
             return self.execute(*args, **params)
         stack = state.stack
         if owner.level >= len(stack) or stack[owner.level] is not owner:
-            check_running(owner, self.name, args)
+            check_running(self.name, args)
         return owner.process(self, args, params)
 
     def execute(self, *args: Any, **params: Any) -> Any:

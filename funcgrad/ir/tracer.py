@@ -64,6 +64,10 @@ class Trace:
     def describe(self) -> str:
         return self.name
 
+    def adopt(self, value: Any, target: Tracer) -> Tracer:
+        """A tracer of this trace that holds `value`, for an in-place write into `target`."""
+        raise NotImplementedError
+
 
 class Tracer:
     """Stands for an array inside a traced function.
@@ -213,12 +217,11 @@ class Tracer:
 
 
 class InPlace:
-    """What an in-place write must know about one tracer: its version, what it is a view of, its own views."""
+    """What an in-place write must know about one tracer: what it is a view of, and its own views."""
 
-    __slots__ = ("base", "derive", "version", "views", "write_back")
+    __slots__ = ("base", "derive", "views", "write_back")
 
     def __init__(self) -> None:
-        self.version = 0
         self.base: Tracer | None = None
         self.derive: Callable[[Any], Any] | None = None
         self.write_back: Callable[[Any, Any], Any] | None = None
@@ -290,9 +293,8 @@ def _assign(tracer: Tracer, value: Any) -> None:
 
 def _become(tracer: Tracer, value: Any) -> None:
     if not isinstance(value, Tracer) or value.trace is not tracer.trace:
-        value = tracer.trace.adopt(value, tracer)  # type: ignore[attr-defined]
+        value = tracer.trace.adopt(value, tracer)
     tracer.assume(value)
-    inplace_record(tracer).version += 1
 
 
 def refuse_foreign_write(tracer: Tracer, value: Any) -> Any:
@@ -327,15 +329,11 @@ def owner_of(args: tuple, owner: Trace | None) -> Trace | None:
     return owner
 
 
-def check_running(trace: Trace, primitive: Any, args: tuple) -> None:
+def check_running(user: Any, args: tuple) -> None:
     """Raise if a traced value is used after its trace, or in another thread."""
-    stack = state.stack
     for arg in args:
-        if isinstance(arg, Tracer):
-            owner = arg.trace
-            if owner.level >= len(stack) or stack[owner.level] is not owner:
-                raise_leaked(arg, primitive)
-    del trace
+        if isinstance(arg, Tracer) and not arg.trace.is_running:
+            raise_leaked(arg, user)
 
 
 def raise_leaked(tracer: Tracer, user: Any) -> Any:

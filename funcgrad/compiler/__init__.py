@@ -1,0 +1,1 @@
+"""From a Program to a callable: stages, generated code, caches."""

@@ -1,0 +1,104 @@
+"""Generated Python: one function of array-module calls per Program, with dead intermediates freed."""
+
+from __future__ import annotations
+
+import linecache
+import math
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad.config import config
+from funcgrad.ir.program import Atom, Program, Variable, evaluate
+
+
+class SourceWriter:
+    """Lines of a function, and the constants they name."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.constants: dict[str, Any] = {}
+        self.names: dict[Variable, str] = {}
+
+    def variable(self, variable: Variable) -> str:
+        if variable not in self.names:
+            self.names[variable] = f"v{len(self.names)}"
+        return self.names[variable]
+
+    def constant(self, value: Any, prefix: str = "c") -> str:
+        name = f"{prefix}{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def atom(self, atom: Atom) -> str:
+        if isinstance(atom, Variable):
+            return self.variable(atom)
+        value = atom.value
+        if type(value) in (int, bool) or (type(value) is float and math.isfinite(value)):
+            return repr(value)
+        return self.constant(value)
+
+    def function(self, primitive: Any, xp: Any, params: dict) -> str:
+        name = "".join(c if c.isalnum() else "_" for c in primitive.name)
+        return self.constant(primitive.implementation(xp, **params), name + "_")
+
+
+def last_uses(program: Program) -> list[list[Variable]]:
+    """Per equation, the intermediates that nothing reads after it."""
+    alive = {atom for atom in program.outputs if isinstance(atom, Variable)} | set(program.inputs)
+    ends: list[list[Variable]] = []
+    for equation in reversed(program.equations):
+        ending = []
+        for variable in [*equation.outputs, *equation.inputs]:
+            if isinstance(variable, Variable) and variable not in alive:
+                alive.add(variable)
+                ending.append(variable)
+        ends.append(ending)
+    return ends[::-1]
+
+
+def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any]]:
+    """The text of a function of the Program's inputs, and the constants it refers to."""
+    writer = SourceWriter()
+    arguments = ", ".join(writer.variable(variable) for variable in program.inputs)
+    writer.lines.append(f"def {_identifier(program.name)}({arguments}):")
+    for equation, ending in zip(program.equations, last_uses(program), strict=True):
+        function = writer.function(equation.primitive, xp, equation.params)
+        operands = ", ".join(writer.atom(atom) for atom in equation.inputs)
+        targets = ", ".join(writer.variable(variable) for variable in equation.outputs)
+        if equation.primitive.multiple and len(equation.outputs) == 1:
+            targets += ","
+        assign = f"{targets} = " if targets else ""
+        comment = "" if equation.source is None else f"  # {equation.source}"
+        writer.lines.append(f"    {assign}{function}({operands}){comment}")
+        if ending:
+            writer.lines.append("    del " + ", ".join(map(writer.variable, ending)))
+    outputs = ", ".join(writer.atom(atom) for atom in program.outputs)
+    writer.lines.append(f"    return [{outputs}]")
+    return "\n".join(writer.lines) + "\n", writer.constants
+
+
+def _identifier(name: str) -> str:
+    text = "".join(c if c.isalnum() else "_" for c in name)
+    return text if text[:1].isalpha() or text[:1] == "_" else "f_" + text
+
+
+_counter = iter(range(1 << 62))
+
+
+def generate(program: Program, xp: Any) -> Callable[..., list[Any]]:
+    """Compile a Program to a Python function; its text is kept for tracebacks."""
+    text, constants = python_source(program, xp)
+    filename = f"<funcgrad {program.name} {next(_counter)}>"
+    namespace = dict(constants)
+    exec(compile(text, filename, "exec"), namespace)
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    function = namespace[_identifier(program.name)]
+
+    def run(*args: Any) -> list[Any]:
+        if config.debug_nans or config.debug_infs:
+            return evaluate(program, *args)
+        return function(*args)
+
+    return run
+
+

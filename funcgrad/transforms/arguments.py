@@ -1,0 +1,151 @@
+"""The calling convention of all transformations: which leaves are arrays, argnums, wrapped names."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.ir.tracer import Tracer
+from funcgrad.ops.families import as_operand
+
+ARRAY_CLASSES = (np.ndarray, Tracer)
+
+
+def is_array_leaf(leaf: Any) -> bool:
+    """Whether a leaf is traced: arrays, tracers, NumPy and Python numbers. Everything else is static."""
+    if isinstance(leaf, ARRAY_CLASSES) or type(leaf) in (float, int, bool, complex):
+        return True
+    if isinstance(leaf, np.generic):
+        return leaf.dtype.kind not in "USOMm"
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(leaf, cupy.ndarray)
+
+
+def check_leaf(leaf: Any, what: str) -> Any:
+    """The leaf as an array that funcgrad computes with; refuses object, string and masked arrays."""
+    if type(leaf) is np.ndarray and leaf.dtype.kind in "biufc":
+        return leaf
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OUSMm":
+        raise TypeError(
+            f"{what} is an array of dtype {leaf.dtype}; funcgrad computes with numeric and bool arrays. "
+            "Convert it first, for example np.stack(list_of_arrays) or x.astype(float)."
+        )
+    return as_operand(leaf)
+
+
+def wrap_like(fun: Callable[..., Any], prefix: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a transformed function the name, documentation and signature of `fun`."""
+
+    def decorate(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+        wrapper = functools.wraps(fun)(wrapper)
+        wrapper.__name__ = wrapper.__qualname__ = f"{prefix}_{name_of(fun)}"
+        return wrapper
+
+    return decorate
+
+
+def name_of(fun: Any) -> str:
+    if isinstance(fun, functools.partial):
+        return name_of(fun.func)
+    name = getattr(fun, "__name__", None) or type(fun).__name__
+    return "lambda" if name == "<lambda>" else name
+
+
+def check_callable(fun: Any, transform: str) -> None:
+    if not callable(fun):
+        raise TypeError(
+            f"[{transform}] expected a function, got {type(fun).__name__}: {fun!r:.60}. "
+            f"Write funcgrad.{transform}(fun)(x), not funcgrad.{transform}(fun(x))."
+        )
+
+
+def normalize_argnums(argnums: Any, count: int, transform: str) -> tuple[int, ...]:
+    """Non-negative positions of the differentiated arguments."""
+    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for number in wanted:
+        if not isinstance(number, int) or not -count <= number < count:
+            raise ValueError(
+                f"[{transform}] argnums={argnums!r} needs positional argument {number}, but the function "
+                f"was called with {count}. Pass the differentiated arguments by position."
+            )
+    return tuple(number % count for number in wanted)
+
+
+def argument_name(fun: Any, index: int) -> str:
+    """'x' for the argument at this position, for error messages."""
+    code = getattr(fun, "__code__", None)
+    if code is not None and index < code.co_argcount:
+        return repr(code.co_varnames[index])
+    return str(index)
+
+
+class Flat:
+    """A tree taken apart into array leaves and static ones.
+
+    Attributes:
+        arrays: the array leaves.
+        treedef: structure of the whole tree.
+        leaves: all leaves; array leaves at `places`.
+    """
+
+    __slots__ = ("arrays", "leaves", "places", "treedef")
+
+    def __init__(self, value: Any, what: str = "argument", tie: bool = True) -> None:
+        self.leaves, self.treedef = tree.flatten(value, tie=tie)
+        self.places = [i for i, leaf in enumerate(self.leaves) if is_array_leaf(leaf)]
+        self.arrays = [check_leaf(self.leaves[i], what) for i in self.places]
+
+    def rebuild(self, arrays: Sequence[Any]) -> Any:
+        """The tree with other arrays; static leaves stay."""
+        leaves = list(self.leaves)
+        for place, array in zip(self.places, arrays, strict=True):
+            leaves[place] = array
+        return self.treedef.unflatten(leaves)
+
+    def rebuild_only(self, arrays: Sequence[Any]) -> Any:
+        """The tree with None in place of static leaves."""
+        leaves: list[Any] = [None] * len(self.leaves)
+        for place, array in zip(self.places, arrays, strict=True):
+            leaves[place] = array
+        return self.treedef.unflatten(leaves)
+
+    def path(self, index: int) -> str:
+        """The path of the array leaf at this position."""
+        return tree.path_string(self.treedef.paths()[self.places[index]])
+
+
+def fresh_outputs(outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> list[Any]:
+    """Arrays that share memory with nothing: views, inputs and repeated arrays are copied."""
+    taken = {id(x) for x in inputs}
+    result = []
+    for out in outputs:
+        if type(out) is np.ndarray:
+            out = fresh_array(out, taken)
+            taken.add(id(out))
+        elif type(out) in (float, int, bool, complex):
+            out = np.asarray(out)[()]
+        result.append(out)
+    return result
+
+
+def fresh_array(array: np.ndarray, taken: set[int]) -> np.ndarray:
+    flags = array.flags
+    if id(array) in taken or not (flags.c_contiguous and flags.writeable):
+        return np.array(array, order="C")
+    base = array.base
+    if base is None:
+        return array
+    # A reshaped result whose buffer nobody else holds (here: the view, the local name, the call) is as good.
+    if (
+        type(base) is np.ndarray
+        and base.base is None
+        and base.nbytes == array.nbytes
+        and sys.getrefcount(base) <= 3
+    ):
+        return array
+    return np.array(array, order="C")

@@ -1,0 +1,347 @@
+"""Gradients: `grad`, `value_and_grad` and `vjp`, on top of the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.ir.tracer import Tracer, type_of
+from funcgrad.ir.types import ArrayType, is_complex, is_inexact
+from funcgrad.ops.cast import convert
+from funcgrad.ops.complex import real
+from funcgrad.ops.families import zeros_like_type
+from funcgrad.transforms.arguments import (
+    Flat,
+    argument_name,
+    check_callable,
+    check_leaf,
+    fresh_outputs,
+    is_array_leaf,
+    name_of,
+    normalize_argnums,
+    wrap_like,
+)
+from funcgrad.transforms.collectives import sum_if_varying
+from funcgrad.transforms.tape import Tape, TapeTracer
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """Gradient of a scalar function.
+
+    Args:
+        fun: returns a scalar, or (scalar, aux) with `has_aux`.
+        argnums: position of the argument, or a tuple of positions, to differentiate by.
+        has_aux: whether `fun` also returns auxiliary data.
+        holomorphic: promise that `fun` is holomorphic; arguments and result are then complex.
+        allow_int: let integer arguments pass; their gradient is None.
+
+    Returns:
+        A function with the arguments of `fun` that returns the gradient (with `has_aux`: gradient, aux).
+        It has the structure, shapes and dtypes of the argument; a tuple for a tuple of `argnums`.
+
+    Raises:
+        TypeError: the result is no real scalar, or an argument is not floating.
+
+    Example:
+        >>> import numpy as np
+        >>> import funcgrad as fg
+        >>> fg.grad(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
+        array([ 3., 12.])
+    """
+    check_callable(fun, "grad")
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    @wrap_like(fun, "grad")
+    def grad_fun(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return grad_fun
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """Value and gradient of a scalar function, in one pass.
+
+    Args:
+        fun, argnums, has_aux, holomorphic, allow_int: as for `grad`.
+
+    Returns:
+        A function that returns (value, gradient), or ((value, aux), gradient) with `has_aux`.
+
+    Example:
+        >>> import funcgrad as fg
+        >>> value, slope = fg.value_and_grad(lambda x: x * x)(3.0)
+        >>> float(value), float(slope)
+        (9.0, 6.0)
+    """
+    check_callable(fun, "value_and_grad")
+    name = f"grad({name_of(fun)})"
+
+    @wrap_like(fun, "value_and_grad")
+    def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
+        wanted = normalize_argnums(argnums, len(args), "grad")
+        tape = Tape(name)
+        try:
+            with tape:
+                watched, call_args = _watch(tape, fun, args, wanted, holomorphic, allow_int)
+                try:
+                    out = fun(*call_args, **kwargs)
+                except ValueError as error:
+                    explained = tape.explain(error)
+                    if explained is error:
+                        raise
+                    raise explained from error
+            value, aux = _split_aux(out, has_aux)
+            seed = _seed(value, holomorphic)
+            pending = tape.pull_back([value], [seed])
+            gradients = [_collect(tape, w, pending, value) for w in watched]
+        finally:
+            tape.release()
+        gradient = gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        value = _plain(tape.lower(value))
+        return ((value, _lower_tree(tape, aux)) if has_aux else value), gradient
+
+    return value_and_grad_fun
+
+
+def _watch(
+    tape: Tape,
+    fun: Any,
+    args: tuple,
+    wanted: tuple[int, ...],
+    holomorphic: bool,
+    allow_int: bool,
+) -> tuple[list[tuple[Flat, list[Any]]], list[Any]]:
+    """Tracers in place of the arrays of the differentiated arguments."""
+    call_args = list(args)
+    watched = []
+    for index in wanted:
+        flat = Flat(args[index], f"argument {argument_name(fun, index)} of {name_of(fun)}")
+        tracers = []
+        for place, leaf in enumerate(flat.arrays):
+            type = type_of(leaf)
+            if is_inexact(type.dtype):
+                _check_holomorphic_input(type, holomorphic, fun, index)
+                tracers.append(tape.watch(leaf))
+            elif allow_int:
+                tracers.append(leaf)
+            else:
+                _refuse_integer(fun, index, flat.path(place), type)
+        watched.append((flat, tracers))
+        call_args[index] = flat.rebuild(tracers)
+    return watched, call_args
+
+
+def _refuse_integer(fun: Any, index: int, path: str, type: ArrayType) -> None:
+    at = f" at {path}" if path else ""
+    raise TypeError(
+        f"[grad] needs floating arguments, but argument {argument_name(fun, index)} of {name_of(fun)}{at} "
+        f"is {type}: integers and booleans have no derivative. Use 3.0 or x.astype(float), choose other "
+        "argnums, or pass allow_int=True to get None for it."
+    )
+
+
+def _check_holomorphic_input(type: ArrayType, holomorphic: bool, fun: Any, index: int) -> None:
+    if holomorphic and not is_complex(type.dtype):
+        raise TypeError(
+            f"[grad] holomorphic=True needs complex arguments, but argument {argument_name(fun, index)} "
+            f"is {type}. Use x.astype(complex), or drop holomorphic=True for a real function."
+        )
+
+
+def _split_aux(out: Any, has_aux: bool) -> tuple[Any, Any]:
+    if not has_aux:
+        return out, None
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(
+            f"[grad] has_aux=True needs a function that returns (value, aux), but it returned "
+            f"{type(out).__name__}. Write `return loss, aux`."
+        )
+    return out
+
+
+def _seed(value: Any, holomorphic: bool) -> Any:
+    """1 in the dtype of the result, after checking that it is a scalar that has a gradient."""
+    if not is_array_leaf(value):
+        raise TypeError(
+            f"[grad] needs a function that returns a scalar, but it returned {type(value).__name__}"
+            f"{': ' + repr(value) if value is None else ''}. Use has_aux=True for (loss, aux), and check "
+            "that the function has a `return`."
+        )
+    found = type_of(check_leaf(value, "the result"))
+    if found.shape != ():
+        raise TypeError(
+            "Gradient only defined for scalar-output functions. "
+            f"Output had shape: {found.shape}. Use np.sum(...) or np.mean(...) for a scalar, or "
+            "funcgrad.jacobian for the derivative of an array."
+        )
+    if is_complex(found.dtype) and not holomorphic:
+        raise TypeError(
+            f"[grad] the function returned {found}. For a holomorphic function pass holomorphic=True; "
+            "otherwise return a real number such as z.real or abs(z), or use funcgrad.vjp."
+        )
+    if holomorphic and not is_complex(found.dtype):
+        raise TypeError(
+            f"[grad] holomorphic=True needs a complex result, but the function returned {found}. "
+            "Drop holomorphic=True for a real function."
+        )
+    if not is_inexact(found.dtype):
+        raise TypeError(
+            f"[grad] the function returned {found}, which has no derivative. Return a float, for example "
+            "np.sum(x) of a float array; comparisons and integers are constant almost everywhere."
+        )
+    return found.dtype.type(1)
+
+
+def _collect(tape: Tape, watched: tuple[Flat, list[Any]], pending: list[Any], value: Any) -> Any:
+    """The gradient of one argument, in its structure, shapes and dtypes."""
+    flat, tracers = watched
+    gradients = []
+    for tracer, leaf in zip(tracers, flat.arrays, strict=True):
+        if not isinstance(tracer, TapeTracer) or tracer.trace is not tape:
+            gradients.append(None)
+            continue
+        gradient = fit_cotangent(pending[tracer.node.index], type_of(leaf))
+        gradients.append(sum_if_varying(gradient, leaf, tape.lower(value)))
+    return flat.rebuild_only(fresh_outputs(gradients, flat.arrays))
+
+
+def fit_cotangent(cotangent: Any, type: ArrayType) -> Any:
+    """A cotangent in the dtype of its primal; zeros for None."""
+    if cotangent is None:
+        return zeros_like_type(type.strong())
+    if is_complex(type_of(cotangent).dtype) and not is_complex(type.dtype):
+        cotangent = real(cotangent)
+    return convert(cotangent, type.dtype)
+
+
+def _plain(value: Any) -> Any:
+    return fresh_outputs([value])[0] if not isinstance(value, Tracer) else value
+
+
+def _lower_tree(tape: Tape, value: Any) -> Any:
+    return tree.map(tape.lower, value)
+
+
+class Pullback:
+    """The function that `vjp` returns: cotangents of the outputs to cotangents of the arguments.
+
+    May be called several times. Large arrays that it needs stay read-only as long as it lives.
+    """
+
+    def __init__(self, tape: Tape, outputs: Flat, tracers: list[Any], inputs: list[Any]) -> None:
+        self._tape = tape
+        self._outputs = outputs
+        self._tracers = tracers
+        self._inputs = inputs
+
+    def __call__(self, cotangent: Any) -> tuple:
+        cotangents = match_cotangents(self._outputs, cotangent, "vjp")
+        pending = self._tape.pull_back(self._tracers, cotangents)
+        results = []
+        for flat, tracers in self._inputs:
+            pulled = [
+                fit_cotangent(pending[t.node.index], type_of(leaf))
+                if isinstance(t, TapeTracer) and t.trace is self._tape
+                else None
+                for t, leaf in zip(tracers, flat.arrays, strict=True)
+            ]
+            results.append(flat.rebuild_only(fresh_outputs(pulled, cotangents)))
+        return tuple(results)
+
+    def __del__(self) -> None:
+        self._tape.release()
+
+    def __repr__(self) -> str:
+        return f"<pullback of {self._tape.name}>"
+
+
+def match_cotangents(outputs: Flat, cotangent: Any, transform: str) -> list[Any]:
+    """One cotangent per array of the output; checks structure, shapes and dtypes."""
+    try:
+        given = outputs.treedef.flatten_up_to(cotangent)
+    except ValueError as error:
+        raise ValueError(
+            f"[{transform}] the cotangent must have the structure of the function's output: {error}"
+        ) from None
+    cotangents = []
+    for place, (index, out) in enumerate(zip(outputs.places, outputs.arrays, strict=True)):
+        ct = given[index]
+        expected = type_of(out).strong()
+        if ct is None or not is_inexact(expected.dtype):
+            cotangents.append(None)
+            continue
+        found = type_of(check_leaf(ct, "the cotangent"))
+        if found.shape != expected.shape:
+            raise ValueError(
+                f"[{transform}] the cotangent {outputs.path(place) or '(the only one)'} has shape "
+                f"{found.shape}, but the output has shape {expected.shape}. Use np.ones_like(output) or "
+                "another array of that shape."
+            )
+        if is_complex(found.dtype) and not is_complex(expected.dtype):
+            raise TypeError(
+                f"[{transform}] a complex cotangent was given for a real output of {expected}. "
+                "Pass its real part."
+            )
+        cotangents.append(convert(ct, expected.dtype))
+    return cotangents
+
+
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
+    """Value of a function, and the function that pulls cotangents back through it.
+
+    Args:
+        fun: the function.
+        *primals: where to evaluate it; trees of arrays.
+        has_aux: whether `fun` returns (output, aux).
+
+    Returns:
+        (output, vjp_fun), with `has_aux` (output, vjp_fun, aux). `vjp_fun(cotangent)` takes a tree like the
+        output and returns a tuple with one cotangent per primal.
+
+    Example:
+        >>> import numpy as np
+        >>> import funcgrad as fg
+        >>> y, pull = fg.vjp(np.sin, np.array([0.0, 1.0]))
+        >>> pull(np.array([1.0, 0.0]))
+        (array([1., 0.]),)
+    """
+    check_callable(fun, "vjp")
+    tape = Tape(f"vjp({name_of(fun)})")
+    with tape:
+        inputs = []
+        for index, primal in enumerate(primals):
+            flat = Flat(primal, f"argument {argument_name(fun, index)} of {name_of(fun)}")
+            # The pullback may run much later: keep what the arguments are now.
+            snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
+            tracers = [
+                tape.watch(x) if is_inexact(type_of(x).dtype) else x for x in snapshots
+            ]
+            inputs.append((flat, tracers))
+        out = fun(*[flat.rebuild(tracers) for flat, tracers in inputs])
+    value, aux = _split_aux(out, has_aux)
+    outputs = Flat(value, "the result")
+    tracers = outputs.arrays
+    lowered = [tape.lower(x) for x in tracers]
+    given = [x for _, snapshots in inputs for x in map(tape.lower, snapshots)]
+    result = outputs.rebuild(fresh_outputs(lowered, given))
+    outputs.arrays = lowered
+    pullback = Pullback(tape, outputs, tracers, inputs)
+    return (result, pullback, _lower_tree(tape, aux)) if has_aux else (result, pullback)
+
+

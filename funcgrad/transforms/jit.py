@@ -1,0 +1,382 @@
+"""`jit`: record a function once per signature, and run the compiled Program from then on."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.compiler.pipeline import compiled
+from funcgrad.config import config
+from funcgrad.ir.builder import trace_flat
+from funcgrad.ir.primitive import array_module
+from funcgrad.ir.program import Program
+from funcgrad.ir.tracer import Tracer, state, type_of
+from funcgrad.transforms.arguments import (
+    Flat,
+    check_callable,
+    fresh_outputs,
+    name_of,
+)
+from funcgrad.transforms.call import call_program
+from funcgrad.transforms.dispatch import make_dispatch
+from funcgrad.transforms.donation import check_donated, donate
+from funcgrad.transforms.guards import collect_guards
+from funcgrad.transforms.recompile import count_trace, explain_difference
+from funcgrad.tree.static import strict_key
+
+
+class StaticLeaf:
+    """A non-array leaf or static argument as part of a cache key: equal by value and type.
+
+    An object with the default identity hash also counts its plain attributes, so that a change is seen.
+    """
+
+    __slots__ = ("hash", "key", "value")
+
+    def __init__(self, value: Any, what: str) -> None:
+        self.value = value
+        self.key = strict_key(value)
+        try:
+            self.hash = hash(self.key)
+        except TypeError:
+            raise ValueError(
+                f"[jit] {what} is static, so it must be hashable, but got {type(value).__name__}: "
+                f"{value!r:.60}. Use a tuple instead of a list, or do not make an array static."
+            ) from None
+        if type(value).__hash__ is object.__hash__ and not isinstance(value, type):
+            plain = vars(value) if hasattr(value, "__dict__") else {}
+            scalars = (str, int, float, bool, type(None))
+            self.key = (self.key, *[(k, v) for k, v in plain.items() if isinstance(v, scalars)])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StaticLeaf) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __repr__(self) -> str:
+        return f"static {self.value!r:.40}"
+
+
+class Signature:
+    """A call taken apart: per argument a Flat (ties count within one argument), and the cache key."""
+
+    __slots__ = ("arrays", "donated", "flats", "key", "kwargs_names", "static")
+
+    def __init__(self, jitted: JitFunction, args: tuple, kwargs: dict) -> None:
+        self.kwargs_names = tuple(sorted(kwargs))
+        named = [(i, jitted.parameter(i), arg) for i, arg in enumerate(args)]
+        named += [(None, name, kwargs[name]) for name in self.kwargs_names]
+        self.flats: list[Flat | None] = []
+        self.static: list[Any] = []
+        self.arrays: list[Any] = []
+        self.donated: list[Any] = []
+        parts: list[Any] = [len(args), self.kwargs_names]
+        for position, name, value in named:
+            if jitted.is_static(position, name):
+                self.flats.append(None)
+                self.static.append(value)
+                parts.append(StaticLeaf(value, f"argument {name!r} of {jitted.name}"))
+                continue
+            flat = Flat(value, f"argument {name!r} of {jitted.name}")
+            self.flats.append(flat)
+            self.arrays.extend(flat.arrays)
+            if jitted.is_donated(position, name):
+                self.donated.extend(flat.arrays)
+            parts.append(flat.treedef)
+            arrays = iter(flat.arrays)
+            dynamic = set(flat.places)
+            parts.extend(
+                type_of(next(arrays)) if i in dynamic else StaticLeaf(leaf, f"a leaf of {name!r}")
+                for i, leaf in enumerate(flat.leaves)
+            )
+        self.key = tuple(parts)
+
+    def rebuild(self, arrays: Sequence[Any], args_count: int) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments with other arrays."""
+        given, static = iter(arrays), iter(self.static)
+        values = [
+            next(static)
+            if flat is None
+            else flat.rebuild([next(given) for _ in range(len(flat.arrays))])
+            for flat in self.flats
+        ]
+        return values[:args_count], dict(zip(self.kwargs_names, values[args_count:], strict=True))
+
+
+class Compiled:
+    """One signature of a jitted function: its Program and how results are put together."""
+
+    __slots__ = ("captured", "guards", "may_alias", "outputs", "program")
+
+    def __init__(self, program: Program, captured: list[Any], outputs: Flat, guards: list) -> None:
+        self.program = program
+        self.captured = captured
+        self.outputs = outputs
+        self.guards = guards
+        atoms = program.outputs
+        self.may_alias = len(set(atoms)) < len(atoms) or any(a in program.inputs for a in atoms)
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether nothing of an outer trace was captured."""
+        return not any(isinstance(value, Tracer) for value in self.captured)
+
+    def guards_hold(self) -> bool:
+        return all(guard.holds() for guard in self.guards)
+
+    def run(self, arrays: list[Any]) -> Any:
+        """Execute on concrete arrays."""
+        inputs = [*self.captured, *arrays]
+        outs = compiled(self.program, array_module(inputs))(*inputs)
+        return self.finish(fresh_outputs(outs, inputs if self.may_alias else ()))
+
+    def finish(self, outs: list[Any]) -> Any:
+        return self.outputs.rebuild(outs)
+
+
+class JitFunction:
+    """A function that is compiled at the first call of each signature."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        static_argnums: Any = None,
+        static_argnames: Any = None,
+        donate_argnums: Any = None,
+        donate_argnames: Any = None,
+    ) -> None:
+        check_callable(fun, "jit")
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self.name = name_of(fun)
+        self.parameters = _parameter_names(fun)
+        self.static = _chosen(self, static_argnums, static_argnames, "static")
+        self.donated = _chosen(self, donate_argnums, donate_argnames, "donate")
+        self.entries: dict[tuple, Compiled] = {}
+        self.fast: tuple[Callable[..., Any], Compiled] | None = None
+        self.lock = threading.RLock()
+        self.reasons: list[str] = []
+
+    def parameter(self, position: int) -> str:
+        return self.parameters[position] if position < len(self.parameters) else str(position)
+
+    def is_static(self, position: int | None, name: str) -> bool:
+        return name in self.static or position in self.static
+
+    def is_donated(self, position: int | None, name: str) -> bool:
+        return name in self.donated or position in self.donated
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fast = self.fast
+        if fast is not None and state.ambient is None and not config.disable_jit:
+            arrays = fast[0](args, kwargs)
+            if arrays is not None:
+                return fast[1].run(arrays)
+        if config.disable_jit:
+            return self.fun(*args, **kwargs)
+        return self._call_slowly(args, kwargs)
+
+    def _call_slowly(self, args: tuple, kwargs: dict) -> Any:
+        signature = Signature(self, args, kwargs)
+        if self.donated:
+            check_donated(signature.arrays, signature.donated, self.name)
+        entry = self._entry(signature, len(args))
+        if state.ambient is not None or any(isinstance(x, Tracer) for x in signature.arrays) or (
+            not entry.is_reusable
+        ):
+            return entry.finish(call_program(entry.program, [*entry.captured, *signature.arrays]))
+        if not self.donated:
+            self._remember_fast(signature, args, kwargs, entry)
+        result = entry.run(signature.arrays)
+        if signature.donated:
+            donate(signature.donated, self.name)
+        return result
+
+    def _entry(self, signature: Signature, args_count: int) -> Compiled:
+        entry = self.entries.get(signature.key)
+        if entry is not None and entry.guards_hold():
+            return entry
+        with self.lock:
+            entry = self.entries.get(signature.key)
+            if entry is not None and entry.guards_hold():
+                return entry
+            self._report(signature, entry)
+            entry = self._trace(signature, args_count)
+            if entry.is_reusable:
+                self.entries[signature.key] = entry
+            return entry
+
+    def _report(self, signature: Signature, stale: Compiled | None) -> None:
+        if not self.entries:
+            count_trace(self.fun, self.name)
+            return
+        reason = explain_difference(self.name, list(self.entries), signature.key, stale)
+        self.reasons.append(reason)
+        if config.explain_recompiles:
+            print(reason, file=sys.stderr)
+
+    def _trace(self, signature: Signature, args_count: int) -> Compiled:
+        found: list[Flat] = []
+
+        def flat_fun(*tracers: Any) -> list[Any]:
+            args, kwargs = signature.rebuild(tracers, args_count)
+            out = self.fun(*args, **kwargs)
+            outputs = flatten_outputs(out, signature, self.name)
+            found.append(outputs)
+            return outputs.arrays
+
+        types = [type_of(x) for x in signature.arrays]
+        program, captured = trace_flat(flat_fun, types, self.name)
+        outputs = found[0]
+        for place in outputs.places:  # keep no tracer alive
+            outputs.leaves[place] = None
+        outputs.arrays = []
+        return Compiled(program, captured, outputs, collect_guards(self.fun))
+
+    def _remember_fast(self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled) -> None:
+        if self.static or any(f is None or f.treedef.has_ties for f in signature.flats):
+            return
+        leaves, treedef = tree.flatten((args, kwargs), tie=False)
+        owners, dynamic = [], []
+        for number, flat in enumerate(signature.flats):
+            places = set(flat.places)  # type: ignore[union-attr]
+            owners += [number] * len(flat.leaves)  # type: ignore[union-attr]
+            dynamic += [i in places for i in range(len(flat.leaves))]  # type: ignore[union-attr]
+        if len(owners) == len(leaves):
+            dispatch = make_dispatch(treedef, leaves, owners, dynamic, entry.guards)
+            if dispatch is not None:
+                self.fast = (dispatch, entry)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        options = (self.static, self.donated)
+        return _rebuild_jit, (self.fun, *[tuple(sorted(o, key=str)) for o in options])
+
+    def clear_cache(self) -> None:
+        """Forget all compiled signatures."""
+        self.entries.clear()
+        self.fast = None
+
+    def trace_count(self) -> int:
+        """How many signatures have been traced."""
+        return len(self.entries)
+
+    def explain_recompiles(self) -> str:
+        """Why this function was traced more than once; empty if it was not."""
+        return "\n".join(self.reasons)
+
+    def __repr__(self) -> str:
+        return f"<jit {self.name}: {len(self.entries)} signatures>"
+
+
+def flatten_outputs(out: Any, signature: Signature, name: str) -> Flat:
+    """The outputs; an array that occurs twice is one leaf only if the arguments had tied leaves."""
+    tied = any(flat is not None and flat.treedef.has_ties for flat in signature.flats)
+    return Flat(out, f"the result of {name}", tie=tied)
+
+
+def _parameter_names(fun: Any) -> list[str]:
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.kind in positional]
+
+
+def _chosen(jitted: JitFunction, argnums: Any, argnames: Any, what: str) -> frozenset:
+    """Positions and names of the arguments that an option of `jit` names."""
+    numbers = () if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    names = () if argnames is None else (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    chosen: set[Any] = set(names)
+    count = len(jitted.parameters)
+    try:
+        accepted = inspect.signature(jitted.fun).parameters
+    except (TypeError, ValueError):
+        accepted = None
+    has_rest = accepted is None or any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    for name in names:
+        if not has_rest and name not in accepted:  # type: ignore[operator]
+            raise ValueError(
+                f"[jit] {what}_argnames names {name!r}, but {jitted.name} has the arguments "
+                f"{list(accepted)}."  # type: ignore[arg-type]
+            )
+    for number in numbers:
+        if count and not -count <= number < count and not _has_varargs(accepted):
+            raise ValueError(
+                f"[jit] {what}_argnums={number}, but {jitted.name} has {count} positional arguments."
+            )
+        number = number % count if count and number < 0 else number
+        chosen.add(number)
+        if number < count:
+            chosen.add(jitted.parameters[number])
+    return frozenset(chosen)
+
+
+def _has_varargs(accepted: Any) -> bool:
+    return accepted is None or any(p.kind is p.VAR_POSITIONAL for p in accepted.values())
+
+
+def _rebuild_jit(fun: Any, static: tuple, donated: tuple) -> JitFunction:
+    jitted = JitFunction(fun)
+    jitted.static, jitted.donated = frozenset(static), frozenset(donated)
+    return jitted
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    /,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Sequence[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Sequence[str] | None = None,
+    keep_unused: bool = False,
+    device: Any = None,
+    backend: Any = None,
+    inline: bool = False,
+) -> Any:
+    """Compile a function; usable bare or with options.
+
+    The function is recorded at the first call with new shapes, dtypes or static arguments. Arrays that it
+    captures are read anew at every call. Non-array leaves of arguments are static.
+
+    Args:
+        fun: a pure function of trees of arrays.
+        static_argnums, static_argnames: arguments to compile for; hashable, compared by value and type.
+        donate_argnums, donate_argnames: arguments whose arrays the caller gives up.
+        keep_unused, inline: accepted for compatibility of calls; they change nothing here.
+        device, backend: None, or 'cpu'; arrays decide where they are computed.
+
+    Returns:
+        A function with the arguments and results of `fun`.
+
+    Example:
+        >>> import numpy as np
+        >>> import funcgrad as fg
+        >>> @fg.jit
+        ... def step(x, lr=0.1):
+        ...     return x - lr * np.sin(x)
+        >>> step(np.zeros(2))
+        array([0., 0.])
+    """
+    del keep_unused, inline
+    for name, value in (("device", device), ("backend", backend)):
+        if value not in (None, "cpu", "numpy"):
+            raise ValueError(
+                f"[jit] {name}={value!r} is not available. Leave it out: arrays decide where they are "
+                "computed; pass CuPy arrays for the GPU."
+            )
+    options = (static_argnums, static_argnames, donate_argnums, donate_argnames)
+    if fun is None:
+        return lambda function: JitFunction(function, *options)
+    return JitFunction(fun, *options)

@@ -1,0 +1,246 @@
+"""Reverse mode for running Python code: each operation is computed at once and leaves its pullback on a tape.
+
+Values are those of the surrounding trace, so Python `if` and `for` work on them where that trace allows it.
+Results that have no derivative (indices, comparisons) are handed out as plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import errors
+from funcgrad.config import config
+from funcgrad.ir import source
+from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, type_of
+from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
+from funcgrad.ops.arithmetic import add
+from funcgrad.ops.families import RULES_STATE
+from funcgrad.transforms.jvp import concrete_value, weaken
+from funcgrad.transforms.linearize import linearize_equation
+from funcgrad.transforms.transpose import backward_pass
+
+SNAPSHOT_BYTES = 1 << 20
+
+
+class Node:
+    """One recorded operation: where its active inputs come from, and how cotangents go back."""
+
+    __slots__ = ("index", "masks", "multiple", "parents", "pullback")
+
+    def __init__(
+        self, index: int, parents: Sequence[Any], pullback: Any, masks: bool, multiple: bool
+    ) -> None:
+        self.index = index
+        self.parents = parents
+        self.pullback = pullback
+        self.masks = masks
+        self.multiple = multiple
+
+
+class TapeTracer(Tracer):
+    """A value and the operation that made it (its `slot`-th result)."""
+
+    __slots__ = ("node", "slot", "value")
+    payload = ("value", "node", "slot")
+
+    def __init__(self, trace: Tape, value: Any, node: Node, slot: int = 0) -> None:
+        self.trace = trace
+        self.inplace = None
+        self.value = value
+        self.node = node
+        self.slot = slot
+
+    @property
+    def type(self) -> ArrayType:
+        return type_of(self.value)
+
+    @property
+    def shape(self) -> tuple:
+        return getattr(self.value, "shape", ())
+
+    @property
+    def dtype(self) -> np.dtype:
+        dtype = getattr(self.value, "dtype", None)
+        return SCALAR_DTYPES[type(self.value)] if dtype is None else dtype
+
+    @property
+    def weak(self) -> bool:
+        value = self.value
+        return value.weak if isinstance(value, Tracer) else type(value) in (float, complex, int)
+
+    def as_weak(self) -> TapeTracer:
+        return TapeTracer(self.trace, weaken(self.value), self.node, self.slot)  # type: ignore[arg-type]
+
+    def concrete(self) -> Any:
+        return concrete_value(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+
+class Tape(Trace):
+    """Records operations and their pullbacks."""
+
+    name = "grad"
+
+    def __init__(self, name: str = "grad") -> None:
+        self.name = name
+        self.nodes: list[Node] = []
+        self.frozen: list[tuple[np.ndarray, str]] = []
+        self.snapshots: dict[int, tuple[Any, Any]] = {}
+
+    def watch(self, value: Any) -> TapeTracer:
+        """A tracer for an input whose cotangent is wanted."""
+        return TapeTracer(self, value, self.record((), None))
+
+    def record(self, parents: Sequence[Any], pullback: Any, primitive: Any = None) -> Node:
+        masks = primitive is not None and primitive.masks_cotangents
+        multiple = primitive is not None and primitive.multiple
+        node = Node(len(self.nodes), parents, pullback, masks, multiple)
+        self.nodes.append(node)
+        return node
+
+    def process(self, primitive: Any, args: tuple, params: dict) -> Any:
+        primals: list[Any] = []
+        parents: list[Any] = []
+        active: list[bool] = []
+        for arg in args:
+            if isinstance(arg, TapeTracer) and arg.trace is self:
+                primals.append(arg.value)
+                parents.append((arg.node, arg.slot))
+                active.append(True)
+            else:
+                if type(arg) is np.ndarray and primitive.keeps_inputs and arg.flags.writeable:
+                    arg = self.protect(arg, primitive)
+                primals.append(arg)
+                parents.append(None)
+                active.append(False)
+        if not any(active):
+            return primitive(*primals, **params)
+        rule = primitive.vjp
+        if rule is None:
+            outs, pullback = derive_vjp(primitive, primals, active, params)
+        else:
+            outs, pullback = rule(primals, active, **params)
+        if pullback is None:
+            return outs
+        node = self.record(parents, pullback, primitive)
+        if not primitive.multiple:
+            return TapeTracer(self, outs, node)
+        return [
+            TapeTracer(self, out, node, slot) if is_inexact(type_of(out).dtype) else out
+            for slot, out in enumerate(outs)
+        ]
+
+    def protect(self, array: np.ndarray, primitive: Any) -> np.ndarray:
+        """What the backward pass may keep of an array that the user can write to: a copy, or, if it is
+        large, the array itself made read-only until the backward pass is over."""
+        if array.nbytes <= SNAPSHOT_BYTES:
+            return array.copy()
+        array.flags.writeable = False
+        self.frozen.append((array, f"{primitive.name} at {source.where()}"))
+        return array
+
+    def release(self) -> None:
+        """Give frozen arrays back their write permission."""
+        for array, _ in self.frozen:
+            array.flags.writeable = True
+        self.frozen.clear()
+
+    def explain(self, error: ValueError) -> ValueError:
+        """The error to raise for `error`: a write to a frozen array says who still needs it."""
+        if not self.frozen or "read-only" not in str(error):
+            return error
+        needed = "\n".join(description for _, description in self.frozen)
+        return errors.MutatedResidualError(
+            errors.compose(
+                "An array was written to that the backward pass still needs.",
+                where=f"needed by {needed}",
+                why="Reverse mode reads the operands of products again, after your function has returned.",
+                fix="buf = buf.copy()    # make a new array in each step instead of reusing one",
+                page="mutated-residual",
+            )
+        )
+
+    def adopt(self, value: Any, target: Tracer) -> TapeTracer:
+        if isinstance(value, Tracer) and value.trace.level > self.level:
+            refuse_foreign_write(target, value)
+        return self.watch(value)
+
+    def lower(self, value: Any) -> Any:
+        """The value behind a tracer of this tape; other values as they are."""
+        return value.value if isinstance(value, TapeTracer) and value.trace is self else value
+
+    def pull_back(self, outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of all nodes, given those of some outputs.
+
+        Returns:
+            A list with one entry per node; only entries of watched inputs remain.
+        """
+        pending: list[Any] = [None] * len(self.nodes)
+        masked = [False] * len(self.nodes)
+        for output, cotangent in zip(outputs, cotangents, strict=True):
+            if isinstance(output, TapeTracer) and output.trace is self and cotangent is not None:
+                _accumulate(pending, output.node, output.slot, cotangent)
+        saved = RULES_STATE.masked
+        nan_safe = config.nan_safe_where
+        try:
+            with np.errstate(all="ignore"):
+                for node in reversed(self.nodes):
+                    cotangent = pending[node.index]
+                    if cotangent is None or node.pullback is None:
+                        continue
+                    pending[node.index] = None
+                    RULES_STATE.masked = masked[node.index]
+                    passes_mask = masked[node.index] or (node.masks and nan_safe)
+                    pulled = node.pullback(_as_list(cotangent) if node.multiple else cotangent)
+                    for parent, term in zip(node.parents, pulled, strict=True):
+                        if parent is not None and term is not None:
+                            _accumulate(pending, parent[0], parent[1], term)
+                            if passes_mask:
+                                masked[parent[0].index] = True
+        finally:
+            RULES_STATE.masked = saved
+        return pending
+
+
+class _Slots(dict):
+    """Cotangents of the results of a node with several, by slot."""
+
+
+def _as_list(slots: _Slots) -> list[Any]:
+    return [slots.get(i) for i in range(max(slots) + 1)]
+
+
+def _accumulate(pending: list[Any], node: Node, slot: int, cotangent: Any) -> None:
+    known = pending[node.index]
+    if node.multiple:
+        if known is None:
+            known = pending[node.index] = _Slots()
+        known[slot] = add(known[slot], cotangent) if slot in known else cotangent
+    else:
+        pending[node.index] = cotangent if known is None else add(known, cotangent)
+
+
+def derive_vjp(
+    primitive: Any, primals: Sequence[Any], active: Sequence[bool], params: dict
+) -> tuple[Any, Callable[..., Any] | None]:
+    """The reverse rule of any primitive: linearize it, and transpose that."""
+    active = [wanted and is_inexact(type_of(x).dtype) for wanted, x in zip(active, primals, strict=True)]
+    outs, linearized = linearize_equation(primitive, primals, active, params)
+    if not any(linearized.active):
+        return (outs if primitive.multiple else outs[0]), None
+
+    def pullback(cotangent: Any) -> list[Any]:
+        given = list(cotangent) if primitive.multiple else [cotangent]
+        given += [None] * (len(linearized.active) - len(given))
+        seeds = [ct for ct, wanted in zip(given, linearized.active, strict=True) if wanted]
+        pulled = iter(
+            backward_pass(linearized.program, linearized.linear, linearized.residuals, seeds)
+        )
+        return [next(pulled) if wanted else None for wanted in active]
+
+    return (outs if primitive.multiple else outs[0]), pullback

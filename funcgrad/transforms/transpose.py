@@ -1,0 +1,146 @@
+"""Transposition: run a linear Program backward.
+
+Equations without a linear input are evaluated first (recomputation, after `checkpoint`); the others are then
+walked in reverse, each primitive mapping the cotangents of its outputs to those of its linear inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from funcgrad.config import config
+from funcgrad.ir.builder import close_program
+from funcgrad.ir.primitive import LinearInput
+from funcgrad.ir.program import Equation, Literal, Program, Variable
+from funcgrad.ops.arithmetic import add
+from funcgrad.ops.families import RULES_STATE, zeros_like_type
+
+
+class Cotangents:
+    """Accumulated cotangents of variables, and whether each passed a `select`."""
+
+    def __init__(self) -> None:
+        self.values: dict[Any, Any] = {}
+        self.masked: set[Any] = set()
+
+    def accumulate(self, key: Any, cotangent: Any, masked: bool) -> None:
+        if cotangent is None:
+            return
+        known = self.values.get(key)
+        self.values[key] = cotangent if known is None else add(known, cotangent)
+        if masked:
+            self.masked.add(key)
+
+    def take(self, keys: Sequence[Any]) -> tuple[list[Any], bool]:
+        masked = any(key in self.masked for key in keys)
+        return [self.values.pop(key, None) for key in keys], masked
+
+
+def backward_pass(
+    program: Program, linear: Sequence[bool], values: Sequence[Any], cotangents: Sequence[Any]
+) -> list[Any]:
+    """Pull cotangents back through a Program that is linear in some inputs.
+
+    Args:
+        program: the Program.
+        linear: per input, whether it is to be transposed.
+        values: the other inputs, in order.
+        cotangents: per output; None is zero.
+
+    Returns:
+        Cotangent per linear input, None for zero.
+    """
+    known = [v for v, is_linear in zip(program.inputs, linear, strict=True) if not is_linear]
+    environment: dict[Variable, Any] = dict(zip(known, values, strict=True))
+    unknown = {v for v, is_linear in zip(program.inputs, linear, strict=True) if is_linear}
+    pending = _evaluate_known(program, environment, unknown)
+    accumulated = Cotangents()
+    for atom, cotangent in zip(program.outputs, cotangents, strict=True):
+        if isinstance(atom, Variable) and atom in unknown:
+            accumulated.accumulate(atom, cotangent, RULES_STATE.masked)
+    saved = RULES_STATE.masked
+    try:
+        for equation in reversed(pending):
+            _transpose_equation(equation, environment, unknown, accumulated)
+    finally:
+        RULES_STATE.masked = saved
+    linear_inputs = [v for v, is_linear in zip(program.inputs, linear, strict=True) if is_linear]
+    return [accumulated.values.get(variable) for variable in linear_inputs]
+
+
+def _evaluate_known(program: Program, environment: dict, unknown: set) -> list[Equation]:
+    """Evaluate what does not depend on linear inputs; return the equations that do."""
+    pending = []
+    for equation in program.equations:
+        if any(isinstance(atom, Variable) and atom in unknown for atom in equation.inputs):
+            pending.append(equation)
+            unknown.update(equation.outputs)
+            continue
+        inputs = [a.value if isinstance(a, Literal) else environment[a] for a in equation.inputs]
+        outs = equation.primitive(*inputs, **equation.params)
+        outs = outs if equation.primitive.multiple else (outs,)
+        environment.update(zip(equation.outputs, outs, strict=True))
+    return pending
+
+
+def _transpose_equation(
+    equation: Equation, environment: dict, unknown: set, accumulated: Cotangents
+) -> None:
+    cotangents, masked = accumulated.take(equation.outputs)
+    if all(cotangent is None for cotangent in cotangents):
+        return
+    inputs = [
+        atom.value
+        if isinstance(atom, Literal)
+        else LinearInput(atom.type)
+        if atom in unknown
+        else environment[atom]
+        for atom in equation.inputs
+    ]
+    primitive = equation.primitive
+    RULES_STATE.masked = masked
+    pulled = primitive.transpose(
+        cotangents if primitive.multiple else cotangents[0], *inputs, **equation.params
+    )
+    masked = masked or (primitive.masks_cotangents and config.nan_safe_where)
+    for atom, cotangent in zip(equation.inputs, pulled, strict=True):
+        if isinstance(atom, Variable) and atom in unknown:
+            accumulated.accumulate(atom, cotangent, masked)
+
+
+def transpose_program(
+    program: Program, linear: tuple[bool, ...], active: tuple[bool, ...]
+) -> tuple[Program, tuple[bool, ...]]:
+    """The transpose of a Program as a Program.
+
+    Args:
+        program: linear in the inputs marked by `linear`.
+        linear: per input.
+        active: per output, whether a cotangent comes in.
+
+    Returns:
+        A Program from (the other inputs, the active cotangents) to the cotangents that are not zero, and
+        per linear input whether it is among them.
+    """
+    key = ("transpose", linear, active)
+    if key not in program.memo:
+        known = [v.type for v, is_linear in zip(program.inputs, linear, strict=True) if not is_linear]
+        seeds = [a.type.strong() for a, wanted in zip(program.outputs, active, strict=True) if wanted]
+        found: list[tuple[bool, ...]] = []
+
+        def backward(*args: Any) -> list[Any]:
+            cotangents = iter(args[len(known) :])
+            full = [next(cotangents) if wanted else None for wanted in active]
+            pulled = backward_pass(program, linear, args[: len(known)], full)
+            found.append(tuple(cotangent is not None for cotangent in pulled))
+            return [cotangent for cotangent in pulled if cotangent is not None]
+
+        built = close_program(backward, known + seeds, program.name + "_transpose")
+        program.memo[key] = (built, found[0])
+    return program.memo[key]
+
+
+def instantiate(cotangent: Any, type: Any) -> Any:
+    """The cotangent, or zeros of this type for None."""
+    return zeros_like_type(type) if cotangent is None else cotangent
