@@ -62,7 +62,7 @@ CONVERT = Convert()
 def convert(x: Any, dtype: Any) -> Any:
     """`x` with this dtype; `x` itself if it has it already."""
     dtype = np.dtype(dtype)
-    if getattr(x, "dtype", None) == dtype and not (isinstance(x, Tracer) and x.weak):
+    if hasattr(x, "dtype") and x.dtype == dtype and not (isinstance(x, Tracer) and x.weak):
         return x
     return CONVERT(x, dtype=dtype)
 

@@ -138,7 +138,8 @@ class Elementwise(Primitive):
             return np.dtype(np.bool_)
         return real_dtype(dtype) if self.result == "real" else dtype
 
-    def type_rule(self, *types: ArrayType) -> ArrayType:
+    def type_rule(self, *types: ArrayType, **params: Any) -> ArrayType:
+        del params
         strong = [type for type in types if not type.weak]
         dtype = (strong or types)[0].dtype
         if any(type.dtype != dtype for type in strong):
@@ -213,6 +214,16 @@ class Elementwise(Primitive):
                 found = k[1] if isinstance(k, tuple) else k
                 casts.append(None if found == dtype else dtype)
         return None if all(cast is None for cast in casts) else tuple(casts)
+
+
+class SpecialFunction(Elementwise):
+    """Elementwise, but computed by SciPy (CuPy's copy of it on a GPU) instead of generated code."""
+
+    kind = "library"
+
+    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
+        del emit, values, params
+        return NotImplemented
 
 
 def array_function(xp: Any, name: str) -> Callable[..., Any]:

@@ -1,0 +1,179 @@
+"""The larger and the smaller of two numbers, and functions with a corner at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad.ir.tracer import type_of
+from funcgrad.ir.types import kind
+from funcgrad.ops.compare import (
+    equal,
+    greater,
+    greater_equal,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_or,
+)
+from funcgrad.ops.families import Elementwise
+from funcgrad.ops.public import binary
+from funcgrad.ops.rules import cast_like
+from funcgrad.ops.select import promote, select
+
+
+def share(out: Any, x: Any, y: Any, wins: Callable[[Any, Any], Any]) -> Any:
+    """1 where `x` is chosen, 0 where `y` is, and 1/2 where they are equal."""
+    return select(equal(x, y), 0.5, cast_like(out, wins(x, y)))
+
+
+class Maximum(Elementwise):
+    """The larger of two elements, NaN if one is NaN. Equal elements share the derivative.
+
+    Example:
+        >>> maximum(2.0, 3.0)
+        np.float64(3.0)
+    """
+
+    ufunc = "maximum"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        return lambda: share(out, x, y, greater), lambda: share(out, y, x, greater)
+
+
+class Minimum(Elementwise):
+    """The smaller of two elements, NaN if one is NaN. Equal elements share the derivative.
+
+    Example:
+        >>> minimum(2.0, 3.0)
+        np.float64(2.0)
+    """
+
+    ufunc = "minimum"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        return lambda: share(out, x, y, less), lambda: share(out, y, x, less)
+
+
+class Fmax(Elementwise):
+    """The larger of two elements, ignoring NaN. Equal elements share the derivative.
+
+    Example:
+        >>> fmax(2.0, float("nan"))
+        np.float64(2.0)
+    """
+
+    ufunc = "fmax"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        return lambda: share(out, x, y, exceeds), lambda: share(out, y, x, exceeds)
+
+
+class Fmin(Elementwise):
+    """The smaller of two elements, ignoring NaN. Equal elements share the derivative.
+
+    Example:
+        >>> fmin(2.0, float("nan"))
+        np.float64(2.0)
+    """
+
+    ufunc = "fmin"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        return lambda: share(out, x, y, falls_short), lambda: share(out, y, x, falls_short)
+
+
+def exceeds(x: Any, y: Any) -> Any:
+    """Whether `x > y`, or `y` is NaN."""
+    return logical_or(greater(x, y), isnan(y))
+
+
+def falls_short(x: Any, y: Any) -> Any:
+    """Whether `x < y`, or `y` is NaN."""
+    return logical_or(less(x, y), isnan(y))
+
+
+class Clip(Elementwise):
+    """`x` limited to `low` and then to `high`. On the bounds the derivative is that of `x`."""
+
+    def numpy(self, xp: Any, x: Any, low: Any, high: Any) -> Any:
+        return xp.clip(x, low, high)
+
+    def partials(self, out: Any, x: Any, low: Any, high: Any) -> tuple:
+        def inside() -> Any:
+            return logical_and(greater_equal(x, low), less_equal(x, high))
+
+        def below() -> Any:
+            return logical_and(less(x, low), less_equal(low, high))
+
+        def above() -> Any:
+            return logical_or(greater(x, high), greater(low, high))
+
+        return tuple([lambda mask=mask: cast_like(out, mask()) for mask in (inside, below, above)])
+
+    def scalar(self, emit: Any, x: Any, low: Any, high: Any) -> Any:
+        return emit.math("minimum", emit.math("maximum", x, low), high)
+
+
+class Heaviside(Elementwise):
+    """0 where `x < 0`, 1 where `x > 0`, and `y` where `x = 0`.
+
+    Example:
+        >>> heaviside(0.0, 0.5)
+        np.float64(0.5)
+    """
+
+    ufunc = "heaviside"
+
+    def partials(self, out: Any, x: Any, y: Any) -> tuple:
+        del y
+        return None, lambda: cast_like(out, equal(x, 0))
+
+
+MAXIMUM, MINIMUM, FMAX, FMIN = Maximum(), Minimum(), Fmax(), Fmin()
+CLIP, HEAVISIDE = Clip(), Heaviside()
+
+maximum, minimum, fmax, fmin = map(binary, (MAXIMUM, MINIMUM, FMAX, FMIN))
+heaviside = binary(HEAVISIDE)
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """Limit each element to the closed interval from `min` to `max`.
+
+    Args:
+        x: array or number.
+        min, max: arrays or numbers, broadcast against `x`; None for no bound. `max` wins.
+
+    Returns:
+        An array of the broadcast shape, in the dtype that NumPy promotes the arguments to.
+
+    Example:
+        >>> clip(3.0, 0.0, 1.0)
+        np.float64(1.0)
+    """
+    if min is None and max is None:
+        return promote(x)[0]
+    if min is None or max is None:
+        bound, without = (min, float("inf")) if max is None else (max, -float("inf"))
+        x, bound = promote(x, bound)
+        if not any(kind(type_of(value).dtype) == "f" for value in (x, bound)):
+            return maximum(x, bound) if max is None else minimum(x, bound)
+        min, max = (bound, without) if max is None else (without, bound)
+    return CLIP(*promote(x, min, max))
+
+
+def relu(x: Any, /) -> Any:
+    """`x` where it is positive, else 0. Its derivative at 0 is 0.
+
+    Args:
+        x: array or number.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Example:
+        >>> float(relu(-2.0))
+        0.0
+    """
+    return select(less_equal(x, 0), 0, x)
