@@ -330,11 +330,13 @@ class Linear(Primitive):
 
     def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
         out = self(*primals, **params)
-        inputs = [
-            LinearInput(type_of(x)) if self.is_linear_in(i) else x for i, x in enumerate(primals)
-        ]
-        if not any(wanted and self.is_linear_in(i) for i, wanted in enumerate(active)):
+        linear = [wanted and self.is_linear_in(i) for i, wanted in enumerate(active)]
+        if not any(linear):
             return out, None
+        inputs = [
+            LinearInput(type_of(x)) if is_linear else x
+            for is_linear, x in zip(linear, primals, strict=True)
+        ]
         return out, lambda cotangent: self.transpose(cotangent, *inputs, **params)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Primitive, is_linear
-from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.bounds import check_bounds, is_valid, row_numbers
 from funcgrad.ops.create import iota
@@ -49,6 +48,7 @@ class Gather(Linear):
     """
 
     kind = "library"
+    keeps_inputs = True
 
     def type_rule(self, x: ArrayType, *indices: ArrayType, labels: Labels, drop: bool) -> ArrayType:
         del labels, drop
@@ -177,13 +177,7 @@ class ScatterLinear(Scatter, Linear):
     """A scatter that is jointly linear in `x` and `updates`."""
 
     linear_args = (0, 1)
-
-    def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
-        inputs = [
-            LinearInput(type_of(v)) if i < 2 and active[i] else v for i, v in enumerate(primals)
-        ]
-        out = self(*primals, **params)
-        return out, lambda cotangent: self.transpose(cotangent, *inputs, **params)
+    keeps_inputs = True
 
 
 class ScatterAdd(ScatterLinear):
