@@ -78,8 +78,7 @@ def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _identifier(name: str) -> str:
-    text = "".join(c if c.isalnum() else "_" for c in name)
-    return text if text[:1].isalpha() or text[:1] == "_" else "f_" + text
+    return "run_" + "".join(c if c.isalnum() else "_" for c in name)
 
 
 _counter = iter(range(1 << 62))
@@ -100,5 +99,3 @@ def generate(program: Program, xp: Any) -> Callable[..., list[Any]]:
         return function(*args)
 
     return run
-
-

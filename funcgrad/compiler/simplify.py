@@ -28,7 +28,9 @@ def inline_calls(program: Program) -> Program:
     equations: list[Equation] = []
     known: dict[Variable, Atom] = {}
     _inline(program, known, equations)
-    return Program(program.inputs, equations, [_resolve(known, a) for a in program.outputs], program.name)
+    return Program(
+        program.inputs, equations, [_resolve(known, a) for a in program.outputs], program.name
+    )
 
 
 def _resolve(known: dict[Variable, Atom], atom: Atom) -> Atom:
@@ -113,5 +115,3 @@ def _equation_key(equation: Equation) -> Any:
         return None
     types = tuple(variable.type for variable in equation.outputs)
     return (*key, types, repr(equation.params))
-
-

@@ -68,9 +68,7 @@ class Builder(Trace):
         if not primitive.multiple:
             types = (types,)
         outputs = [Variable(type) for type in types]
-        self.equations.append(
-            Equation(primitive, inputs, outputs, params, source.user_location())
-        )
+        self.equations.append(Equation(primitive, inputs, outputs, params, source.user_location()))
         tracers = [BuilderTracer(self, variable) for variable in outputs]
         return tracers if primitive.multiple else tracers[0]
 
@@ -130,7 +128,9 @@ def trace_flat(
         return builder.build(outputs)
 
 
-def close_program(fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str) -> Program:
+def close_program(
+    fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str
+) -> Program:
     """Record a function that captures nothing, such as a transformed Program."""
     program, captured = trace_flat(fun, types, name)
     if captured:

@@ -38,5 +38,3 @@ def _check_types(where: str, equation: Equation) -> None:
     expected = [type.strong() for type in types]
     if found != expected:
         raise ProgramError(f"{where} has outputs {found}, but its type rule says {expected}")
-
-

@@ -75,7 +75,9 @@ class Primitive:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
-            cls.name = "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).strip("_")
+            cls.name = "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).strip(
+                "_"
+            )
 
     def type_rule(self, *types: ArrayType, **params: Any) -> Any:
         """The type (or list of types) of the result."""

@@ -64,9 +64,7 @@ class ArrayType:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ArrayType):
             return NotImplemented
-        return (
-            self.shape == other.shape and self.dtype == other.dtype and self.weak == other.weak
-        )
+        return self.shape == other.shape and self.dtype == other.dtype and self.weak == other.weak
 
     def __hash__(self) -> int:
         return hash((self.shape, self.dtype, self.weak))

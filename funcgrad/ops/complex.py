@@ -1,7 +1,7 @@
 """Complex numbers and their parts.
 
-Derivatives follow JAX: the cotangent of `z` is the `c` with `df = Re(c * dz)`, so nothing is conjugated
-when a holomorphic function is transposed, and the gradient of `|z|**2` is `2 * conj(z)`.
+Derivatives follow JAX: the cotangent of `z` is the `c` with `df = Re(c * dz)`, so nothing is
+conjugated when a holomorphic function is transposed, and the gradient of `|z|**2` is `2 * conj(z)`.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ class DotGeneral(Multilinear):
         right = right.reshape((*lead, inner, math.prod(shape_y)))
         return xp.matmul(left, right).reshape((*lead, *shape_x, *shape_y))[()]
 
-    def transpose(self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> list[Any]:
+    def transpose(
+        self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes
+    ) -> list[Any]:
         if is_linear(x):
             return [self._transpose_left(cotangent, x, y, contract, batch), None]
         lead, free_x = len(batch[0]), ndim_of(x) - len(contract[0]) - len(batch[0])
@@ -68,9 +70,7 @@ class DotGeneral(Multilinear):
         free_x = free_axes(len(x.shape), contract[0], batch[0])
         free_y = free_axes(ndim_of(y), contract[1], batch[1])
         summed = tuple(range(lead + len(free_x), ndim_of(cotangent)))
-        out = self(
-            cotangent, y, contract=(summed, free_y), batch=(tuple(range(lead)), batch[1])
-        )
+        out = self(cotangent, y, contract=(summed, free_y), batch=(tuple(range(lead)), batch[1]))
         # What remains of y are its contracted axes in increasing order.
         remaining = [contract[0][contract[1].index(i)] for i in sorted(contract[1])]
         order = (*batch[0], *free_x, *remaining)

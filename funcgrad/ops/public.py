@@ -1,7 +1,7 @@
 """Public functions of elementwise primitives, with docstrings made from those of the classes.
 
-The docstring of a primitive holds the summary, the source where there is one, and an example; what is
-the same for every function (promotion, broadcasting, result) is written here once.
+The docstring of a primitive holds the summary, the source where there is one, and an example; what
+is the same for every function (promotion, broadcasting, result) is written here once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What only derivative rules need: arithmetic without NumPy's warnings.
 
-A derivative may be infinite, or overflow on the way, where the function itself is harmless (sqrt at 0,
-arctan far out). NumPy would warn about an operation that the user did not write.
+A derivative may be infinite, or overflow on the way, where the function itself is harmless (sqrt at
+0, arctan far out). NumPy would warn about an operation that the user did not write.
 """
 
 from __future__ import annotations

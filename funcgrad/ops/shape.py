@@ -249,6 +249,20 @@ def moveaxis(x: Any, source: int, destination: int) -> Any:
     return TRANSPOSE(x, permutation=tuple(order))
 
 
+def slice_axis(x: Any, axis: int, start: int, stop: int) -> Any:
+    """The elements from `start` to `stop` along one axis."""
+    spec = [(0, n, 1) for n in shape_of(x)]
+    spec[axis] = (start, stop, 1)
+    return STATIC_SLICE(x, spec=tuple(spec))
+
+
+def index_axis(x: Any, axis: int, index: int) -> Any:
+    """The element at a non-negative `index` along one axis, which is dropped."""
+    spec: list[Any] = [(0, n, 1) for n in shape_of(x)]
+    spec[axis] = index
+    return STATIC_SLICE(x, spec=tuple(spec))
+
+
 def expand_dims(x: Any, axis: int) -> Any:
     """Insert an axis of length 1."""
     shape = shape_of(x)
@@ -270,4 +284,3 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Any:
 
 
 RULES.update(broadcast_to=broadcast_to, reshape=reshape, moveaxis=moveaxis)
-

@@ -38,7 +38,9 @@ def check_leaf(leaf: Any, what: str) -> Any:
     return as_operand(leaf)
 
 
-def wrap_like(fun: Callable[..., Any], prefix: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def wrap_like(
+    fun: Callable[..., Any], prefix: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a transformed function the name, documentation and signature of `fun`."""
 
     def decorate(wrapper: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
-from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, type_of
+from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write
 from funcgrad.ir.types import ArrayType, Shape
 from funcgrad.ops.families import shape_of
 from funcgrad.ops.shape import broadcast_to, moveaxis
@@ -153,7 +153,9 @@ def batch_program(
                 lambda *xs: evaluate(program, *xs), size, args, axes, axis_name
             )
             demanded = force or (False,) * len(outs)
-            wanted = [0 if a is not None or f else None for a, f in zip(out_axes, demanded, strict=True)]
+            wanted = [
+                0 if a is not None or f else None for a, f in zip(out_axes, demanded, strict=True)
+            ]
             found.append(tuple(wanted))
             return [
                 place_axis(out, axis, size, want)

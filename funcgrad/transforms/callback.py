@@ -11,7 +11,7 @@ from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import all_batched
-from funcgrad.ops.shape import expand_dims, moveaxis, stack
+from funcgrad.ops.shape import expand_dims, index_axis, moveaxis, stack
 from funcgrad.transforms.arguments import Flat, check_callable, name_of
 
 VMAP_METHODS = ("sequential", "expand_dims", "broadcast_all")
@@ -26,7 +26,9 @@ class PureCallback(Primitive):
         del args, params
         return list(types)
 
-    def numpy(self, xp: Any, *args: Any, callback: Any, types: tuple, vmap_method: Any) -> list[Any]:
+    def numpy(
+        self, xp: Any, *args: Any, callback: Any, types: tuple, vmap_method: Any
+    ) -> list[Any]:
         del vmap_method
         results = callback(*[np.asarray(a) if xp is np else xp.asnumpy(a) for a in args])
         if len(results) != len(types):
@@ -50,7 +52,9 @@ class PureCallback(Primitive):
         if method == "sequential":
             columns: list[list[Any]] = [[] for _ in types]
             for i in range(size):
-                one = [x if a is None else moveaxis(x, a, 0)[i] for x, a in zip(args, axes, strict=True)]
+                one = [
+                    x if a is None else index_axis(x, a, i) for x, a in zip(args, axes, strict=True)
+                ]
                 for column, out in zip(columns, self(*one, **params), strict=True):
                     column.append(out)
             return [stack(column) for column in columns], [0] * count
@@ -102,7 +106,7 @@ class DebugCallback(Primitive):
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
         for i in range(size):
             self(
-                *[x if a is None else moveaxis(x, a, 0)[i] for x, a in zip(args, axes, strict=True)],
+                *[x if a is None else index_axis(x, a, i) for x, a in zip(args, axes, strict=True)],
                 **params,
             )
         return [], []
@@ -148,7 +152,9 @@ def pure_callback(
     """
     check_callable(callback, "pure_callback")
     if vmap_method is not None and vmap_method not in VMAP_METHODS:
-        raise ValueError(f"[pure_callback] vmap_method={vmap_method!r} must be None or one of {VMAP_METHODS}.")
+        raise ValueError(
+            f"[pure_callback] vmap_method={vmap_method!r} must be None or one of {VMAP_METHODS}."
+        )
     structs, treedef = tree.flatten(result_shape_dtypes)
     types = tuple(ArrayType(s.shape, s.dtype) for s in structs)
     flat = Flat((args, kwargs), f"an argument of {name_of(callback)}")
@@ -161,7 +167,9 @@ def pure_callback(
     return treedef.unflatten(outs)
 
 
-def debug_callback(callback: Callable[..., None], *args: Any, ordered: bool = False, **kwargs: Any) -> None:
+def debug_callback(
+    callback: Callable[..., None], *args: Any, ordered: bool = False, **kwargs: Any
+) -> None:
     """Call a Python function with the values of this run, also from compiled code.
 
     Args:

@@ -57,7 +57,9 @@ class Remat(Call):
         del policy
         return Call.transpose(self, cotangent, *inputs, program=program)
 
-    def batch(self, size: int, args: Sequence, axes: Sequence, *, program: Program, policy: Any) -> tuple:
+    def batch(
+        self, size: int, args: Sequence, axes: Sequence, *, program: Program, policy: Any
+    ) -> tuple:
         batched, out_axes = batch_program(program, size, tuple(axes))
         return self(*args, program=batched, policy=policy), list(out_axes)
 

@@ -21,9 +21,10 @@ from funcgrad.ops.arithmetic import divide, multiply
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
 from funcgrad.ops.create import full, iota
+from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
 from funcgrad.ops.families import Linear, ndim_of, shape_of
 from funcgrad.ops.gather import gather
-from funcgrad.ops.reduce import reduce_max, reduce_min, reduce_sum
+from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis
 from funcgrad.transforms.batch import BatchTrace, BatchTracer
 
@@ -33,7 +34,9 @@ def axis_trace(axis_name: Any) -> BatchTrace:
     for trace in reversed(state.stack):
         if isinstance(trace, BatchTrace) and trace.axis_name == axis_name:
             return trace
-    known = [t.axis_name for t in state.stack if isinstance(t, BatchTrace) and t.axis_name is not None]
+    known = [
+        t.axis_name for t in state.stack if isinstance(t, BatchTrace) and t.axis_name is not None
+    ]
     raise NameError(
         f"unbound axis name {axis_name!r}; the axes here are {known}. "
         f"Call it inside funcgrad.vmap(fun, axis_name={axis_name!r})."

@@ -17,7 +17,7 @@ from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
-from funcgrad.ops.families import Linear, RULES, shape_of, zeros_like_type
+from funcgrad.ops.families import RULES, Linear, shape_of, zeros_like_type
 from funcgrad.transforms.arguments import Flat, check_callable, is_array_leaf, name_of
 from funcgrad.transforms.batch import batch_flat, place_axis
 from funcgrad.transforms.staging import closure_convert
@@ -107,7 +107,8 @@ class CustomJvp(CustomCall):
             return values[:count], [next(moved) if w else None for w in wanted[0]]
 
         outs = self(
-            *inner, **{**params, "fun": batched_fun, "rule": batched_rule, "program": None, "captured": 0}
+            *inner,
+            **{**params, "fun": batched_fun, "rule": batched_rule, "program": None, "captured": 0},
         )
         return outs, [0] * len(outs)
 
@@ -146,7 +147,12 @@ class CustomVjp(CustomCall):
         moving = [t for t in tangents[captured:] if t is not None]
         places = tuple(i for i, t in enumerate(tangents[captured:]) if t is not None)
         moved = CUSTOM_LINEAR(
-            *residuals, *moving, types=types, backward=backward, places=places, label=params["label"]
+            *residuals,
+            *moving,
+            types=types,
+            backward=backward,
+            places=places,
+            label=params["label"],
         )
         return outs, [
             t if is_inexact(type.dtype) else None for t, type in zip(moved, types, strict=True)
@@ -165,12 +171,15 @@ class CustomVjp(CustomCall):
             return _batched_reverse_rule(rule, size, xs, inner_axes)
 
         outs = self(
-            *inner, **{**params, "fun": batched_fun, "rule": batched_rule, "program": None, "captured": 0}
+            *inner,
+            **{**params, "fun": batched_fun, "rule": batched_rule, "program": None, "captured": 0},
         )
         return outs, [0] * len(outs)
 
 
-def _batched_reverse_rule(rule: Any, size: int, xs: Sequence, axes: Sequence) -> tuple[list, list, Any]:
+def _batched_reverse_rule(
+    rule: Any, size: int, xs: Sequence, axes: Sequence
+) -> tuple[list, list, Any]:
     """A reverse rule for all examples; arguments that are the same for all get the sum of cotangents."""
     found: list[tuple[int, Any]] = []
 
@@ -181,7 +190,9 @@ def _batched_reverse_rule(rule: Any, size: int, xs: Sequence, axes: Sequence) ->
 
     values, value_axes = batch_flat(forward, size, xs, axes)
     count, backward = found[0]
-    outs = [place_axis(y, a, size, 0) for y, a in zip(values[:count], value_axes[:count], strict=True)]
+    outs = [
+        place_axis(y, a, size, 0) for y, a in zip(values[:count], value_axes[:count], strict=True)
+    ]
     residual_axes = value_axes[count:]
 
     def batched_backward(residuals: Sequence, cotangents: Sequence) -> list[Any]:
@@ -227,8 +238,9 @@ class CustomLinear(Primitive):
             "Give it a funcgrad.custom_jvp rule, which serves both modes."
         )
 
-    def transpose(self, cotangent: Sequence, *inputs: Any, types: Any, backward: Any, places: Any,
-                  label: str) -> list[Any]:
+    def transpose(
+        self, cotangent: Sequence, *inputs: Any, types: Any, backward: Any, places: Any, label: str
+    ) -> list[Any]:
         del label
         residuals = [x for x in inputs if not is_linear(x)]
         pulled = backward(residuals, _instantiate_all(cotangent, types))
@@ -261,7 +273,9 @@ class _Custom:
         functools.update_wrapper(self, fun)
         self.fun = fun
         numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
-        names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        names = (
+            (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        )
         parameters = list(inspect.signature(fun).parameters) if names else []
         self.static = tuple(sorted({*numbers, *(parameters.index(name) for name in names)}))
 
@@ -285,7 +299,8 @@ class _Custom:
     def join(self, static: Sequence, dynamic: Sequence) -> list[Any]:
         rest, fixed = iter(dynamic), iter(static)
         return [
-            next(fixed) if i in self.static else next(rest) for i in range(len(static) + len(dynamic))
+            next(fixed) if i in self.static else next(rest)
+            for i in range(len(static) + len(dynamic))
         ]
 
 
@@ -295,7 +310,9 @@ class _Call:
     def __init__(self, custom: _Custom, args: tuple, kwargs: dict) -> None:
         self.custom = custom
         self.static, dynamic = custom.split(args, kwargs)
-        self.flats = [Flat(x, f"argument {i} of {name_of(custom.fun)}") for i, x in enumerate(dynamic)]
+        self.flats = [
+            Flat(x, f"argument {i} of {name_of(custom.fun)}") for i, x in enumerate(dynamic)
+        ]
         self.arrays = [x for flat in self.flats for x in flat.arrays]
         self.outputs: Flat | None = None
 
@@ -404,7 +421,9 @@ class custom_jvp(_Custom):  # noqa: N801
                 else t
                 for x, t in zip(primals, tangents, strict=True)
             ]
-        result = self.rule(*call.static, tuple(call.rebuild(primals)), tuple(call.rebuild(tangents)))  # type: ignore[misc]
+        result = self.rule(
+            *call.static, tuple(call.rebuild(primals)), tuple(call.rebuild(tangents))
+        )  # type: ignore[misc]
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TypeError(
                 f"[custom_jvp] the rule of {name_of(self.fun)} must return (output, output tangent), but "

@@ -56,7 +56,9 @@ def make_dispatch(
     return constants["dispatch"]
 
 
-def _leaf_test(name: str, i: int, leaf: Any, dynamic: bool, constants: dict[str, Any]) -> str | None:
+def _leaf_test(
+    name: str, i: int, leaf: Any, dynamic: bool, constants: dict[str, Any]
+) -> str | None:
     """An expression that is true where the leaf differs from the example."""
     cls = type(leaf)
     if not dynamic:

@@ -40,7 +40,14 @@ def check_donated(arrays: Sequence[Any], donated: Sequence[Any], name: str) -> N
     for array in donated:
         if not isinstance(array, np.ndarray):
             continue
-        if sum(np.may_share_memory(array, other) for other in arrays if isinstance(other, np.ndarray)) > 1:
+        if (
+            sum(
+                np.may_share_memory(array, other)
+                for other in arrays
+                if isinstance(other, np.ndarray)
+            )
+            > 1
+        ):
             raise ValueError(
                 f"[jit] a donated argument of {name} ({array.dtype.name}{list(array.shape)}) shares memory "
                 "with another argument. Pass a copy: x.copy()."

@@ -20,9 +20,8 @@ from funcgrad.transforms.arguments import (
     name_of,
 )
 from funcgrad.transforms.grad import fit_cotangent, match_cotangents
-from funcgrad.transforms.jvp import JvpTrace, JvpTracer, instantiate_tangent
+from funcgrad.transforms.jvp import JvpTrace, JvpTracer, LinearizeTrace, instantiate_tangent
 from funcgrad.transforms.linearize import Linearized, close_linear
-from funcgrad.transforms.jvp import LinearizeTrace
 from funcgrad.transforms.transpose import backward_pass
 
 
@@ -117,7 +116,9 @@ def match_tangents(
         try:
             leaves = flat.treedef.flatten_up_to(given)
         except ValueError as error:
-            raise ValueError(f"[{transform}] {name} must have the structure of its primal: {error}") from None
+            raise ValueError(
+                f"[{transform}] {name} must have the structure of its primal: {error}"
+            ) from None
         matched.append(
             [
                 _match_tangent(transform, name, leaves[place], type_of(x))
@@ -166,7 +167,10 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         with LinearizeTrace() as trace:
             args = []
             for flat in inputs:
-                arrays = [x.copy() if hasattr(x, "copy") and hasattr(x, "flags") else x for x in flat.arrays]
+                arrays = [
+                    x.copy() if hasattr(x, "copy") and hasattr(x, "flags") else x
+                    for x in flat.arrays
+                ]
                 wrapped = [
                     JvpTracer(trace, x, builder.input(type_of(x).strong()))
                     if is_inexact(type_of(x).dtype)
@@ -236,7 +240,11 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     """
     check_callable(fun, "linear_transpose")
     flats = [tree.flatten(primal) for primal in primals]
-    types = [ArrayType(x.shape, x.dtype) if hasattr(x, "shape") else type_of(x) for fl, _ in flats for x in fl]
+    types = [
+        ArrayType(x.shape, x.dtype) if hasattr(x, "shape") else type_of(x)
+        for fl, _ in flats
+        for x in fl
+    ]
     found: list[Flat] = []
 
     def flat_fun(*tracers: Any) -> list[Any]:

@@ -329,9 +329,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
             flat = Flat(primal, f"argument {argument_name(fun, index)} of {name_of(fun)}")
             # The pullback may run much later: keep what the arguments are now.
             snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
-            tracers = [
-                tape.watch(x) if is_inexact(type_of(x).dtype) else x for x in snapshots
-            ]
+            tracers = [tape.watch(x) if is_inexact(type_of(x).dtype) else x for x in snapshots]
             inputs.append((flat, tracers))
         out = fun(*[flat.rebuild(tracers) for flat, tracers in inputs])
     value, aux = _split_aux(out, has_aux)
@@ -343,5 +341,3 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     outputs.arrays = lowered
     pullback = Pullback(tape, outputs, tracers, inputs)
     return (result, pullback, _lower_tree(tape, aux)) if has_aux else (result, pullback)
-
-

@@ -21,7 +21,9 @@ class Guard:
 
     __slots__ = ("cell", "name", "namespace", "value")
 
-    def __init__(self, name: str, value: Any, namespace: dict | None, cell: CellType | None) -> None:
+    def __init__(
+        self, name: str, value: Any, namespace: dict | None, cell: CellType | None
+    ) -> None:
         self.name = name
         self.value = value
         self.namespace = namespace

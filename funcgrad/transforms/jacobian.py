@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import is_complex, is_inexact
 from funcgrad.ops.families import shape_of
-from funcgrad.ops.shape import moveaxis, reshape
+from funcgrad.ops.shape import moveaxis, reshape, slice_axis
 from funcgrad.transforms.arguments import (
     Flat,
     argument_name,
@@ -221,7 +221,9 @@ def _inexact_inputs(
                     "Use x.astype(float)."
                 )
             if holomorphic and not is_complex(found.dtype):
-                raise TypeError(f"[{transform}] holomorphic=True needs complex arguments; {name} is {found}.")
+                raise TypeError(
+                    f"[{transform}] holomorphic=True needs complex arguments; {name} is {found}."
+                )
             if is_complex(found.dtype) and not holomorphic and transform == "jacfwd":
                 raise TypeError(
                     f"[jacfwd] {name} is {found}. For a holomorphic function pass holomorphic=True; "
@@ -235,7 +237,9 @@ def _check_output(outputs: Flat, holomorphic: bool, transform: str) -> None:
     for y in outputs.arrays:
         found = type_of(y)
         if not is_inexact(found.dtype):
-            raise TypeError(f"[{transform}] the function returned {found}, which has no derivative.")
+            raise TypeError(
+                f"[{transform}] the function returned {found}, which has no derivative."
+            )
         if is_complex(found.dtype) and not holomorphic and transform == "jacrev":
             raise TypeError(
                 f"[jacrev] the function returned {found}. For a holomorphic function pass "
@@ -262,9 +266,8 @@ def _split_last(column: Any, arrays: Sequence[Any], sizes: Sequence[int]) -> lis
     result = []
     for part, x in zip(parts, arrays, strict=True):
         rank = len(shape_of(x))
-        flat = reshape(part, (-1 if 0 not in shape_of(part) else int(np.prod(shape_of(x))),
-                              *shape_of(part)[rank:]))
-        flat = moveaxis(flat, 0, -1)
+        size = int(np.prod(shape_of(x)))
+        flat = moveaxis(reshape(part, (size, *shape_of(part)[rank:])), 0, -1)
         result.append(reshape(flat, (*shape_of(flat)[:-1], *shape_of(x))))
     return result
 
@@ -273,7 +276,7 @@ def _split_first(row: Any, arrays: Sequence[Any], sizes: Sequence[int]) -> list[
     """Cut the first axis into one block per array: shape array.shape + the rest."""
     parts, start = [], 0
     for x, size in zip(arrays, sizes, strict=True):
-        part = row[start : start + size]
+        part = slice_axis(row, 0, start, start + size)
         parts.append(reshape(part, (*shape_of(x), *shape_of(row)[1:])))
         start += size
     return parts

@@ -188,8 +188,10 @@ class JitFunction:
         if self.donated:
             check_donated(signature.arrays, signature.donated, self.name)
         entry = self._entry(signature, len(args))
-        if state.ambient is not None or any(isinstance(x, Tracer) for x in signature.arrays) or (
-            not entry.is_reusable
+        if (
+            state.ambient is not None
+            or any(isinstance(x, Tracer) for x in signature.arrays)
+            or (not entry.is_reusable)
         ):
             return entry.finish(call_program(entry.program, [*entry.captured, *signature.arrays]))
         if not self.donated:
@@ -240,7 +242,9 @@ class JitFunction:
         outputs.arrays = []
         return Compiled(program, captured, outputs, collect_guards(self.fun))
 
-    def _remember_fast(self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled) -> None:
+    def _remember_fast(
+        self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled
+    ) -> None:
         if self.static or any(f is None or f.treedef.has_ties for f in signature.flats):
             return
         leaves, treedef = tree.flatten((args, kwargs), tie=False)
@@ -296,7 +300,9 @@ def _parameter_names(fun: Any) -> list[str]:
 def _chosen(jitted: JitFunction, argnums: Any, argnames: Any, what: str) -> frozenset:
     """Positions and names of the arguments that an option of `jit` names."""
     numbers = () if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    names = () if argnames is None else (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    names = (
+        () if argnames is None else (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    )
     chosen: set[Any] = set(names)
     count = len(jitted.parameters)
     try:

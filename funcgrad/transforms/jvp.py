@@ -141,5 +141,3 @@ def jvp_program(
         built = close_program(forward, [*types, *moving], program.name + "_jvp")
         program.memo[key] = (built, found[0])
     return program.memo[key]
-
-

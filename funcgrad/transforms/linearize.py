@@ -105,7 +105,9 @@ class LinearizedProgram:
 
     __slots__ = ("active", "forwarded", "linear", "primal", "residual_types")
 
-    def __init__(self, primal: Program, linear: Program, active: tuple[bool, ...], count: int) -> None:
+    def __init__(
+        self, primal: Program, linear: Program, active: tuple[bool, ...], count: int
+    ) -> None:
         self.primal = primal
         self.linear = linear
         self.active = active

@@ -122,7 +122,9 @@ def _shapes(program: Program, outputs: Flat) -> Any:
     return outputs.rebuild([ShapeDtypeStruct(t.shape, t.dtype) for t in program.output_types])
 
 
-def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
+def closure_convert(
+    fun: Callable[..., Any], *example_args: Any
+) -> tuple[Callable[..., Any], list[Any]]:
     """Make the traced values that a function captures into explicit arguments.
 
     Args:

@@ -229,7 +229,9 @@ def derive_vjp(
     primitive: Any, primals: Sequence[Any], active: Sequence[bool], params: dict
 ) -> tuple[Any, Callable[..., Any] | None]:
     """The reverse rule of any primitive: linearize it, and transpose that."""
-    active = [wanted and is_inexact(type_of(x).dtype) for wanted, x in zip(active, primals, strict=True)]
+    active = [
+        wanted and is_inexact(type_of(x).dtype) for wanted, x in zip(active, primals, strict=True)
+    ]
     outs, linearized = linearize_equation(primitive, primals, active, params)
     if not any(linearized.active):
         return (outs if primitive.multiple else outs[0]), None

@@ -125,8 +125,12 @@ def transpose_program(
     """
     key = ("transpose", linear, active)
     if key not in program.memo:
-        known = [v.type for v, is_linear in zip(program.inputs, linear, strict=True) if not is_linear]
-        seeds = [a.type.strong() for a, wanted in zip(program.outputs, active, strict=True) if wanted]
+        known = [
+            v.type for v, is_linear in zip(program.inputs, linear, strict=True) if not is_linear
+        ]
+        seeds = [
+            a.type.strong() for a, wanted in zip(program.outputs, active, strict=True) if wanted
+        ]
         found: list[tuple[bool, ...]] = []
 
         def backward(*args: Any) -> list[Any]:

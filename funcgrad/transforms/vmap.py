@@ -165,5 +165,3 @@ def _checked_output_axis(want: Any, value: Any, axis: int | None) -> int | None:
             f"Use {-rank} to {rank - 1}."
         )
     return want % rank
-
-
