@@ -1,0 +1,129 @@
+"""Determinants. The derivative of `det` is the adjugate, which is right for singular matrices as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad.ir.types import ArrayType, is_complex, real_dtype
+from funcgrad.ops.arithmetic import add, divide, multiply, subtract
+from funcgrad.ops.cast import convert
+from funcgrad.ops.compare import equal
+from funcgrad.ops.complex import imag, real
+from funcgrad.ops.families import shape_of
+from funcgrad.ops.matrices import (
+    INDEX,
+    MatrixOperation,
+    adjoint,
+    chain,
+    check_matrix,
+    column_vector,
+    diagonal,
+    diagonal_matrix,
+    inexact,
+    is_diagonal,
+    row_vector,
+    swap,
+    trace_of,
+)
+from funcgrad.ops.product import reduce_prod
+from funcgrad.ops.reduce import reduce_sum
+from funcgrad.ops.select import select
+from funcgrad.ops.solve import INV
+from funcgrad.ops.spectral import SVD
+
+
+class Det(MatrixOperation):
+    """Determinant of square matrices."""
+
+    def type_rule(self, a: ArrayType) -> ArrayType:
+        return ArrayType(a.shape[:-2], a.dtype)
+
+    def numpy(self, xp: Any, a: Any) -> Any:
+        return xp.linalg.det(a)
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        cofactors = swap(ADJUGATE(*primals))
+        return self(*primals), reduce_sum(multiply(tangents[0], cofactors), (-2, -1))
+
+
+class Adjugate(MatrixOperation):
+    """The adjugate: `det(a) * inv(a)`, continued to singular matrices.
+
+    Both are computed from `a = U S V^H`, with products of singular values that leave one or two of them out:
+    the adjugate of a diagonal matrix needs no division.
+    """
+
+    def type_rule(self, a: ArrayType) -> ArrayType:
+        return a
+
+    def numpy(self, xp: Any, a: Any) -> Any:
+        u, s, vh = xp.linalg.svd(a)
+        n = a.shape[-1]
+        others = xp.where(xp.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
+        sign = xp.linalg.det(u) * xp.linalg.det(vh)
+        inner = xp.swapaxes(vh, -1, -2).conj() * others[..., None, :]
+        return (sign[..., None, None] * (inner @ xp.swapaxes(u, -1, -2).conj())).astype(a.dtype)
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        (a,) = primals
+        u, s, vh = SVD(a, full_matrices=False)
+        changed = chain(adjoint(u), tangents[0], adjoint(vh))
+        pairs = products_without_two(s)
+        on_diagonal = column_vector(diagonal(changed))
+        inner = subtract(
+            diagonal_matrix(reduce_sum(multiply(swap(pairs), on_diagonal), -2)),
+            multiply(changed, pairs),
+        )
+        sign = column_vector(column_vector(multiply(DET(u), DET(vh))))
+        return self(a), multiply(sign, chain(adjoint(vh), inner, adjoint(u)))
+
+
+def products_without_two(s: Any) -> Any:
+    """Entry (i, j): the product of all `s` but those at i and j; zero where i = j."""
+    n = shape_of(s)[-1]
+    is_zero = equal(s, 0)
+    safe = select(is_zero, 1.0, s)
+    everything = column_vector(column_vector(reduce_prod(safe, -1)))
+    rest = divide(everything, multiply(column_vector(safe), row_vector(safe)))
+    zeros = convert(is_zero, INDEX)
+    left_out = add(column_vector(zeros), row_vector(zeros))
+    total = column_vector(column_vector(reduce_sum(zeros, -1)))
+    survives = equal(left_out, total)
+    return select(is_diagonal(n), 0.0, select(survives, rest, 0.0))
+
+
+class Slogdet(MatrixOperation):
+    """Sign and logarithm of the absolute value of the determinant."""
+
+    multiple = True
+
+    def type_rule(self, a: ArrayType) -> list[ArrayType]:
+        lead = a.shape[:-2]
+        return [ArrayType(lead, a.dtype), ArrayType(lead, real_dtype(a.dtype))]
+
+    def numpy(self, xp: Any, a: Any) -> list[Any]:
+        return list(xp.linalg.slogdet(a))
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
+        (a,) = primals
+        sign, logarithm = self(a)
+        change = trace_of(chain(INV(a), tangents[0]))
+        if not is_complex(a.dtype):
+            return [sign, logarithm], [None, change]
+        turn = multiply(multiply(sign, 1j), imag(change))
+        return [sign, logarithm], [turn, real(change)]
+
+
+DET, ADJUGATE, SLOGDET = Det(), Adjugate(), Slogdet()
+
+
+def det(a: Any) -> Any:
+    """Determinant of square matrices."""
+    check_matrix("det", a, square=True)
+    return DET(*inexact("det", a))
+
+
+def slogdet(a: Any) -> list[Any]:
+    """Sign and logarithm of the absolute value of the determinant; (0, -inf) for a singular matrix."""
+    check_matrix("slogdet", a, square=True)
+    return SLOGDET(*inexact("slogdet", a))

@@ -1,0 +1,245 @@
+"""Linear systems, the inverse and the pseudoinverse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.primitive import LinearInput
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.arithmetic import negative, subtract
+from funcgrad.ops.families import broadcast_shapes, move_batch_first, ndim_of, shape_of, sum_terms
+from funcgrad.ops.matrices import (
+    MatrixOperation,
+    adjoint,
+    chain,
+    check_matrix,
+    conj,
+    inexact,
+    strictly_lower,
+    swap,
+    with_lead,
+)
+from funcgrad.ops.products import matmul
+from funcgrad.ops.shape import moveaxis, reshape
+
+
+class LinearSolve(MatrixOperation):
+    """`x` with `a @ x = b`: linear in `b`. Both have the same leading axes."""
+
+    def type_rule(self, a: ArrayType, b: ArrayType, **params: Any) -> ArrayType:
+        del params
+        if a.dtype != b.dtype or a.shape[:-1] != b.shape[:-1]:
+            raise TypeError(f"[{self.name}] operands {a} and {b} do not fit")
+        return ArrayType(b.shape, b.dtype)
+
+    def used_part(self, a: Any, **params: Any) -> Any:
+        """The part of the matrix that the result depends on."""
+        del params
+        return a
+
+    def transposed(self, a: Any, ct: Any, **params: Any) -> Any:
+        """The solution of the transposed system."""
+        return self(swap(a), ct, **params)
+
+    def jvp(self, primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
+        (a, b), (da, db) = primals, tangents
+        x = self(a, b, **params)
+        change = None if da is None else negative(matmul(self.used_part(da, **params), x))
+        right = sum_terms([db, change])
+        return x, None if right is None else self(a, right, **params)
+
+    def transpose(self, ct: Any, a: Any, b: LinearInput, **params: Any) -> list[Any]:
+        del b
+        return [None, self.transposed(a, ct, **params)]
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> tuple[Any, Any]:
+        a, b = args
+        if axes[0] is not None or ndim_of(a) > 2:
+            return super().batch(size, args, axes, **params)
+        # One matrix for all examples: their right-hand sides become columns of one system.
+        (b,) = move_batch_first([b], axes[1:])
+        _, n, count = shape_of(b)
+        wide = reshape(moveaxis(b, 0, 1), (n, size * count))
+        return reshape(self(a, wide, **params), (n, size, count)), 1
+
+
+class Solve(LinearSolve):
+    """Solution of a square linear system by LU factorization with partial pivoting."""
+
+    def numpy(self, xp: Any, a: Any, b: Any) -> Any:
+        return xp.linalg.solve(a, b)
+
+
+class TriangularSolve(LinearSolve):
+    """Solution of a triangular system; the other triangle is not read. Zeros on the diagonal give inf or NaN.
+
+    Params:
+        lower: which triangle holds the matrix.
+        unit_diagonal: whether the diagonal is taken to be ones.
+    """
+
+    def numpy(self, xp: Any, a: Any, b: Any, *, lower: bool, unit_diagonal: bool) -> Any:
+        solve = (
+            blas_solver(a.dtype, lower, unit_diagonal)
+            if xp is np
+            else cupy_solver(lower, unit_diagonal)
+        )
+        if a.ndim == 2:
+            return solve(a, b)
+        out = xp.empty(b.shape, b.dtype)
+        for place in np.ndindex(a.shape[:-2]):
+            out[place] = solve(a[place], b[place])
+        return out
+
+    def used_part(self, a: Any, *, lower: bool, unit_diagonal: bool) -> Any:
+        turned = a if lower else swap(a)
+        below = strictly_lower(turned)
+        part = below if unit_diagonal else subtract(turned, swap(strictly_lower(swap(turned))))
+        return part if lower else swap(part)
+
+    def transposed(self, a: Any, ct: Any, *, lower: bool, unit_diagonal: bool) -> Any:
+        return self(swap(a), ct, lower=not lower, unit_diagonal=unit_diagonal)
+
+
+def blas_solver(dtype: np.dtype, lower: bool, unit_diagonal: bool) -> Any:
+    """Solve one triangular system with BLAS `trsm`, which never fails."""
+    from scipy.linalg import blas
+
+    routine = getattr(blas, {"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + "trsm")
+
+    def solve(a: Any, b: Any) -> Any:
+        # BLAS wants Fortran order: the transpose of a C-ordered matrix is the other triangle.
+        if a.flags.c_contiguous:
+            return routine(1, a.T, b, lower=not lower, trans_a=1, diag=unit_diagonal)
+        return routine(1, a, b, lower=lower, diag=unit_diagonal)
+
+    return solve
+
+
+def cupy_solver(lower: bool, unit_diagonal: bool) -> Any:
+    from cupyx.scipy.linalg import solve_triangular
+
+    return lambda a, b: solve_triangular(a, b, lower=lower, unit_diagonal=unit_diagonal)
+
+
+class Inv(MatrixOperation):
+    """Inverse of square matrices."""
+
+    def type_rule(self, a: ArrayType) -> ArrayType:
+        return a
+
+    def numpy(self, xp: Any, a: Any) -> Any:
+        return xp.linalg.inv(a)
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        out = self(*primals)
+        return out, negative(chain(out, tangents[0], out))
+
+
+class Pinv(MatrixOperation):
+    """Moore-Penrose pseudoinverse; singular values up to `cutoff` times the largest count as zero.
+
+    Its derivative is that at constant rank.
+    Source: Golub, Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares", 1973.
+    """
+
+    def type_rule(self, a: ArrayType, cutoff: ArrayType) -> ArrayType:
+        del cutoff
+        return ArrayType((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
+
+    def numpy(self, xp: Any, a: Any, cutoff: Any) -> Any:
+        return xp.linalg.pinv(a, cutoff)
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        a, cutoff = primals
+        out = self(a, cutoff)
+        if tangents[0] is None:
+            return out, None
+        change = negative(chain(out, tangents[0], out))
+        turned, inverse = adjoint(tangents[0]), adjoint(out)
+        left = chain(out, inverse, subtract(turned, chain(turned, a, out)))
+        right = chain(subtract(turned, chain(out, a, turned)), inverse, out)
+        return out, sum_terms([change, left, right])
+
+
+SOLVE, TRIANGULAR_SOLVE, INV, PINV = Solve(), TriangularSolve(), Inv(), Pinv()
+
+
+def same_lead(name: str, a: Any, b: Any) -> list[Any]:
+    """Both operands with the leading axes that they broadcast to."""
+    lead = broadcast_shapes(name, [shape_of(a)[:-2], shape_of(b)[:-2]])
+    return [with_lead(a, lead), with_lead(b, lead)]
+
+
+def check_right_hand_side(name: str, a: Any, b: Any) -> None:
+    if shape_of(b)[-2] != shape_of(a)[-1]:
+        raise ValueError(
+            f"[{name}] a of shape {shape_of(a)} and b of shape {shape_of(b)} do not fit: b needs "
+            f"{shape_of(a)[-1]} rows. Use b.T, or b[..., None] for a stack of vectors."
+        )
+
+
+def solve(a: Any, b: Any) -> Any:
+    """`x` with `a @ x = b`, for arrays; `b` has one axis, or columns in its last one."""
+    check_matrix("solve", a, square=True)
+    a, b = inexact("solve", a, b)
+    if ndim_of(b) == 1:
+        return reshape(matrix_solve(SOLVE, a, reshape(b, (-1, 1))), (*shape_of(a)[:-2], -1))
+    check_matrix("solve", b)
+    return matrix_solve(SOLVE, a, b)
+
+
+def matrix_solve(primitive: LinearSolve, a: Any, b: Any, **params: Any) -> Any:
+    check_right_hand_side(primitive.name, a, b)
+    return primitive(*same_lead(primitive.name, a, b), **params)
+
+
+def triangular_solve(
+    a: Any,
+    b: Any,
+    *,
+    left_side: bool = False,
+    lower: bool = False,
+    transpose_a: bool = False,
+    conjugate_a: bool = False,
+    unit_diagonal: bool = False,
+) -> Any:
+    """Solve `op(a) @ x = b` (or `x @ op(a) = b`) for a triangular `a`.
+
+    Args:
+        a: square matrices; only one triangle is read.
+        b: right-hand sides, with the leading axes of `a`.
+        left_side: whether `a` stands left of `x`.
+        lower: whether the lower triangle of `a` is read.
+        transpose_a, conjugate_a: what `op` does to `a` first.
+        unit_diagonal: take the diagonal of `a` to be ones.
+
+    Returns:
+        Array of the shape of `b`.
+
+    Example:
+        >>> import numpy as np
+        >>> triangular_solve(np.array([[2.0, 0.0], [1.0, 1.0]]), np.ones((2, 1)), left_side=True, lower=True)
+        array([[0.5],
+               [0.5]])
+    """
+    check_matrix("triangular_solve", a, square=True)
+    check_matrix("triangular_solve", b)
+    a, b = inexact("triangular_solve", a, b)
+    a = conj(a) if conjugate_a else a
+    if transpose_a:
+        a, lower = swap(a), not lower
+    if not left_side:
+        out = matrix_solve(
+            TRIANGULAR_SOLVE, swap(a), swap(b), lower=not lower, unit_diagonal=unit_diagonal
+        )
+        return swap(out)
+    return matrix_solve(TRIANGULAR_SOLVE, a, b, lower=lower, unit_diagonal=unit_diagonal)
+
+
+def inv(a: Any) -> Any:
+    """Inverse of square matrices."""
+    check_matrix("inv", a, square=True)
+    return INV(*inexact("inv", a))
