@@ -34,9 +34,7 @@ def raise_out_of_bounds(index: int, axis: int, size: int) -> None:
 
 def is_valid(xp: Any, indices: Sequence[Any], shape: Sequence[int]) -> Any:
     """Where every index lies in its axis, in the common shape of the index arrays."""
-    valid = [
-        (index >= -size) & (index < size) for index, size in zip(indices, shape, strict=True)
-    ]
+    valid = [(index >= -size) & (index < size) for index, size in zip(indices, shape, strict=True)]
     return math.prod(xp.broadcast_arrays(*valid)).astype(bool)
 
 

@@ -36,7 +36,9 @@ class Cumulative(Primitive):
         out = accumulate(xp, getattr(xp, self.combine), out.astype(wide), axis)
         return (xp.flip(out, axis) if reverse else out).astype(x.dtype)
 
-    def batch(self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool) -> tuple[Any, Any]:
+    def batch(
+        self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool
+    ) -> tuple[Any, Any]:
         del size
         return self(*move_batch_first(args, axes), axis=axis + 1, reverse=reverse), 0
 

@@ -22,7 +22,7 @@ from funcgrad.ops.families import (
     zeros_like_type,
 )
 from funcgrad.ops.reduce import accumulator
-from funcgrad.ops.shape import broadcast_to, moveaxis
+from funcgrad.ops.shape import moveaxis
 
 Labels = tuple[int, ...]
 
@@ -85,7 +85,9 @@ class Gather(Linear):
     def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
         (x, *indices), (axis, *index_axes) = args, axes
         if all(a is None for a in index_axes):
-            return self(moveaxis(x, axis, len(indices)), *indices, **params), len(index_shape(indices))
+            return self(moveaxis(x, axis, len(indices)), *indices, **params), len(
+                index_shape(indices)
+            )
         if axis is None:
             return self(x, *align_batch(indices, index_axes), **params), 0
         params["labels"] = (-1, *params["labels"])
@@ -105,11 +107,15 @@ class Scatter(Primitive):
 
     combine = ""
 
-    def type_rule(self, x: ArrayType, updates: ArrayType, *indices: ArrayType, **params: Any) -> ArrayType:
+    def type_rule(
+        self, x: ArrayType, updates: ArrayType, *indices: ArrayType, **params: Any
+    ) -> ArrayType:
         del params
         wanted = (*index_shape(indices), *x.shape[len(indices) :])
         if updates.shape != wanted or updates.dtype != x.dtype:
-            raise TypeError(f"[{self.name}] needs updates {x.dtype}{list(wanted)}, but got {updates}")
+            raise TypeError(
+                f"[{self.name}] needs updates {x.dtype}{list(wanted)}, but got {updates}"
+            )
         return ArrayType(x.shape, x.dtype)
 
     def numpy(self, xp: Any, x: Any, updates: Any, *indices: Any, **params: Any) -> Any:
@@ -140,7 +146,8 @@ class Scatter(Primitive):
         return out
 
     def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
-        (x, updates, *indices), (x_axis, updates_axis, *index_axes) = args, axes
+        indices, index_axes = args[2:], axes[2:]
+        x, updates = all_batched(size, args[:2], axes[:2])
         if any(a is not None for a in index_axes):
             params["labels"] = (-1, *params["labels"])
             indices = batched_indices(size, indices, index_axes)
@@ -192,7 +199,9 @@ class ScatterAdd(ScatterLinear):
         written = super().write(xp, out.astype(wide), rows, updates.astype(wide), unique)
         return written.astype(out.dtype)
 
-    def transpose(self, cotangent: Any, x: Any, updates: Any, *indices: Any, **params: Any) -> list[Any]:
+    def transpose(
+        self, cotangent: Any, x: Any, updates: Any, *indices: Any, **params: Any
+    ) -> list[Any]:
         del params["unique"]
         pulled = GATHER(cotangent, *indices, **params) if is_linear(updates) else None
         return [cotangent if is_linear(x) else None, pulled, *[None] * len(indices)]

@@ -41,7 +41,9 @@ class LinearRecurrence(Primitive):
     def type_rule(self, factor: ArrayType, term: ArrayType, **params: Any) -> ArrayType:
         del params
         if factor != term:
-            raise TypeError(f"[{self.name}] needs operands of one type, but got {factor} and {term}")
+            raise TypeError(
+                f"[{self.name}] needs operands of one type, but got {factor} and {term}"
+            )
         return term
 
     def numpy(self, xp: Any, factor: Any, term: Any, *, axis: int, reverse: bool) -> Any:
@@ -66,7 +68,9 @@ class LinearRecurrence(Primitive):
         next_factor = shifted(factor, axis, not reverse)
         return [None, self(next_factor, cotangent, axis=axis, reverse=not reverse)]
 
-    def batch(self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool) -> tuple[Any, Any]:
+    def batch(
+        self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool
+    ) -> tuple[Any, Any]:
         return self(*all_batched(size, args, axes), axis=axis + 1, reverse=reverse), 0
 
     def lower(self, emit: Any, factor: Any, term: Any, *, axis: int, reverse: bool) -> Any:

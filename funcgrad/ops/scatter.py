@@ -45,7 +45,9 @@ class ScatterSet(ScatterLinear):
         out[rows] = updates
         return out
 
-    def transpose(self, cotangent: Any, x: Any, updates: Any, *indices: Any, **params: Any) -> list[Any]:
+    def transpose(
+        self, cotangent: Any, x: Any, updates: Any, *indices: Any, **params: Any
+    ) -> list[Any]:
         pulled: list[Any] = [None] * (2 + len(indices))
         if is_linear(x):
             shape = (*index_shape(indices), *shape_of(cotangent)[len(indices) :])

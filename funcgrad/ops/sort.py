@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.create import iota
@@ -28,7 +26,9 @@ class Sort(Primitive):
 
     def numpy(self, xp: Any, *xs: Any, axis: int, keys: int) -> list[Any]:
         if len(xs) == 1:
-            return [xp.sort(comparable(xs[0]), axis=axis, kind="stable").astype(xs[0].dtype, copy=False)]
+            return [
+                xp.sort(comparable(xs[0]), axis=axis, kind="stable").astype(xs[0].dtype, copy=False)
+            ]
         order = None
         for key in map(comparable, xs[keys - 1 :: -1]):
             key = key if order is None else xp.take_along_axis(key, order, axis)
