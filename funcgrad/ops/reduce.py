@@ -38,7 +38,9 @@ def keep_axes(shape: tuple, axes: tuple[int, ...]) -> tuple:
 
 def accumulator(dtype: np.dtype) -> np.dtype:
     """The dtype in which elements of this dtype are summed: float32 for all smaller floating dtypes."""
-    return FLOAT32 if kind(dtype) == "f" and dtype.itemsize < 4 else dtype
+    if kind(dtype) == "f" and dtype.itemsize < 4:
+        return FLOAT32
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
 
 
 def comparable(x: Any) -> Any:
