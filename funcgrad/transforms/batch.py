@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
-from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write
+from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state
 from funcgrad.ir.types import ArrayType, Shape
 from funcgrad.ops.families import shape_of
 from funcgrad.ops.shape import broadcast_to, moveaxis
 
 Axis = int | None
+
+
+class BatchingState(threading.local):
+    """The name of the axis whose batch rule is running; Programs inside that rule are batched under it."""
+
+    axis_name: Any = None
+
+
+BATCHING = BatchingState()
 
 
 class BatchTracer(Tracer):
@@ -64,10 +74,14 @@ class BatchTrace(Trace):
         values, axes = self.split(args)
         if self.axis_name is not None and primitive.reduces_axis(params, self.axis_name):
             outs, out_axes = primitive.reduce_batch(self.size, values, axes, **params)
-        elif all(axis is None for axis in axes):
+        elif all(axis is None for axis in axes) and not primitive.uses_axis(params, self.axis_name):
             return primitive(*values, **params)
         else:
-            outs, out_axes = primitive.batch(self.size, values, axes, **params)
+            saved, BATCHING.axis_name = BATCHING.axis_name, self.axis_name
+            try:
+                outs, out_axes = primitive.batch(self.size, values, axes, **params)
+            finally:
+                BATCHING.axis_name = saved
         if not primitive.multiple:
             return self.wrap(outs, out_axes)
         return [self.wrap(out, axis) for out, axis in zip(outs, out_axes, strict=True)]
@@ -94,6 +108,29 @@ class BatchTrace(Trace):
     def describe(self) -> str:
         name = "" if self.axis_name is None else f", axis {self.axis_name!r}"
         return f"vmap ({self.size} examples{name})"
+
+
+def axis_trace(axis_name: Any) -> BatchTrace:
+    """The running `vmap` with this axis name."""
+    for trace in reversed(state.stack):
+        if isinstance(trace, BatchTrace) and trace.axis_name == axis_name:
+            return trace
+    known = [
+        t.axis_name for t in state.stack if isinstance(t, BatchTrace) and t.axis_name is not None
+    ]
+    raise NameError(
+        f"unbound axis name {axis_name!r}; the axes here are {known}. "
+        f"Call it inside funcgrad.vmap(fun, axis_name={axis_name!r})."
+    )
+
+
+def named_axes() -> tuple:
+    """Names and sizes of the running vmaps that have a name."""
+    return tuple(
+        (trace.axis_name, trace.size)
+        for trace in state.stack
+        if isinstance(trace, BatchTrace) and trace.axis_name is not None
+    )
 
 
 def batch_flat(
@@ -129,7 +166,6 @@ def batch_program(
     size: int,
     axes: tuple[Axis, ...],
     force: tuple[bool, ...] | None = None,
-    axis_name: Any = None,
 ) -> tuple[Program, tuple[Axis, ...]]:
     """A Program for all examples at once.
 
@@ -138,11 +174,11 @@ def batch_program(
         size: number of examples.
         axes: batch axis per input, None where it is the same for every example.
         force: outputs that must be batched (at axis 0); None for no demand.
-        axis_name: name of the axis for collectives.
 
     Returns:
         The Program, and per output its batch axis: 0 or None.
     """
+    axis_name = BATCHING.axis_name
     key = ("batch", size, axes, force, axis_name)
     if key not in program.memo:
         types = [batched_type(t, size, a) for t, a in zip(program.input_types, axes, strict=True)]
