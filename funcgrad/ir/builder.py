@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.ir import source
 from funcgrad.ir.check import check_program
+from funcgrad.ir.freeze import FrozenArrays
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.tracer import Trace, Tracer, raise_leaked, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType
@@ -55,6 +56,14 @@ class Builder(Trace):
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []
         self.captured: dict[tuple, tuple[Any, Variable]] = {}
+        self.frozen = FrozenArrays()
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        super().__exit__(kind, error, traceback)
+        explained = self.frozen.explain(error) if isinstance(error, ValueError) else error
+        self.frozen.release()
+        if explained is not error:
+            raise explained from error
 
     def input(self, type: ArrayType) -> BuilderTracer:
         variable = Variable(type)
@@ -89,6 +98,7 @@ class Builder(Trace):
         if key not in self.captured:
             held = value.snapshot() if isinstance(value, Tracer) else value
             self.captured[key] = (held, Variable(type_of(value)))
+            self.frozen.freeze(value, str(user))
         return self.captured[key][1]
 
     def adopt(self, value: Any, target: Tracer) -> BuilderTracer:

@@ -122,6 +122,11 @@ class Primitive:
         del params, axis_name
         return False
 
+    def uses_axis(self, params: dict, axis_name: Any) -> bool:
+        """Whether a Program among the params holds a collective over the named batch axis."""
+        del params, axis_name
+        return False
+
     def outer_trace(self, params: dict) -> Trace | None:
         """The outermost trace that must see this operation even without traced operands."""
         del params

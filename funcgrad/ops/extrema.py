@@ -98,7 +98,9 @@ class Clip(Elementwise):
     """`x` limited to `low` and then to `high`. On the bounds the derivative is that of `x`."""
 
     def numpy(self, xp: Any, x: Any, low: Any, high: Any) -> Any:
-        return xp.clip(x, low, high)
+        out = xp.clip(x, low, high)
+        given = [value.dtype for value in (x, low, high) if hasattr(value, "dtype")]
+        return out.astype(given[0], copy=False) if given else out  # NumPy widens bfloat16
 
     def partials(self, out: Any, x: Any, low: Any, high: Any) -> tuple:
         def inside() -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.arithmetic import divide, multiply, negative, subtract
-from funcgrad.ops.compare import equal, signbit
+from funcgrad.ops.arithmetic import multiply, negative, subtract
+from funcgrad.ops.compare import signbit
 from funcgrad.ops.complex import conjugate, real
 from funcgrad.ops.families import (
     Elementwise,
@@ -20,8 +20,7 @@ from funcgrad.ops.families import (
     unbroadcast,
 )
 from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, promote_as, unary
-from funcgrad.ops.rules import ratio
-from funcgrad.ops.select import select
+from funcgrad.ops.trigonometry import zero_at_origin
 
 
 class Absolute(Elementwise):
@@ -38,7 +37,7 @@ class Absolute(Elementwise):
     def partials(self, out: Any, x: Any) -> tuple:
         if type_of(x).dtype.kind != "c":
             return (sign(x),)
-        return (select(equal(out, 0), 0.0, ratio(conjugate(x), out)),)
+        return (zero_at_origin(conjugate(x), out),)
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
         out, tangent = super().jvp(primals, tangents, **params)
@@ -79,9 +78,7 @@ class Sign(Elementwise):
     @staticmethod
     def across(change: Any, x: Any) -> Any:
         """A change at right angles to `x`, relative to its magnitude; 0 at 0."""
-        magnitude = absolute(x)
-        is_zero = equal(magnitude, 0)
-        return select(is_zero, 0.0, divide(change, select(is_zero, 1.0, magnitude)))
+        return zero_at_origin(change, absolute(x))
 
 
 class Copysign(Elementwise):

@@ -216,12 +216,16 @@ def gather(x: Any, indices: Sequence[Any], labels: Labels | None = None, drop: b
     return GATHER(x, *indices, labels=labels, drop=drop)
 
 
-def gather_along(x: Any, index: Any, axis: int) -> Any:
-    """`x` at the places `index` along `axis`, for arrays of equal rank that broadcast elsewhere."""
+def along_axis(x: Any, index: Any, axis: int) -> list[Any]:
+    """Index arrays of all axes of `x`: `index` for one axis, each place itself for the others."""
     places = []
     for i, n in enumerate(shape_of(x)):
         column = [1] * ndim_of(x)
         column[i] = n
         places.append(index if i == axis else iota(tuple(column), i))
-    labels = tuple(range(ndim_of(x)))
-    return GATHER(x, *places, labels=labels, drop=False)
+    return places
+
+
+def gather_along(x: Any, index: Any, axis: int) -> Any:
+    """`x` at the places `index` along `axis`, for arrays of equal rank that broadcast elsewhere."""
+    return gather(x, along_axis(x, index, axis))

@@ -95,8 +95,8 @@ def slope_in_base(x: Any, y: Any) -> Any:
         if y == 0:
             return None
         return 1.0 if y == 1 else product(QUIET_POWER.apply(x, y - 1), y)
-    lowered = QUIET_POWER.apply(x, subtract(y, 1))
-    constant = logical_and(equal(y, 0), logical_not(isfinite(lowered)))
+    constant = logical_and(equal(y, 0), logical_not(isfinite(ratio(1.0, x))))
+    lowered = QUIET_POWER.apply(select(constant, 1, x), subtract(y, 1))
     return select(constant, 0, product(lowered, y))
 
 
@@ -105,7 +105,7 @@ def slope_in_exponent(out: Any, x: Any, y: Any) -> Any:
     del y
     base = cast_like(out, x)
     vanishes = logical_and(equal(base, 0), isfinite(out))
-    return select(vanishes, 0, product(out, QUIET_LOG.apply(base)))
+    return product(out, QUIET_LOG.apply(select(vanishes, 1, base)))
 
 
 def power(x: Any, y: Any, /) -> Any:

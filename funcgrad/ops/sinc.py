@@ -24,7 +24,7 @@ class Sinc(SpecialFunction):
     """`sin(pi * x) / (pi * x)`, and 1 at 0."""
 
     def numpy(self, xp: Any, x: Any) -> Any:
-        return xp.sinc(x)
+        return xp.sinc(x).astype(x.dtype)  # NumPy gives float32 for bfloat16
 
     def partials(self, out: Any, x: Any) -> tuple:
         del out

@@ -180,7 +180,8 @@ class Xlog1py(SpecialFunction):
 
 def zero_over_zero(x: Any, y: Any) -> Any:
     """`x / y`, and 0 for `0 / 0`."""
-    return select(logical_and(equal(x, 0), equal(y, 0)), 0.0, ratio(x, y))
+    undefined = logical_and(equal(x, 0), equal(y, 0))
+    return select(undefined, 0.0, ratio(x, select(undefined, 1.0, y)))
 
 
 ERF, ERFC, ERFINV = Erf(), Erfc(), Erfinv()

@@ -175,7 +175,8 @@ def one_minus_square(x: Any) -> Any:
 
 def zero_at_origin(side: Any, length: Any) -> Any:
     """`side / length` of a vector, 0 where the vector is zero."""
-    return select(equal(length, 0), 0.0, ratio(side, length))
+    is_zero = equal(length, 0)
+    return select(is_zero, 0.0, ratio(side, select(is_zero, 1.0, length)))
 
 
 SIN, COS, TAN = Sin(), Cos(), Tan()

@@ -7,9 +7,10 @@ from typing import Any
 
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.ir.primitive import Primitive, is_linear
-from funcgrad.ir.program import Program
+from funcgrad.ir.program import Program, subprograms
+from funcgrad.ir.tracer import Trace, state
 from funcgrad.ir.types import ArrayType
-from funcgrad.transforms.batch import batch_program
+from funcgrad.transforms.batch import axis_trace, batch_program
 from funcgrad.transforms.jvp import jvp_program
 from funcgrad.transforms.linearize import linearize_program
 from funcgrad.transforms.transpose import transpose_program
@@ -26,11 +27,44 @@ def present(values: Sequence[Any]) -> list[Any]:
     return [value for value in values if value is not None]
 
 
-class Call(Primitive):
-    """Runs `program`."""
+def axis_names(program: Program) -> frozenset:
+    """The named axes that collectives inside a Program reduce over."""
+    if "axis_names" not in program.memo:
+        names = {e.params["axis_name"] for e in program.equations if "axis_name" in e.params}
+        for equation in program.equations:
+            for inner in subprograms(equation):
+                names |= axis_names(inner)
+        program.memo["axis_names"] = frozenset(names)
+    return program.memo["axis_names"]
+
+
+class HigherOrder(Primitive):
+    """Runs Programs that are among its params. If these hold collectives, the vmap of their axis sees it."""
 
     kind = "higher_order"
     multiple = True
+
+    def axis_names(self, params: dict) -> frozenset:
+        names: frozenset = frozenset()
+        for value in params.values():
+            for program in value if isinstance(value, tuple) else (value,):
+                if isinstance(program, Program):
+                    names |= axis_names(program)
+        return names
+
+    def outer_trace(self, params: dict) -> Trace | None:
+        traces = [axis_trace(name) for name in self.axis_names(params)]
+        if state.ambient is not None:
+            traces.append(state.ambient)
+        return max(traces, key=lambda trace: trace.level, default=None)
+
+    def uses_axis(self, params: dict, axis_name: Any) -> bool:
+        return axis_name in self.axis_names(params)
+
+
+class Call(HigherOrder):
+    """Runs `program`."""
+
     is_inlined = True
 
     def type_rule(self, *types: ArrayType, program: Program) -> list[ArrayType]:

@@ -10,13 +10,14 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.ir.builder import close_program
-from funcgrad.ir.program import Equation, Literal, Program, Variable
+from funcgrad.ir.program import Equation, Literal, Program, Variable, evaluate
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Linear
 from funcgrad.transforms.arguments import Flat, check_callable, name_of, wrap_like
 from funcgrad.transforms.batch import batch_program
 from funcgrad.transforms.call import Call, present, spread
-from funcgrad.transforms.jvp import JvpTrace, JvpTracer
+from funcgrad.transforms.jvp import JvpTracer
+from funcgrad.transforms.linearize import linearize_flat
 from funcgrad.transforms.staging import trace_tree
 
 Policy = Callable[..., bool]
@@ -104,16 +105,15 @@ def tangent_program(
 
         def forward(*args: Any) -> list[Any]:
             kept = iter(args[len(types) : len(types) + len(saved)])
-            given = iter(args[len(types) + len(saved) :])
-            with JvpTrace() as trace:
-                inputs = [
-                    JvpTracer(trace, x, next(given)) if wanted else x
-                    for x, wanted in zip(args, active, strict=False)
-                ]
-                outs = _evaluate_with_saved(program, inputs, policy, kept, trace)
-                _, tangents = trace.split(outs)
-            found.append(tuple(t is not None for t in tangents))
-            return present(tangents)
+            given = args[len(types) + len(saved) :]
+            # Linearized, not jvp: loops then split into a primal and a linear half that can be transposed.
+            _, linearized = linearize_flat(
+                lambda *xs: _evaluate_with_saved(program, xs, policy, kept),
+                args[: len(types)],
+                active,
+            )
+            found.append(linearized.active)
+            return evaluate(linearized.program, *linearized.residuals, *given)
 
         built = close_program(forward, [*types, *saved, *moving], program.name + "_tangent")
         program.memo[key] = (built, found[0])
@@ -121,7 +121,7 @@ def tangent_program(
 
 
 def _evaluate_with_saved(
-    program: Program, inputs: Sequence[Any], policy: Policy | None, kept: Any, trace: JvpTrace
+    program: Program, inputs: Sequence[Any], policy: Policy | None, kept: Any
 ) -> list[Any]:
     """Evaluate, taking the primal values that were saved instead of the recomputed ones."""
     environment: dict[Variable, Any] = dict(zip(program.inputs, inputs, strict=True))
@@ -133,15 +133,13 @@ def _evaluate_with_saved(
         outs = equation.primitive(*map(read, equation.inputs), **equation.params)
         outs = list(outs) if equation.primitive.multiple else [outs]
         if is_saveable(equation, policy):
-            outs = [_with_primal(out, next(kept), trace) for out in outs]
+            outs = [_with_primal(out, next(kept)) for out in outs]
         environment.update(zip(equation.outputs, outs, strict=True))
     return [read(atom) for atom in program.outputs]
 
 
-def _with_primal(out: Any, primal: Any, trace: JvpTrace) -> Any:
-    if isinstance(out, JvpTracer) and out.trace is trace:
-        return JvpTracer(trace, primal, out.tangent)
-    return primal
+def _with_primal(out: Any, primal: Any) -> Any:
+    return JvpTracer(out.trace, primal, out.tangent) if isinstance(out, JvpTracer) else primal
 
 
 def checkpoint(

@@ -26,21 +26,7 @@ from funcgrad.ops.families import Linear, ndim_of, shape_of
 from funcgrad.ops.gather import gather
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis
-from funcgrad.transforms.batch import BatchTrace, BatchTracer
-
-
-def axis_trace(axis_name: Any) -> BatchTrace:
-    """The running `vmap` with this axis name."""
-    for trace in reversed(state.stack):
-        if isinstance(trace, BatchTrace) and trace.axis_name == axis_name:
-            return trace
-    known = [
-        t.axis_name for t in state.stack if isinstance(t, BatchTrace) and t.axis_name is not None
-    ]
-    raise NameError(
-        f"unbound axis name {axis_name!r}; the axes here are {known}. "
-        f"Call it inside funcgrad.vmap(fun, axis_name={axis_name!r})."
-    )
+from funcgrad.transforms.batch import BatchTrace, BatchTracer, axis_trace
 
 
 class Collective(Primitive):

@@ -17,7 +17,11 @@ from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
-from funcgrad.ops.families import RULES, Linear, shape_of, zeros_like_type
+from funcgrad.ops.arithmetic import add
+from funcgrad.ops.cast import convert
+from funcgrad.ops.families import Linear, shape_of, zeros_like_type
+from funcgrad.ops.reduce import reduce_sum
+from funcgrad.ops.shape import moveaxis
 from funcgrad.transforms.arguments import Flat, check_callable, is_array_leaf, name_of
 from funcgrad.transforms.batch import batch_flat, place_axis
 from funcgrad.transforms.staging import closure_convert
@@ -213,9 +217,9 @@ def _batched_reverse_rule(
             if not is_wanted:
                 results.append(None)
             elif axis is None:
-                results.append(RULES["reduce_sum"](next(summed), axes=(0,)))
+                results.append(reduce_sum(next(summed), axes=(0,)))
             else:
-                results.append(RULES["moveaxis"](next(summed), 0, axis))
+                results.append(moveaxis(next(summed), 0, axis))
         return results
 
     return outs, values[count:], batched_backward
@@ -395,7 +399,7 @@ class custom_jvp(_Custom):  # noqa: N801
                 return out, None
             total = parts[0]
             for part in parts[1:]:
-                total = tree.map(RULES["add"], total, part)
+                total = tree.map(add, total, part)
             return out, total
 
         self.defjvp(rule, symbolic_zeros=True)
@@ -456,7 +460,7 @@ def _match_output_tangents(fun: Any, outs: list[Any], outputs: Flat, tangent: An
                 f"[custom_jvp] the rule of {name_of(fun)} returned a tangent of shape {shape_of(t)} for an "
                 f"output of shape {expected.shape}. They must be equal."
             )
-        matched.append(RULES["convert"](t, expected.dtype))
+        matched.append(convert(t, expected.dtype))
     return matched
 
 
@@ -559,16 +563,16 @@ def _match_cotangents(
                 f"cotangent with its structure: {error}"
             ) from None
         for place in flat.places:
-            type, ct = next(expected), given[place]
-            if ct is None or not is_inexact(type.dtype):
+            wanted, ct = next(expected), given[place]
+            if ct is None or not is_inexact(wanted.dtype):
                 matched.append(None)
                 continue
-            if shape_of(ct) != type.shape:
+            if shape_of(ct) != wanted.shape:
                 raise TypeError(
                     f"[custom_vjp] the backward rule of {name_of(fun)} returned for argument {index} a "
-                    f"cotangent of shape {shape_of(ct)}, but the argument has shape {type.shape}."
+                    f"cotangent of shape {shape_of(ct)}, but the argument has shape {wanted.shape}."
                 )
-            matched.append(RULES["convert"](ct, type.dtype))
+            matched.append(convert(ct, wanted.dtype))
     return matched
 
 

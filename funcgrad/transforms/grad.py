@@ -102,7 +102,7 @@ def value_and_grad(
                 try:
                     out = fun(*call_args, **kwargs)
                 except ValueError as error:
-                    explained = tape.explain(error)
+                    explained = tape.frozen.explain(error)
                     if explained is error:
                         raise
                     raise explained from error
@@ -111,7 +111,7 @@ def value_and_grad(
             pending = tape.pull_back([value], [seed])
             gradients = [_collect(tape, w, pending, value) for w in watched]
         finally:
-            tape.release()
+            tape.frozen.release()
         gradient = gradients[0] if isinstance(argnums, int) else tuple(gradients)
         value = _plain(tape.lower(value))
         return ((value, _lower_tree(tape, aux)) if has_aux else value), gradient
@@ -265,7 +265,7 @@ class Pullback:
         return tuple(results)
 
     def __del__(self) -> None:
-        self._tape.release()
+        self._tape.frozen.release()
 
     def __repr__(self) -> str:
         return f"<pullback of {self._tape.name}>"

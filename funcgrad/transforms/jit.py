@@ -23,7 +23,8 @@ from funcgrad.transforms.arguments import (
     fresh_outputs,
     name_of,
 )
-from funcgrad.transforms.call import call_program
+from funcgrad.transforms.batch import named_axes
+from funcgrad.transforms.call import axis_names, call_program
 from funcgrad.transforms.dispatch import make_dispatch
 from funcgrad.transforms.donation import check_donated, donate
 from funcgrad.transforms.guards import collect_guards
@@ -77,7 +78,7 @@ class Signature:
         self.static: list[Any] = []
         self.arrays: list[Any] = []
         self.donated: list[Any] = []
-        parts: list[Any] = [len(args), self.kwargs_names]
+        parts: list[Any] = [len(args), self.kwargs_names, named_axes()]
         for position, name, value in named:
             if jitted.is_static(position, name):
                 self.flats.append(None)
@@ -121,12 +122,20 @@ class Compiled:
         self.outputs = outputs
         self.guards = guards
         atoms = program.outputs
-        self.may_alias = len(set(atoms)) < len(atoms) or any(a in program.inputs for a in atoms)
+        made = {
+            v for e in program.equations if e.primitive.kind == "elementwise" for v in e.outputs
+        }
+        self.may_alias = len(set(atoms)) < len(atoms) or not all(a in made for a in atoms)
 
     @property
     def is_reusable(self) -> bool:
         """Whether nothing of an outer trace was captured."""
         return not any(isinstance(value, Tracer) for value in self.captured)
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the call must be seen by a surrounding trace even if no argument is traced."""
+        return not self.is_reusable or bool(axis_names(self.program))
 
     def guards_hold(self) -> bool:
         return all(guard.holds() for guard in self.guards)
@@ -188,11 +197,8 @@ class JitFunction:
         if self.donated:
             check_donated(signature.arrays, signature.donated, self.name)
         entry = self._entry(signature, len(args))
-        if (
-            state.ambient is not None
-            or any(isinstance(x, Tracer) for x in signature.arrays)
-            or (not entry.is_reusable)
-        ):
+        traced = any(isinstance(x, Tracer) for x in signature.arrays)
+        if state.ambient is not None or traced or entry.is_staged:
             return entry.finish(call_program(entry.program, [*entry.captured, *signature.arrays]))
         if not self.donated:
             self._remember_fast(signature, args, kwargs, entry)

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import errors
 from funcgrad.config import config
-from funcgrad.ir import source
-from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, type_of
+from funcgrad.ir.freeze import FrozenArrays
+from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.families import RULES_STATE
@@ -89,8 +88,7 @@ class Tape(Trace):
     def __init__(self, name: str = "grad") -> None:
         self.name = name
         self.nodes: list[Node] = []
-        self.frozen: list[tuple[np.ndarray, str]] = []
-        self.snapshots: dict[int, tuple[Any, Any]] = {}
+        self.frozen = FrozenArrays()
 
     def watch(self, value: Any) -> TapeTracer:
         """A tracer for an input whose cotangent is wanted."""
@@ -113,7 +111,13 @@ class Tape(Trace):
                 parents.append((arg.node, arg.slot))
                 active.append(True)
             else:
-                if type(arg) is np.ndarray and primitive.keeps_inputs and arg.flags.writeable:
+                # While a Program is recorded, its builder holds the array by reference and guards it.
+                if (
+                    type(arg) is np.ndarray
+                    and primitive.keeps_inputs
+                    and arg.flags.writeable
+                    and state.ambient is None
+                ):
                     arg = self.protect(arg, primitive)
                 primals.append(arg)
                 parents.append(None)
@@ -140,30 +144,8 @@ class Tape(Trace):
         large, the array itself made read-only until the backward pass is over."""
         if array.nbytes <= SNAPSHOT_BYTES:
             return array.copy()
-        array.flags.writeable = False
-        self.frozen.append((array, f"{primitive.name} at {source.where()}"))
+        self.frozen.freeze(array, primitive.name)
         return array
-
-    def release(self) -> None:
-        """Give frozen arrays back their write permission."""
-        for array, _ in self.frozen:
-            array.flags.writeable = True
-        self.frozen.clear()
-
-    def explain(self, error: ValueError) -> ValueError:
-        """The error to raise for `error`: a write to a frozen array says who still needs it."""
-        if not self.frozen or "read-only" not in str(error):
-            return error
-        needed = "\n".join(description for _, description in self.frozen)
-        return errors.MutatedResidualError(
-            errors.compose(
-                "An array was written to that the backward pass still needs.",
-                where=f"needed by {needed}",
-                why="Reverse mode reads the operands of products again, after your function has returned.",
-                fix="buf = buf.copy()    # make a new array in each step instead of reusing one",
-                page="mutated-residual",
-            )
-        )
 
     def adopt(self, value: Any, target: Tracer) -> TapeTracer:
         if isinstance(value, Tracer) and value.trace.level > self.level:

@@ -10,7 +10,8 @@ import ml_dtypes
 import numpy as np
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-REAL = ("float16", "float32", "float64", BFLOAT16)
+FLOAT = ("float16", "float32", "float64")
+REAL = (*FLOAT, BFLOAT16)
 COMPLEX = ("complex64", "complex128")
 INTEGER = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NUMERIC = (*REAL, *COMPLEX, *INTEGER)
@@ -47,9 +48,7 @@ def distinct(low: float, high: float, shape: tuple[int, ...] = SHAPE) -> Builder
     return build
 
 
-def integers(
-    low: int, high: int, shape: tuple[int, ...] = SHAPE, dtype: Any = np.int64
-) -> Builder:
+def integers(low: int, high: int, shape: tuple[int, ...] = SHAPE, dtype: Any = np.int64) -> Builder:
     """Integers from `low` to below `high`, of this dtype whatever dtype is asked for."""
     return lambda rng, _: rng.integers(low, high, shape).astype(dtype)
 

@@ -51,7 +51,9 @@ CASES = [
     *rows_of("cum_prod", np.cumprod, uniform, EXACT, ANALYTIC),
     *rows_of("cum_max", np.maximum.accumulate, distinct, (*REAL, *INTEGER), ("float64",)),
     *rows_of("cum_min", np.minimum.accumulate, distinct, (*REAL, *INTEGER), ("float64",)),
-    *rows_of("cum_log_sum_exp", np.logaddexp.accumulate, uniform, ("float32", "float64"), ("float64",)),
+    *rows_of(
+        "cum_log_sum_exp", np.logaddexp.accumulate, uniform, ("float32", "float64"), ("float64",)
+    ),
     Case(
         "cum_prod",
         cumulative.cumprod,

@@ -24,13 +24,12 @@ from funcgrad.ops import (
     trigonometry,
 )
 from tests.ops.case import (
-    BFLOAT16,
     COMPLEX,
     EVERY,
+    FLOAT,
     INTEGER,
     NUMERIC,
     REAL,
-    SHAPE,
     Builder,
     Case,
     bools,
@@ -142,7 +141,7 @@ TRIGONOMETRY = [
     binary(trigonometry.arctan2, -2, -0.5, dtypes=(*REAL, *INTEGER)),
     unary(trigonometry.deg2rad, -90, 90, dtypes=(*REAL, *INTEGER)),
     unary(trigonometry.rad2deg, -2, 2, dtypes=(*REAL, *INTEGER)),
-    unary(sinc.sinc, -2, 2, dtypes=(*REAL, *COMPLEX, *INTEGER), smooth=ANALYTIC),
+    unary(sinc.sinc, -2, 2, dtypes=(*FLOAT, *COMPLEX, *INTEGER), smooth=ANALYTIC),
     unary(
         lambda x: sinc.SPHERICAL_QUOTIENT(x, order=2),
         -6,
@@ -160,9 +159,7 @@ REPRESENTATION = [
     unary(floats.absolute, -2, -0.5, label="negative", dtypes=NUMERIC, smooth=ANALYTIC),
     unary(floats.sign, 0.5, 2, dtypes=NUMERIC, smooth=ANALYTIC),
     binary(floats.copysign, -2, 2, dtypes=(*REAL, *INTEGER)),
-    elementwise(
-        floats.nextafter, uniform(1, 2), uniform(1, 2, (3,)), argnums=(0,), dtypes=REAL
-    ),
+    elementwise(floats.nextafter, uniform(1, 2), uniform(1, 2, (3,)), argnums=(0,), dtypes=REAL),
     elementwise(
         floats.ldexp,
         uniform(-2, 2),
@@ -197,7 +194,7 @@ EXTREMA = [
         distinct(-3, 3),
         uniform(-1.4, -1.2, (3,)),
         uniform(1.3, 1.4, ()),
-        dtypes=(*REAL, "int64"),
+        dtypes=(*FLOAT, "int64"),
     ),
     elementwise(extrema.heaviside, distinct(-3, 3.5), uniform(0, 1, (3,)), dtypes=REAL),
 ]

@@ -110,7 +110,9 @@ CASES = [
         lambda x, i: GATHER(x, i, labels=(0,), drop=True),
         (uniform(-2, 2, (4, 3)), FAR),
         label="drop",
-        reference=lambda x, i: np.where(((i >= -4) & (i < 4))[:, None], x[i % 4], 0).astype(x.dtype),
+        reference=lambda x, i: np.where(((i >= -4) & (i < 4))[:, None], x[i % 4], 0).astype(
+            x.dtype
+        ),
         dtypes=EVERY,
         smooth=ANALYTIC,
     ),

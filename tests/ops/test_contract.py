@@ -17,6 +17,9 @@ from tests.ops.case import Case
 from tests.ops.cases import CASES
 from tests.ops.derivatives import as_list, check_derivatives, random_like
 
+# Each row compiles its own function through the same lambda of this file.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
+
 NAMES = [str(case) for case in CASES]
 PAIRS = [(case, dtype) for case in CASES for dtype in case.dtypes]
 SMOOTH = [
@@ -160,9 +163,7 @@ def test_vmap_is_a_loop(case):
             for i, axis in enumerate(axes)
         ]
         each = [
-            as_list(
-                case.call(*[(examples[0] if a is None else e)[i] for i, a in enumerate(axes)])
-            )
+            as_list(case.call(*[(examples[0] if a is None else e)[i] for i, a in enumerate(axes)]))
             for e in examples
         ]
         expected = [np.stack(parts) for parts in zip(*each, strict=True)]

@@ -1,0 +1,1 @@
+"""Control flow: primitives that hold Programs, and the functions that make them."""

@@ -1,0 +1,561 @@
+"""`scan`: a loop over the leading axis of arrays with a carried state.
+
+The length is fixed, or (length None) the value of the first input: then the stacked arrays have a leading axis
+that is known only at run time. Loops of the second kind are what reverse-mode `while_loop` makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compiler.pipeline import compiled
+from funcgrad.control.common import (
+    array_flat,
+    as_types,
+    carry_types,
+    check_same_structure,
+    converted_outputs,
+    fixpoint,
+    invariant_outputs,
+    output_slice,
+    permute_inputs,
+    record,
+    select_outputs,
+)
+from funcgrad.ir.builder import close_program
+from funcgrad.ir.primitive import Primitive, is_linear
+from funcgrad.ir.program import Program, evaluate
+from funcgrad.ir.tracer import type_of
+from funcgrad.ir.types import INT64, ArrayType, is_inexact
+from funcgrad.ops.arithmetic import add
+from funcgrad.ops.compare import less
+from funcgrad.ops.extremal_reduce import reduce_max
+from funcgrad.ops.families import shape_of, zeros_like_type
+from funcgrad.ops.select import select
+from funcgrad.ops.shape import broadcast_to, moveaxis
+from funcgrad.transforms.arguments import check_callable, fresh_outputs
+from funcgrad.transforms.batch import batch_program
+from funcgrad.transforms.call import HigherOrder, present, spread
+from funcgrad.transforms.jvp import jvp_program
+from funcgrad.transforms.linearize import linearize_program
+from funcgrad.transforms.transpose import backward_pass
+
+
+def stacked_type(type: ArrayType, length: int | None) -> ArrayType:
+    return ArrayType((length, *type.shape), type.dtype)
+
+
+def make_stack(xp: Any, type: ArrayType, length: int) -> Any:
+    """A buffer for `length` values; a list where their shapes are known only at run time."""
+    if None in type.shape:
+        return [None] * length
+    return xp.empty((length, *type.shape), type.dtype)
+
+
+class Scan(HigherOrder):
+    """Inputs: (count if length is None), constants, carry, stacked xs. Outputs: carry, stacked ys."""
+
+    def type_rule(
+        self, *types: ArrayType, body: Program, num_consts: int, num_carry: int, length: Any, reverse: bool
+    ) -> list[ArrayType]:
+        del types, num_consts, reverse
+        outs = [type.strong() for type in body.output_types]
+        return outs[:num_carry] + [stacked_type(type, length) for type in outs[num_carry:]]
+
+    def numpy(
+        self, xp: Any, *args: Any, body: Program, num_consts: int, num_carry: int, length: Any, reverse: bool
+    ) -> list[Any]:
+        if length is None:
+            length, args = int(args[0]), args[1:]
+        consts, carry = args[:num_consts], list(args[num_consts : num_consts + num_carry])
+        xs = args[num_consts + num_carry :]
+        step = compiled(body, xp)
+        stacks = [make_stack(xp, type, length) for type in body.output_types[num_carry:]]
+        for i in range(length - 1, -1, -1) if reverse else range(length):
+            outs = step(*consts, *carry, *[x[i] for x in xs])
+            carry = outs[:num_carry]
+            for stack, y in zip(stacks, outs[num_carry:], strict=True):
+                stack[i] = y
+        return [*carry, *stacks]
+
+    # --- the parts of the inputs ---
+
+    def parts(self, values: Sequence, params: dict) -> tuple[list, list, list, list]:
+        """(count), constants, carry, xs."""
+        head = 1 if params["length"] is None else 0
+        consts = head + params["num_consts"]
+        carry = consts + params["num_carry"]
+        return (
+            list(values[:head]),
+            list(values[head:consts]),
+            list(values[consts:carry]),
+            list(values[carry:]),
+        )
+
+    def active_flags(self, tangents: Sequence, params: dict, step: Callable) -> tuple[bool, ...]:
+        """Which body inputs have a tangent, once those of the carry have settled."""
+        _, consts, carry, xs = self.parts([t is not None for t in tangents], params)
+        count = len(carry)
+
+        def grow(flags: tuple[bool, ...]) -> list[bool]:
+            out_active = step((*consts, *flags, *xs))
+            return list(out_active[:count])
+
+        return (*consts, *fixpoint(carry, grow), *xs)
+
+    def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        body, num_carry = params["body"], params["num_carry"]
+        active = self.active_flags(tangents, params, lambda flags: jvp_program(body, flags)[1])
+        count, consts, carry, xs = self.parts(primals, params)
+        _, d_consts, d_carry, d_xs = self.parts(
+            _with_zeros(primals, tangents, active, len(count)), params
+        )
+        moving = active[len(consts) : len(consts) + num_carry]
+        forced = tuple(i for i, flag in enumerate(moving) if flag)
+        forward, out_active = jvp_program(body, active, forced)
+        # The jvp body takes (consts, carry, xs, their tangents); a scan wants each part together.
+        sizes = [len(consts), len(carry), len(xs)]
+        moved_sizes = [len(present(d)) for d in (d_consts, d_carry, d_xs)]
+        order = _interleave(sizes, moved_sizes)
+        outs_count = len(body.outputs)
+        moved_carry = moved_sizes[1]
+        outputs = [
+            *range(num_carry),
+            *range(outs_count, outs_count + moved_carry),
+            *range(num_carry, outs_count),
+            *range(outs_count + moved_carry, len(forward.outputs)),
+        ]
+        results = self(
+            *count,
+            *consts, *present(d_consts),
+            *carry, *present(d_carry),
+            *xs, *present(d_xs),
+            body=select_outputs(permute_inputs(forward, order), outputs),
+            num_consts=len(consts) + moved_sizes[0],
+            num_carry=num_carry + moved_carry,
+            length=params["length"],
+            reverse=params["reverse"],
+        )  # fmt: skip
+        num_ys = outs_count - num_carry
+        start_ys = num_carry + moved_carry
+        outs = [*results[:num_carry], *results[start_ys : start_ys + num_ys]]
+        moved = [*results[num_carry:start_ys], *results[start_ys + num_ys :]]
+        return outs, spread(out_active, moved)
+
+    def linearize(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        body, num_carry = params["body"], params["num_carry"]
+        active = self.active_flags(
+            tangents, params, lambda flags: linearize_program(body, flags).active
+        )
+        count, consts, carry, xs = self.parts(primals, params)
+        moving = active[len(consts) : len(consts) + num_carry]
+        forced = tuple(i for i, flag in enumerate(moving) if flag)
+        halves = linearize_program(body, active, forced)
+        residuals = LoopResiduals(halves, len(body.outputs), len(consts), num_carry)
+        outs = self(*primals, **{**params, "body": residuals.primal})
+        num_outs = len(body.outputs)
+        fixed, stacked = residuals.values(consts, xs, outs[num_outs:])
+        _, d_consts, d_carry, d_xs = self.parts(
+            _with_zeros(primals, tangents, active, len(count)), params
+        )
+        moved = SCAN(
+            *count,
+            *fixed, *present(d_consts),
+            *present(d_carry),
+            *stacked, *present(d_xs),
+            body=residuals.linear_body(len(present(d_consts)), len(present(d_carry))),
+            num_consts=len(fixed) + len(present(d_consts)),
+            num_carry=len(present(d_carry)),
+            length=params["length"],
+            reverse=params["reverse"],
+        )  # fmt: skip
+        return outs[:num_outs], spread(halves.active, moved)
+
+    def transpose(self, cotangent: Sequence, *inputs: Any, **params: Any) -> list[Any]:
+        return transpose_scan(self, cotangent, inputs, params)
+
+    def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
+        count, consts, carry, xs = self.parts(args, params)
+        count_axis, const_axes, carry_axes, x_axes = self.parts(axes, params)
+        if any(axis is not None for axis in count_axis):
+            return batch_lanes(self, size, args, axes, params)
+        body, num_carry = params["body"], params["num_carry"]
+        in_consts = tuple(None if a is None else 0 for a in const_axes)
+        in_xs = tuple(None if a is None else 0 for a in x_axes)
+
+        def grow(flags: tuple[bool, ...]) -> list[bool]:
+            in_carry = tuple(0 if flag else None for flag in flags)
+            _, out_axes = batch_program(body, size, (*in_consts, *in_carry, *in_xs))
+            return [axis is not None for axis in out_axes[:num_carry]]
+
+        batched = fixpoint([a is not None for a in carry_axes], grow)
+        in_carry = tuple(0 if flag else None for flag in batched)
+        force = (*batched, *[False] * (len(body.outputs) - num_carry))
+        new_body, out_axes = batch_program(body, size, (*in_consts, *in_carry, *in_xs), force)
+        outs = self(
+            *count,
+            *[_to_front(x, a) for x, a in zip(consts, const_axes, strict=True)],
+            *[
+                _batched_carry(x, a, size) if flag else x
+                for x, a, flag in zip(carry, carry_axes, batched, strict=True)
+            ],
+            *[x if a is None else moveaxis(x, a, 1) for x, a in zip(xs, x_axes, strict=True)],
+            **{**params, "body": new_body},
+        )
+        axes_out = [
+            *(0 if flag else None for flag in batched),
+            *(None if axis is None else 1 for axis in out_axes[num_carry:]),
+        ]
+        return outs, axes_out
+
+    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
+        return emit.scan(values, **params)
+
+
+SCAN = Scan()
+
+
+def _to_front(x: Any, axis: int | None) -> Any:
+    return x if axis is None else moveaxis(x, axis, 0)
+
+
+def _batched_carry(x: Any, axis: int | None, size: int) -> Any:
+    return broadcast_to(x, (size, *shape_of(x))) if axis is None else moveaxis(x, axis, 0)
+
+
+def _with_zeros(primals: Sequence, tangents: Sequence, active: Sequence[bool], head: int) -> list[Any]:
+    """Tangents, with zeros where the loop needs one; the leading count has none."""
+    filled: list[Any] = [None] * head
+    for x, t, flag in zip(primals[head:], tangents[head:], active, strict=True):
+        filled.append(zeros_like_type(type_of(x).strong()) if flag and t is None else t)
+    return filled
+
+
+def _interleave(sizes: Sequence[int], moved: Sequence[int]) -> list[int]:
+    """Input order (consts, d_consts, carry, d_carry, xs, d_xs) of a body that has tangents last."""
+    order: list[int] = []
+    start, moved_start = 0, sum(sizes)
+    for size, count in zip(sizes, moved, strict=True):
+        order += range(start, start + size)
+        order += range(moved_start, moved_start + count)
+        start += size
+        moved_start += count
+    return order
+
+
+class LoopResiduals:
+    """What the linear half of a loop body needs from the primal half, and how it gets there.
+
+    A residual that is a constant of the loop, or computed from constants only, is passed once; one that is an
+    element of xs is read from xs again; only the others are stacked over the iterations.
+    """
+
+    def __init__(self, halves: Any, num_outs: int, num_consts: int, num_carry: int) -> None:
+        self.halves = halves
+        self.num_consts = num_consts
+        self.first_x = num_consts + num_carry
+        count = len(halves.forwarded)
+        self.from_const = [i for i, f in enumerate(halves.forwarded) if f is not None and f < num_consts]
+        self.from_xs = [i for i, f in enumerate(halves.forwarded) if f is not None and f >= self.first_x]
+        rest = [i for i in range(count) if i not in self.from_const and i not in self.from_xs]
+        places = [num_outs + i for i in rest]
+        invariant = invariant_outputs(halves.primal, num_consts, places)
+        self.hoisted = [place - num_outs for place in invariant]
+        self.stacked = [i for i in rest if i not in self.hoisted]
+        self.hoist = output_slice(halves.primal, num_consts, invariant)
+        keep = [*range(num_outs), *(num_outs + i for i in self.stacked)]
+        self.primal = select_outputs(halves.primal, keep)
+
+    def values(self, consts: Sequence, xs: Sequence, stacks: Sequence) -> tuple[list[Any], list[Any]]:
+        """Residuals that are constants of the linear loop, and those that it scans over."""
+        forwarded = self.halves.forwarded
+        fixed = [consts[forwarded[i]] for i in self.from_const]
+        if self.hoisted:
+            fixed += evaluate(self.hoist, *consts)
+        scanned = [xs[forwarded[i] - self.first_x] for i in self.from_xs]
+        return fixed, [*scanned, *stacks]
+
+    def linear_body(self, moved_consts: int, moved_carry: int) -> Program:
+        """The linear half with inputs (fixed residuals, d_consts, d_carry, scanned residuals, d_xs)."""
+        count = len(self.halves.forwarded)
+        tangents = range(count, len(self.halves.linear.inputs))
+        order = [
+            *self.from_const,
+            *self.hoisted,
+            *tangents[:moved_consts],
+            *tangents[moved_consts : moved_consts + moved_carry],
+            *self.from_xs,
+            *self.stacked,
+            *tangents[moved_consts + moved_carry :],
+        ]
+        return permute_inputs(self.halves.linear, order)
+
+
+def transpose_scan(scan: Scan, cotangent: Sequence, inputs: Sequence, params: dict) -> list[Any]:
+    """The transposed loop runs the other way and carries (cotangents of constants, of the carry)."""
+    body, num_carry = params["body"], params["num_carry"]
+    count, consts, carry, xs = scan.parts(inputs, params)
+    if not all(is_inexact(type_of_input(x).dtype) for x in carry):
+        raise NotImplementedError(
+            "[linear_transpose] a loop whose carry is only partly linear cannot be transposed. Keep counters "
+            "out of the carry: scan over np.arange(n) instead."
+        )
+    # A carry that starts as constant zeros is linear all the same: the body adds to it.
+    linear = (
+        *(is_linear(x) for x in consts),
+        *[True] * num_carry,
+        *(is_linear(x) for x in xs),
+    )
+    known_consts = [x for x in consts if not is_linear(x)]
+    known_xs = [x for x in xs if not is_linear(x)]
+    linear_consts = [x for x in consts if is_linear(x)]
+    linear_xs = [x for x in xs if is_linear(x)]
+    ct_ys = cotangent[num_carry:]
+    active_ys = tuple(ct is not None for ct in ct_ys)
+    transposed = _transposed_body(body, linear, active_ys, len(consts), num_carry)
+    start_consts = [zeros_like_type(x.type.strong()) for x in linear_consts]
+    start_carry = [
+        zeros_like_type(type_of_input(x).strong()) if ct is None else ct
+        for x, ct in zip(carry, cotangent[:num_carry], strict=True)
+    ]
+    outs = scan(
+        *count,
+        *known_consts,
+        *start_consts, *start_carry,
+        *present(ct_ys), *known_xs,
+        body=transposed,
+        num_consts=len(known_consts),
+        num_carry=len(linear_consts) + num_carry,
+        length=params["length"],
+        reverse=not params["reverse"],
+    )  # fmt: skip
+    pulled = spread(linear[: len(consts)], outs[: len(linear_consts)])
+    pulled += [
+        ct if is_linear(x) else None
+        for x, ct in zip(carry, outs[len(linear_consts) : len(linear_consts) + num_carry], strict=True)
+    ]
+    pulled += spread([is_linear(x) for x in xs], outs[len(linear_consts) + num_carry :])
+    assert len(outs) == len(linear_consts) + num_carry + len(linear_xs)
+    return [*[None] * len(count), *pulled]
+
+
+def type_of_input(x: Any) -> ArrayType:
+    return x.type if is_linear(x) else type_of(x)
+
+
+def _transposed_body(
+    body: Program,
+    linear: tuple[bool, ...],
+    active_ys: tuple[bool, ...],
+    num_consts: int,
+    num_carry: int,
+) -> Program:
+    """(known consts, ct consts, ct carry, ct ys, known xs) -> (ct consts, ct carry, ct xs)."""
+    key = ("transpose_scan", linear, active_ys, num_consts, num_carry)
+    if key in body.memo:
+        return body.memo[key]
+    types = body.input_types
+    split = (slice(0, num_consts), slice(num_consts, num_consts + num_carry), slice(num_consts + num_carry, None))
+    known = [[t for t, is_lin in zip(types[s], linear[s], strict=True) if not is_lin] for s in split]
+    moving = [[t for t, is_lin in zip(types[s], linear[s], strict=True) if is_lin] for s in split]
+    ys = [t.strong() for t, flag in zip(body.output_types[num_carry:], active_ys, strict=True) if flag]
+    sizes = [len(known[0]), len(moving[0]), num_carry, len(ys), len(known[2])]
+
+    def backward(*args: Any) -> list[Any]:
+        groups, start = [], 0
+        for size in sizes:
+            groups.append(args[start : start + size])
+            start += size
+        known_consts, ct_consts, ct_carry, ct_ys, known_xs = groups
+        given = iter(ct_ys)
+        seeds = [*ct_carry, *(next(given) if flag else None for flag in active_ys)]
+        pulled = backward_pass(body, linear, [*known_consts, *known_xs], seeds)
+        types_out = [*moving[0], *moving[1], *moving[2]]
+        filled = [
+            zeros_like_type(t.strong()) if ct is None else ct
+            for t, ct in zip(types_out, pulled, strict=True)
+        ]
+        count = len(moving[0])
+        summed = [
+            total if ct is None else add(total, ct)
+            for total, ct in zip(ct_consts, pulled[:count], strict=True)
+        ]
+        return [*summed, *filled[count:]]
+
+    inputs = [*known[0], *moving[0], *moving[1], *ys, *known[2]]
+    inputs = [t.strong() for t in inputs]
+    body.memo[key] = close_program(backward, inputs, body.name + "_transpose")
+    return body.memo[key]
+
+
+class RunTimeIota(Primitive):
+    """0, 1, 2, ... up to a length that is the value of the operand."""
+
+    def type_rule(self, count: ArrayType) -> ArrayType:
+        del count
+        return ArrayType((None,), INT64)
+
+    def numpy(self, xp: Any, count: Any) -> Any:
+        return xp.arange(int(count), dtype=INT64)
+
+
+RUN_TIME_IOTA = RunTimeIota()
+
+
+def batch_lanes(scan: Scan, size: int, args: Sequence, axes: Sequence, params: dict) -> tuple:
+    """A loop of run-time length with another length per example: run the longest, and let the others rest."""
+    (counts,), consts, carry, xs = scan.parts(args, params)
+    body, num_carry, num_consts = params["body"], params["num_carry"], params["num_consts"]
+    longest = reduce_max(counts)
+    types = body.input_types
+
+    def resting(*values: Any) -> list[Any]:
+        limit, index = values[0], values[1 + num_consts + num_carry]
+        inner = [*values[1 : 1 + num_consts + num_carry], *values[2 + num_consts + num_carry :]]
+        before = inner[num_consts : num_consts + num_carry]
+        outs = evaluate(body, *inner)
+        runs = less(index, limit)
+        kept = [select(runs, new, old) for new, old in zip(outs[:num_carry], before, strict=True)]
+        return [*kept, *(select(runs, y, zeros_like_type(type_of(y))) for y in outs[num_carry:])]
+
+    scalar = ArrayType((), INT64)
+    first_x = num_consts + num_carry
+    resting_body = close_program(
+        resting, [scalar, *types[:first_x], scalar, *types[first_x:]], body.name + "_lanes"
+    )
+    _, const_axes, carry_axes, x_axes = scan.parts(axes, params)
+    new_params = {**params, "body": resting_body, "num_consts": num_consts + 1}
+    return scan.batch(
+        size,
+        [longest, counts, *consts, *carry, RUN_TIME_IOTA(longest), *xs],
+        [None, axes[0], *const_axes, *carry_axes, None, *x_axes],
+        **new_params,
+    )
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+) -> tuple[Any, Any]:
+    """Loop over the leading axis of arrays, carrying a state.
+
+    Args:
+        f: `(carry, x) -> (carry, y)`; the carry keeps its structure, shapes and dtypes.
+        init: initial carry; a tree of arrays.
+        xs: tree of arrays whose leading axis is scanned, or None.
+        length: number of iterations; needed when `xs` is None.
+        reverse: scan from the end; ys keep the order of xs.
+        unroll: accepted for compatibility of calls; it does not change results.
+
+    Returns:
+        (final carry, ys), where ys stacks the y of every iteration along a new leading axis.
+
+    Raises:
+        TypeError: the carry changes structure, shape or dtype.
+        ValueError: arrays of `xs` with different lengths.
+
+    Example:
+        >>> import numpy as np
+        >>> import funcgrad as fg
+        >>> total, sums = fg.lax.scan(lambda c, x: (c + x, c + x), 0.0, np.array([1.0, 2.0, 3.0]))
+        >>> float(total), sums
+        (6.0, array([1., 3., 6.]))
+    """
+    check_callable(f, "lax.scan")
+    if not isinstance(unroll, int) or unroll < 0:
+        raise ValueError(f"[scan] unroll must be a positive int or a bool, but got {unroll!r}.")
+    carry = array_flat(init, "[scan] init")
+    stacked = array_flat(xs, "[scan] xs")
+    count = scan_length(stacked, length)
+    x_types = [ArrayType(type_of(x).shape[1:], type_of(x).dtype) for x in stacked.arrays]
+    before = [type_of(x) for x in carry.arrays]
+    num_carry = len(before)
+    for _ in range(3):
+        body = record(f, [carry, stacked], [*before, *x_types], "scan body")
+        outputs = split_result(body.outputs, "scan")
+        check_same_structure(
+            "[scan] the carry that goes in and the carry that the body returns",
+            carry,
+            outputs[0],
+            "The body must return (new_carry, y).",
+        )
+        settled = carry_types("scan", carry, before, body.program.output_types[:num_carry])
+        if settled == before:
+            break
+        before = settled
+    program = converted_outputs(body.program, dict(enumerate(t.strong() for t in before)))
+    results = SCAN(
+        *body.captured,
+        *as_types(carry.arrays, before),
+        *stacked.arrays,
+        body=program,
+        num_consts=len(body.captured),
+        num_carry=num_carry,
+        length=count,
+        reverse=bool(reverse),
+    )
+    results = fresh_outputs(results, [*body.captured, *carry.arrays])
+    return outputs[0].rebuild(results[:num_carry]), outputs[1].rebuild(results[num_carry:])
+
+
+def scan_length(stacked: Any, length: int | None) -> int:
+    """The common leading length of all scanned arrays."""
+    found = {}
+    for index, x in enumerate(stacked.arrays):
+        shape = shape_of(x)
+        if not shape:
+            raise ValueError(
+                f"[scan] xs{'.' + stacked.path(index) if stacked.path(index) else ''} is a scalar; scanned "
+                "arrays need a leading axis. Close over it in the body instead."
+            )
+        found[stacked.path(index) or "xs"] = shape[0]
+    lengths = set(found.values())
+    if length is not None:
+        if not isinstance(length, int | np.integer):
+            raise TypeError(
+                f"[scan] length must be a Python int, but got {length!r}. For a number of iterations known "
+                "only at run time use lax.fori_loop or lax.while_loop."
+            )
+        lengths.add(int(length))
+    if len(lengths) > 1:
+        listed = ", ".join(f"{path}: {n}" for path, n in found.items())
+        given = f", length={length}" if length is not None else ""
+        raise ValueError(
+            f"[scan] leading axes differ: {listed}{given}. All arrays of xs need the same length."
+        )
+    if not lengths:
+        raise ValueError("[scan] needs xs or length to know how often to run. Give length=n.")
+    return lengths.pop()
+
+
+def split_result(outputs: Any, name: str) -> tuple[Any, Any]:
+    """The two halves of a body's (carry, y) result, as Flats without arrays."""
+    value = outputs.treedef.unflatten(outputs.leaves)
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(
+            f"[{name}] the body must return a pair (carry, y), but returned {type(value).__name__}. "
+            f"Write `return carry, None` if there is no y."
+        )
+    return _split_flat(outputs)
+
+
+def _split_flat(outputs: Any) -> tuple[Any, Any]:
+    first, second = outputs.treedef.children()
+    halves = []
+    start = 0
+    for treedef in (first, second):
+        half = object.__new__(type(outputs))
+        half.treedef = treedef
+        half.leaves = outputs.leaves[start : start + treedef.num_leaves]
+        half.places = [p - start for p in outputs.places if start <= p < start + treedef.num_leaves]
+        half.arrays = []
+        halves.append(half)
+        start += treedef.num_leaves
+    return halves[0], halves[1]

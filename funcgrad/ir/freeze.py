@@ -1,0 +1,45 @@
+"""Write protection for arrays that funcgrad reads again after the user's code has gone on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad import errors
+from funcgrad.ir import source
+
+
+class FrozenArrays:
+    """Arrays made read-only for a while, and who needs them."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[np.ndarray, str]] = []
+
+    def freeze(self, array: Any, needed_by: str) -> None:
+        """Make a writeable ndarray read-only until `release`."""
+        if type(array) is np.ndarray and array.flags.writeable:
+            array.flags.writeable = False
+            self.held.append((array, f"{needed_by} at {source.where()}"))
+
+    def release(self) -> None:
+        """Give the arrays back their write permission."""
+        for array, _ in self.held:
+            array.flags.writeable = True
+        self.held.clear()
+
+    def explain(self, error: ValueError) -> ValueError:
+        """The error to raise for `error`: a write to a frozen array says who still needs it."""
+        if not self.held or "read-only" not in str(error):
+            return error
+        return errors.MutatedResidualError(
+            errors.compose(
+                "An array was written to that a traced operation reads again later.",
+                where="\n".join(f"needed by {needed_by}" for _, needed_by in self.held),
+                why="The operations of a traced function run, or run backward, after your code has gone on; "
+                "they would see the new contents.",
+                fix="buf = np.full(n, i)    # make a new array in each step instead of writing into one\n"
+                "x * buf.copy()         # or hand out a copy",
+                page="mutated-residual",
+            )
+        )
