@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.tracer import Tracer
-from funcgrad.ir.types import ArrayType, is_inexact
+from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, is_inexact
 from funcgrad.ops.families import RULES, Linear, move_batch_first
 
 
@@ -21,7 +21,7 @@ class Convert(Linear):
         return ArrayType(x.shape, dtype)
 
     def numpy(self, xp: Any, x: Any, *, dtype: np.dtype) -> Any:
-        if isinstance(x, int | float | complex):
+        if type(x) in PYTHON_SCALARS:
             return xp.asarray(x, dtype)[()]
         if x.dtype.kind == "c" and dtype.kind not in "cb":
             x = x.real

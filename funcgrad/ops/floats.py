@@ -20,6 +20,7 @@ from funcgrad.ops.families import (
     unbroadcast,
 )
 from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, promote_as, unary
+from funcgrad.ops.select import select
 from funcgrad.ops.trigonometry import zero_at_origin
 
 
