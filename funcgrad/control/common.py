@@ -16,6 +16,15 @@ from funcgrad.ops.cast import convert
 from funcgrad.transforms.arguments import Flat, is_array_leaf, name_of
 
 
+class RaggedStack(list):
+    """Values of successive iterations whose lengths differ: residuals of a run-time loop inside a loop."""
+
+    def __init__(self, values: Sequence[Any], type: ArrayType) -> None:
+        super().__init__(values)
+        self.shape = (len(self), *type.shape)
+        self.dtype = type.dtype
+
+
 class Body:
     """A recorded loop body or branch.
 
@@ -104,7 +113,10 @@ def carry_types(
 
 def _adopts(old: ArrayType, new: ArrayType) -> bool:
     """Whether a Python number of type `new` may stand for an array element of type `old`."""
-    return np.result_type(old.dtype, {"i": 0, "f": 0.0, "c": 0j, "b": False}[new.dtype.kind]) == old.dtype
+    return (
+        np.result_type(old.dtype, {"i": 0, "f": 0.0, "c": 0j, "b": False}[new.dtype.kind])
+        == old.dtype
+    )
 
 
 def as_types(values: Sequence[Any], types: Sequence[ArrayType]) -> list[Any]:
@@ -130,7 +142,9 @@ def converted_outputs(program: Program, types: dict[int, ArrayType]) -> Program:
     return built
 
 
-def fixpoint(start: Sequence[bool], step: Callable[[tuple[bool, ...]], Sequence[bool]]) -> tuple[bool, ...]:
+def fixpoint(
+    start: Sequence[bool], step: Callable[[tuple[bool, ...]], Sequence[bool]]
+) -> tuple[bool, ...]:
     """The smallest flags above `start` with `step(flags) <= flags`."""
     flags = tuple(start)
     while True:

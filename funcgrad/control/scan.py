@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.control.common import (
+    RaggedStack,
     array_flat,
     as_types,
     carry_types,
@@ -49,9 +50,9 @@ def stacked_type(type: ArrayType, length: int | None) -> ArrayType:
 
 
 def make_stack(xp: Any, type: ArrayType, length: int) -> Any:
-    """A buffer for `length` values; a list where their shapes are known only at run time."""
+    """A buffer for `length` values."""
     if None in type.shape:
-        return [None] * length
+        return RaggedStack([None] * length, type)
     return xp.empty((length, *type.shape), type.dtype)
 
 
@@ -59,14 +60,27 @@ class Scan(HigherOrder):
     """Inputs: (count if length is None), constants, carry, stacked xs. Outputs: carry, stacked ys."""
 
     def type_rule(
-        self, *types: ArrayType, body: Program, num_consts: int, num_carry: int, length: Any, reverse: bool
+        self,
+        *types: ArrayType,
+        body: Program,
+        num_consts: int,
+        num_carry: int,
+        length: Any,
+        reverse: bool,
     ) -> list[ArrayType]:
         del types, num_consts, reverse
         outs = [type.strong() for type in body.output_types]
         return outs[:num_carry] + [stacked_type(type, length) for type in outs[num_carry:]]
 
     def numpy(
-        self, xp: Any, *args: Any, body: Program, num_consts: int, num_carry: int, length: Any, reverse: bool
+        self,
+        xp: Any,
+        *args: Any,
+        body: Program,
+        num_consts: int,
+        num_carry: int,
+        length: Any,
+        reverse: bool,
     ) -> list[Any]:
         if length is None:
             length, args = int(args[0]), args[1:]
@@ -111,7 +125,7 @@ class Scan(HigherOrder):
         active = self.active_flags(tangents, params, lambda flags: jvp_program(body, flags)[1])
         count, consts, carry, xs = self.parts(primals, params)
         _, d_consts, d_carry, d_xs = self.parts(
-            _with_zeros(primals, tangents, active, len(count)), params
+            with_zeros(primals, tangents, active, len(count)), params
         )
         moving = active[len(consts) : len(consts) + num_carry]
         forced = tuple(i for i, flag in enumerate(moving) if flag)
@@ -119,7 +133,7 @@ class Scan(HigherOrder):
         # The jvp body takes (consts, carry, xs, their tangents); a scan wants each part together.
         sizes = [len(consts), len(carry), len(xs)]
         moved_sizes = [len(present(d)) for d in (d_consts, d_carry, d_xs)]
-        order = _interleave(sizes, moved_sizes)
+        order = interleave(sizes, moved_sizes)
         outs_count = len(body.outputs)
         moved_carry = moved_sizes[1]
         outputs = [
@@ -159,7 +173,7 @@ class Scan(HigherOrder):
         num_outs = len(body.outputs)
         fixed, stacked = residuals.values(consts, xs, outs[num_outs:])
         _, d_consts, d_carry, d_xs = self.parts(
-            _with_zeros(primals, tangents, active, len(count)), params
+            with_zeros(primals, tangents, active, len(count)), params
         )
         moved = SCAN(
             *count,
@@ -197,9 +211,9 @@ class Scan(HigherOrder):
         new_body, out_axes = batch_program(body, size, (*in_consts, *in_carry, *in_xs), force)
         outs = self(
             *count,
-            *[_to_front(x, a) for x, a in zip(consts, const_axes, strict=True)],
+            *[to_front(x, a) for x, a in zip(consts, const_axes, strict=True)],
             *[
-                _batched_carry(x, a, size) if flag else x
+                batched_carry(x, a, size) if flag else x
                 for x, a, flag in zip(carry, carry_axes, batched, strict=True)
             ],
             *[x if a is None else moveaxis(x, a, 1) for x, a in zip(xs, x_axes, strict=True)],
@@ -218,15 +232,17 @@ class Scan(HigherOrder):
 SCAN = Scan()
 
 
-def _to_front(x: Any, axis: int | None) -> Any:
+def to_front(x: Any, axis: int | None) -> Any:
     return x if axis is None else moveaxis(x, axis, 0)
 
 
-def _batched_carry(x: Any, axis: int | None, size: int) -> Any:
+def batched_carry(x: Any, axis: int | None, size: int) -> Any:
     return broadcast_to(x, (size, *shape_of(x))) if axis is None else moveaxis(x, axis, 0)
 
 
-def _with_zeros(primals: Sequence, tangents: Sequence, active: Sequence[bool], head: int) -> list[Any]:
+def with_zeros(
+    primals: Sequence, tangents: Sequence, active: Sequence[bool], head: int
+) -> list[Any]:
     """Tangents, with zeros where the loop needs one; the leading count has none."""
     filled: list[Any] = [None] * head
     for x, t, flag in zip(primals[head:], tangents[head:], active, strict=True):
@@ -234,7 +250,7 @@ def _with_zeros(primals: Sequence, tangents: Sequence, active: Sequence[bool], h
     return filled
 
 
-def _interleave(sizes: Sequence[int], moved: Sequence[int]) -> list[int]:
+def interleave(sizes: Sequence[int], moved: Sequence[int]) -> list[int]:
     """Input order (consts, d_consts, carry, d_carry, xs, d_xs) of a body that has tangents last."""
     order: list[int] = []
     start, moved_start = 0, sum(sizes)
@@ -258,8 +274,12 @@ class LoopResiduals:
         self.num_consts = num_consts
         self.first_x = num_consts + num_carry
         count = len(halves.forwarded)
-        self.from_const = [i for i, f in enumerate(halves.forwarded) if f is not None and f < num_consts]
-        self.from_xs = [i for i, f in enumerate(halves.forwarded) if f is not None and f >= self.first_x]
+        self.from_const = [
+            i for i, f in enumerate(halves.forwarded) if f is not None and f < num_consts
+        ]
+        self.from_xs = [
+            i for i, f in enumerate(halves.forwarded) if f is not None and f >= self.first_x
+        ]
         rest = [i for i in range(count) if i not in self.from_const and i not in self.from_xs]
         places = [num_outs + i for i in rest]
         invariant = invariant_outputs(halves.primal, num_consts, places)
@@ -269,7 +289,9 @@ class LoopResiduals:
         keep = [*range(num_outs), *(num_outs + i for i in self.stacked)]
         self.primal = select_outputs(halves.primal, keep)
 
-    def values(self, consts: Sequence, xs: Sequence, stacks: Sequence) -> tuple[list[Any], list[Any]]:
+    def values(
+        self, consts: Sequence, xs: Sequence, stacks: Sequence
+    ) -> tuple[list[Any], list[Any]]:
         """Residuals that are constants of the linear loop, and those that it scans over."""
         forwarded = self.halves.forwarded
         fixed = [consts[forwarded[i]] for i in self.from_const]
@@ -335,7 +357,9 @@ def transpose_scan(scan: Scan, cotangent: Sequence, inputs: Sequence, params: di
     pulled = spread(linear[: len(consts)], outs[: len(linear_consts)])
     pulled += [
         ct if is_linear(x) else None
-        for x, ct in zip(carry, outs[len(linear_consts) : len(linear_consts) + num_carry], strict=True)
+        for x, ct in zip(
+            carry, outs[len(linear_consts) : len(linear_consts) + num_carry], strict=True
+        )
     ]
     pulled += spread([is_linear(x) for x in xs], outs[len(linear_consts) + num_carry :])
     assert len(outs) == len(linear_consts) + num_carry + len(linear_xs)
@@ -358,10 +382,18 @@ def _transposed_body(
     if key in body.memo:
         return body.memo[key]
     types = body.input_types
-    split = (slice(0, num_consts), slice(num_consts, num_consts + num_carry), slice(num_consts + num_carry, None))
-    known = [[t for t, is_lin in zip(types[s], linear[s], strict=True) if not is_lin] for s in split]
+    split = (
+        slice(0, num_consts),
+        slice(num_consts, num_consts + num_carry),
+        slice(num_consts + num_carry, None),
+    )
+    known = [
+        [t for t, is_lin in zip(types[s], linear[s], strict=True) if not is_lin] for s in split
+    ]
     moving = [[t for t, is_lin in zip(types[s], linear[s], strict=True) if is_lin] for s in split]
-    ys = [t.strong() for t, flag in zip(body.output_types[num_carry:], active_ys, strict=True) if flag]
+    ys = [
+        t.strong() for t, flag in zip(body.output_types[num_carry:], active_ys, strict=True) if flag
+    ]
     sizes = [len(known[0]), len(moving[0]), num_carry, len(ys), len(known[2])]
 
     def backward(*args: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from typing import Any
@@ -17,7 +18,7 @@ class RecompilationWarning(UserWarning):
 
 def count_trace(fun: Any, name: str) -> None:
     """Warn once when many function objects of the same source line are compiled."""
-    code = getattr(fun, "__code__", None)
+    code = getattr(inspect.unwrap(fun), "__code__", None)
     if code is None:
         return
     _traced[code] = _traced.get(code, 0) + 1
