@@ -34,6 +34,7 @@ def getitem(x: Any, key: Any) -> Any:
         NonConcreteBooleanIndexError: for a mask whose values are not known yet.
 
     Example:
+        >>> import numpy as np
         >>> getitem(np.arange(6).reshape(2, 3), (slice(None), [2, 0]))
         array([[2, 0],
                [5, 3]])

@@ -7,15 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.types import is_inexact, kind
+from funcgrad.ir.types import INT64, is_inexact, kind
+from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import greater_equal, less, logical_and
 from funcgrad.ops.extrema import maximum, minimum
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.rounding import remainder
 from funcgrad.ops.select import select
+from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape
 
 MODES = ("clip", "wrap", "fill", "drop", "promise_in_bounds")
+
+
+def as_indices(name: str, indices: Any) -> Any:
+    """An int64 array; TypeError for floats, as in NumPy."""
+    indices = as_array(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(
+            f"[{name}] indices must be integers, but got dtype {indices.dtype}. Use x.astype(int)."
+        )
+    return convert(indices, INT64)
 
 
 def check_mode(name: str, mode: str | None) -> str | None:

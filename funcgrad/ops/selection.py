@@ -25,7 +25,10 @@ from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import Spec, reshape, spec_shape, transpose
 from funcgrad.ops.update import fit_updates, static_slice, update_slice
 
-INVALID = "only integers, slices (`:`), ellipsis (`...`), None and integer or boolean arrays are valid indices, but got "
+INVALID = (
+    "only integers, slices (`:`), ellipsis (`...`), None and integer or boolean arrays are valid "
+    "indices, but got "
+)
 
 
 class Selection:

@@ -114,6 +114,7 @@ def sort_together(operands: Sequence[Any], axis: int = -1, num_keys: int = 1) ->
     """Sort several arrays of one shape by the first `num_keys` of them, lexicographically and stably.
 
     Example:
+        >>> import numpy as np
         >>> sort_together([np.array([2, 1, 2]), np.array([0.5, 0.6, 0.1])], num_keys=2)
         [array([1, 2, 2]), array([0.6, 0.1, 0.5])]
     """
@@ -131,6 +132,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     """The positions that sort by several keys, the last one counting most, as `numpy.lexsort`.
 
     Example:
+        >>> import numpy as np
         >>> lexsort((np.array([0.5, 0.6, 0.1]), np.array([2, 1, 2])))
         array([1, 2, 0])
     """
@@ -155,6 +157,7 @@ def top_k(x: Any, k: int) -> tuple[Any, Any]:
         (values, positions), both `(..., k)`.
 
     Example:
+        >>> import numpy as np
         >>> top_k(np.array([1.0, 3.0, 2.0]), 2)
         (array([3., 2.]), array([1, 2]))
     """

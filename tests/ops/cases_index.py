@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from funcgrad.ops.dynamic_slice import dynamic_slice, dynamic_update_slice
 from funcgrad.ops.gather import GATHER
 from funcgrad.ops.scatter import SCATTERS, scatter
 from funcgrad.ops.update import UPDATE
@@ -87,6 +88,12 @@ def replaced(x, updates):
     return out
 
 
+def window_replaced(x, updates, i, j):
+    out = x.copy()
+    out[i : i + 2, 1:2, j : j + 3] = updates
+    return out
+
+
 CASES = [
     Case(
         "gather",
@@ -131,6 +138,27 @@ CASES = [
         lambda x, u: UPDATE(x, u, spec=SPEC),
         (uniform(-2, 2, (3, 2, 5)), uniform(-2, 2, (2, 4))),
         reference=replaced,
+        dtypes=EVERY,
+        smooth=ANALYTIC,
+    ),
+    Case(
+        "dynamic_slice",
+        lambda x, i, j: dynamic_slice(x, (i, 0, j), (2, 3, 2)),
+        (uniform(-2, 2, (4, 3, 5)), integers(-4, -2, ()), integers(0, 3, ())),
+        reference=lambda x, i, j: x[i + 4 : i + 6, :, j : j + 2],
+        dtypes=EVERY,
+        smooth=ANALYTIC,
+    ),
+    Case(
+        "dynamic_update",
+        lambda x, u, i, j: dynamic_update_slice(x, u, (i, 1, j)),
+        (
+            uniform(-2, 2, (4, 3, 5)),
+            uniform(-2, 2, (2, 1, 3)),
+            integers(0, 2, ()),
+            integers(0, 2, ()),
+        ),
+        reference=window_replaced,
         dtypes=EVERY,
         smooth=ANALYTIC,
     ),

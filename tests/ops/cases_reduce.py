@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.ops import extremal_reduce, product, reduce
+from funcgrad.ops import extremal_reduce, logsumexp, product, reduce
 from tests.ops.case import INTEGER, NUMERIC, REAL, Case, distinct, fixed, uniform
 
 ORDERED = (*REAL, *INTEGER)
@@ -86,5 +86,14 @@ CASES = [
         reference=np.argmin,
         dtypes=NUMERIC,
         argnums=(),
+    ),
+    Case(
+        "log_sum_exp",
+        logsumexp.logsumexp,
+        (uniform(-2, 2, (2, 3, 4)),),
+        {"axes": (0, 2)},
+        reference=lambda x, axes: np.log(np.sum(np.exp(x), axis=axes)),
+        dtypes=("float32", "float64"),
+        tolerance=16,
     ),
 ]
