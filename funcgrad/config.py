@@ -22,6 +22,7 @@ class Config(threading.local):
     disable_jit: `jit` calls the plain function.
     explain_recompiles: print to stderr why a jitted function is traced again.
     checking_leaks: raise when a tracer outlives its trace.
+    debug_key_reuse: warn when a random key is used by two sampling functions.
     nan_safe_where: the branch that `where` does not take contributes exactly zero to a gradient.
     check_programs: verify every Program after tracing and after each stage.
     """
@@ -32,6 +33,7 @@ class Config(threading.local):
         self.disable_jit = _flag("disable_jit")
         self.explain_recompiles = _flag("explain_recompiles")
         self.checking_leaks = _flag("checking_leaks")
+        self.debug_key_reuse = _flag("debug_key_reuse")
         self.nan_safe_where = os.environ.get("FUNCGRAD_NAN_SAFE_WHERE", "1") != "0"
         self.check_programs = _flag("check_programs")
 

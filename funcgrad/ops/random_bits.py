@@ -33,16 +33,15 @@ class Threefry(Elementwise):
     keeps_inputs = False
 
     def numpy(self, xp: Any, key: Any, counter: Any) -> Any:
-        if getattr(key, "size", 1) > 1:
+        if xp.ndim(key):
             key, counter = xp.broadcast_arrays(key, counter)
         if xp is not np:
             return threefry_arrays(xp, key, counter)
-        counter = np.asarray(counter, np.uint64)
         if counter.size <= FEW:
-            pairs = zip(np.broadcast_to(key, counter.shape).flat, counter.flat, strict=True)
+            pairs = np.broadcast(key, counter)
             words = [threefry_words(int(k), int(c)) for k, c in pairs]
             return np.array(words, np.uint64).reshape(counter.shape)[()]
-        return threefry_chunks(np.asarray(key, np.uint64), counter)
+        return threefry_chunks(np.asarray(key), counter)
 
     def scalar(self, emit: Any, key: Any, counter: Any) -> Any:
         return emit.threefry(key, counter)
