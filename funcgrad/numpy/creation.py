@@ -1,0 +1,285 @@
+"""New arrays. Functions that invent a dtype choose float32 or int64; those that get one keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ir.tracer import FUNCTIONS, Tracer, state
+from funcgrad.ir.types import PYTHON_SCALARS, is_inexact
+from funcgrad.numpy.dtypes import DEFAULT_DTYPES
+from funcgrad.numpy.register import copy_of, numpy_function
+from funcgrad.numpy.shape import as_shape
+from funcgrad.ops import create
+from funcgrad.ops.arithmetic import add, multiply
+from funcgrad.ops.cast import convert
+from funcgrad.ops.families import as_operand, ndim_of, shape_of
+from funcgrad.ops.sequences import as_array, contains_tracer
+from funcgrad.ops.shape import broadcast_to, reshape
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def check_device(device: Any) -> None:
+    """Creation functions make NumPy arrays; `device` is there for the array API only."""
+    if device not in (None, "cpu"):
+        raise ValueError(
+            f"[funcgrad.numpy] got device={device!r}, but these functions make NumPy arrays. "
+            'Use device=None or "cpu", and funcgrad.device_put(x, device) to move an array.'
+        )
+
+
+def writeable(array: Any) -> Any:
+    """A new array that code inside a transformation may write traced values into.
+
+    The innermost running transformation adopts it. Integers have no derivative, so transformations that
+    differentiate leave them to the ones around them.
+    """
+    for trace in reversed(state.stack):
+        if is_inexact(array.dtype) or not trace.differentiates:
+            if isinstance(array, Tracer) and array.trace is trace:
+                return array
+            return trace.adopt(array, None)
+    return array
+
+
+@numpy_function(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray)
+def numpy_array(a: Any, dtype: Any = None, **options: Any) -> Any:
+    """`np.array(a, like=t)` and its relatives: traced values inside lists are stacked."""
+    ndmin = options.get("ndmin", 0)
+    out = as_array(a)
+    out = out if dtype is None else convert(out, dtype)
+    if ndim_of(out) < ndmin:
+        out = reshape(out, (*(1,) * (ndmin - ndim_of(out)), *shape_of(out)))
+    return copy_of(out) if options.get("copy", False) and out is a else out
+
+
+def python_leaves(value: Any) -> set[type]:
+    """The types of the numbers inside a nested list."""
+    if isinstance(value, list | tuple):
+        return set().union(*map(python_leaves, value)) if value else {float}
+    return {type(value)}
+
+
+def default_dtype(value: Any) -> Any:
+    """The default dtype for Python numbers and lists of them; None for arrays, which keep theirs."""
+    leaves = python_leaves(value)
+    if not leaves <= set(PYTHON_SCALARS):
+        return None
+    return DEFAULT_DTYPES[max(leaves, key=PYTHON_SCALARS.index)]
+
+
+def asarray(
+    obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None, order: str = "K"
+) -> Any:
+    """`obj` as an array; Python numbers become float32 or int64, arrays keep their dtype.
+
+    Args:
+        obj: array, traced value, number, or nested list of these.
+        dtype: dtype of the result.
+        device: None or "cpu".
+        copy: True for a result that shares no memory with `obj`; False to forbid a copy.
+        order: accepted as in NumPy; traced arrays have no memory order.
+
+    Example:
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.asarray([1.0, 2.0]).dtype
+        dtype('float32')
+    """
+    check_device(device)
+    if dtype is None:
+        dtype = default_dtype(obj)
+    if not contains_tracer(obj) and not state.stack:
+        return np.asarray(obj, dtype, order=order, copy=copy)
+    out = as_operand(obj)
+    out = as_array(out) if dtype is None else convert(out, np.dtype(dtype))
+    if copy is False and out is not obj:
+        raise ValueError("[asarray] copy=False, but a list, number or other dtype needs a copy.")
+    return copy_of(out) if copy and out is obj else out
+
+
+def array(
+    obj: Any, dtype: Any = None, *, copy: bool = True, order: str = "K", ndmin: int = 0
+) -> Any:
+    """A new array; see `asarray`. `ndmin` adds axes of length 1 in front."""
+    out = asarray(obj, dtype, copy=True if copy else None, order=order)
+    missing = ndmin - ndim_of(out)
+    return reshape(out, (*(1,) * missing, *shape_of(out))) if missing > 0 else out
+
+
+def empty(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
+    """An array whose elements are to be written; they start as zeros."""
+    return zeros(shape, dtype, device=device)
+
+
+def zeros(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
+    """An array of zeros.
+
+    Args:
+        shape: int or tuple of ints.
+        dtype: float32 by default.
+        device: None or "cpu".
+
+    Example:
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.zeros((2, 2))
+        array([[0., 0.],
+               [0., 0.]], dtype=float32)
+    """
+    return full(shape, 0, FLOAT32 if dtype is None else dtype, device=device)
+
+
+def ones(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
+    """An array of ones; see `zeros`."""
+    return full(shape, 1, FLOAT32 if dtype is None else dtype, device=device)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
+    """An array filled with one value, which may be traced, or an array that broadcasts to `shape`."""
+    check_device(device)
+    return writeable(filled(as_shape(shape), fill_value, dtype))
+
+
+def filled(shape: tuple[int, ...], value: Any, dtype: Any = None) -> Any:
+    """An array of this shape that holds `value`, a number or an array to broadcast."""
+    if dtype is None:
+        dtype = default_dtype(value)
+    if type(value) in PYTHON_SCALARS:
+        return create.full(shape, np.dtype(dtype).type(value).item(), dtype)
+    value = as_array(value)
+    out = broadcast_to(value if dtype is None else convert(value, dtype), shape)
+    return out if isinstance(out, Tracer) else np.array(out)
+
+
+def zeros_like(
+    a: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    **options: Any,
+) -> Any:
+    """Zeros with the shape and dtype of `a`; inside a transformation, traced values may be written in."""
+    return full_like(a, 0, dtype, order, subok, shape, **options)
+
+
+def ones_like(
+    a: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    **options: Any,
+) -> Any:
+    """Ones with the shape and dtype of `a`."""
+    return full_like(a, 1, dtype, order, subok, shape, **options)
+
+
+def full_like(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> Any:
+    """An array with the shape and dtype of `a`, filled with one value.
+
+    Args:
+        a: array or traced value.
+        fill_value: number or array that broadcasts.
+        dtype: another dtype than that of `a`.
+        order, subok: accepted as in NumPy, without effect.
+        shape: another shape than that of `a`.
+        device: None or "cpu".
+    """
+    del order, subok
+    check_device(device)
+    a = as_array(a)
+    lengths = shape_of(a) if shape is None else as_shape(shape)
+    return writeable(filled(lengths, fill_value, a.dtype if dtype is None else dtype))
+
+
+numpy_function(np.zeros_like, np.empty_like)(zeros_like)
+numpy_function(np.ones_like)(ones_like)
+numpy_function(np.full_like)(full_like)
+
+
+def empty_like(a: Any, dtype: Any = None, **options: Any) -> Any:
+    """An array like `a` whose elements are to be written; they start as zeros."""
+    return zeros_like(a, dtype, **options)
+
+
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None
+) -> Any:
+    """Numbers from `start` (included) to `stop` (excluded) in steps.
+
+    Args:
+        start, stop, step: concrete numbers, because they decide the length; `arange(n)` starts at 0.
+        dtype: float32 if any of them is a float, else int64.
+        device: None or "cpu".
+
+    Example:
+        >>> import funcgrad.numpy as fnp
+        >>> fnp.arange(2, 10, 3)
+        array([2, 5, 8])
+    """
+    check_device(device)
+    start, stop = (0, start) if stop is None else (start, stop)
+    for number in (start, stop, step):
+        if isinstance(number, Tracer):
+            number.__index__()
+    if dtype is None:
+        known = [number.dtype for number in (start, stop, step) if hasattr(number, "dtype")]
+        python = [number for number in (start, stop, step) if type(number) in PYTHON_SCALARS]
+        dtype = np.result_type(*known, *python) if known else default_dtype(python)
+    if state.ambient is None:
+        return np.arange(start, stop, step, dtype)
+    index = create.iota((len(np.arange(start, stop, step)),), 0, dtype)
+    return add(multiply(index, dtype.type(step)), dtype.type(start))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
+    """Ones on the `k`-th diagonal of an N by M matrix, zeros elsewhere."""
+    check_device(device)
+    return convert(np.eye(N, M, k, np.bool_), FLOAT32 if dtype is None else dtype)
+
+
+def identity(n: int, dtype: Any = None) -> Any:
+    """The n by n identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """Ones at and below the `k`-th diagonal, zeros above."""
+    return convert(np.tri(N, M, k, np.bool_), FLOAT32 if dtype is None else dtype)
+
+
+def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = None) -> Any:
+    """`function` called on the index arrays of an array of this shape."""
+    index = np.indices(as_shape(shape), np.int64)
+    return function(*[convert(row, FLOAT32 if dtype is None else dtype) for row in index])
+
+
+# np.zeros(3, like=t) and its relatives arrive with NumPy's own default dtypes.
+LIKE: dict[Any, Callable[..., Any]] = {
+    np.zeros: lambda shape, dtype=float, order="C": full(shape, 0, dtype),
+    np.empty: lambda shape, dtype=float, order="C": full(shape, 0, dtype),
+    np.ones: lambda shape, dtype=None, order="C": full(shape, 1, dtype or float),
+    np.full: lambda shape, fill_value, dtype=None, order="C": writeable(
+        filled(as_shape(shape), as_array(fill_value), dtype)
+    ),
+    np.arange: lambda *args, **options: writeable(np.arange(*args, **options)),
+    np.eye: lambda *args, **options: writeable(np.eye(*args, **options)),
+    np.identity: lambda *args, **options: writeable(np.identity(*args, **options)),
+    np.tri: lambda *args, **options: writeable(np.tri(*args, **options)),
+    np.fromfunction: lambda function, shape, dtype=float, **options: function(
+        *np.indices(shape, dtype), **options
+    ),
+}
+FUNCTIONS.update(LIKE)

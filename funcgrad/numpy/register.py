@@ -1,0 +1,73 @@
+"""How a function of this namespace stands in for NumPy's.
+
+Where no transformation runs, NumPy's own function is called. Inside one, the function here is, and it
+composes operations that can be recorded, differentiated and batched. Both have the same meaning.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from funcgrad.config import config
+from funcgrad.ir.tracer import FUNCTIONS, Tracer, register_view, state
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], Function]:
+    """Make the decorated function the meaning of NumPy functions on traced values.
+
+    Args:
+        originals: the functions of NumPy; the first one runs where nothing is traced.
+        view: whether the result may share memory with the first argument.
+    """
+    eager = originals[0]
+
+    def decorate(function: Function) -> Function:
+        traced = function if view else fresh(function)
+        for original in originals:
+            FUNCTIONS[original] = traced
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if state.stack or config.debug_nans:
+                return traced(*args, **kwargs)
+            return eager(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def fresh(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, but an argument that would be returned as it is gets copied, as in NumPy."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        out = function(*args, **kwargs)
+        if args and out is args[0]:
+            return copy_of(out)
+        return out
+
+    return call
+
+
+def copy_of(value: Any) -> Any:
+    """The same array, sharing no memory with `value` and not following writes to it."""
+    if isinstance(value, Tracer):
+        return value.snapshot()
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def view_of(
+    base: Any,
+    derive: Callable[[Any], Any],
+    write_back: Callable[[Any, Any], Any] | None = None,
+) -> Any:
+    """`derive(base)`, remembered as a view of `base` so that writes to either are seen by the other."""
+    view = derive(base)
+    return register_view(base, view, derive, write_back) if isinstance(base, Tracer) else view
