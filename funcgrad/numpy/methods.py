@@ -175,7 +175,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "argsort": indexing.argsort, "argpartition": indexing.argpartition, "nonzero": searching.nonzero,
     "ravel": shapes.ravel, "squeeze": shapes.squeeze, "round": elementwise.round,
     "take": indexing.take, "put": indexing.put, "choose": indexing.choose,
-    "repeat": rearranging.repeat, "diagonal": diagonals.diagonal, "trace": diagonals.trace,
+    "repeat": rearranging.repeat, "diagonal": diagonals.diagonal,
     "view": refusal("view()", "x.astype(dtype)                    # converts the values\n"
                     "funcgrad.lax.bitcast_convert_type(x, dtype)    # keeps the bits"),
     "byteswap": refusal("byteswap()", "x.astype(dtype)"),
