@@ -22,7 +22,6 @@ from funcgrad.ops.families import (
     shape_of,
     unbroadcast,
 )
-from funcgrad.ops.public import FUNCTION_OF_UFUNC
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.trigonometry import arctan2
 
@@ -145,9 +144,6 @@ def conjugate(x: Any, /) -> Any:
         np.complex128(1-2j)
     """
     return CONJUGATE.apply(x)
-
-
-FUNCTION_OF_UFUNC["conjugate"] = conjugate
 
 
 def make_complex(x: Any, y: Any, /) -> Any:

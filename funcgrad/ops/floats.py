@@ -19,7 +19,7 @@ from funcgrad.ops.families import (
     move_batch_first,
     unbroadcast,
 )
-from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, promote_as, unary
+from funcgrad.ops.public import binary, promote_as, unary
 from funcgrad.ops.select import select
 from funcgrad.ops.trigonometry import zero_at_origin
 
@@ -211,6 +211,3 @@ def fabs(x: Any, /) -> Any:
         np.float64(2.0)
     """
     return ABSOLUTE(*promote_as("fabs", x))
-
-
-FUNCTION_OF_UFUNC.update(ldexp=ldexp, frexp=frexp, fabs=fabs)

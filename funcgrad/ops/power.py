@@ -9,7 +9,7 @@ from funcgrad.ops.arithmetic import divide, multiply, negative, subtract
 from funcgrad.ops.compare import equal, isfinite, logical_and, logical_not
 from funcgrad.ops.exponential import QUIET_LOG
 from funcgrad.ops.families import Elementwise
-from funcgrad.ops.public import FUNCTION_OF_UFUNC, dtype_of_number, promote_as, unary
+from funcgrad.ops.public import dtype_of_number, promote_as, unary
 from funcgrad.ops.rules import Quiet, cast_like, product, ratio
 from funcgrad.ops.select import select
 
@@ -144,9 +144,6 @@ def float_power(x: Any, y: Any, /) -> Any:
         np.float64(0.5)
     """
     return POWER(*promote_as("float_power", x, y))
-
-
-FUNCTION_OF_UFUNC.update(power=power, float_power=float_power)
 
 
 def rsqrt(x: Any, /) -> Any:

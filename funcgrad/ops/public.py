@@ -16,9 +16,6 @@ from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.cast import convert
 from funcgrad.ops.families import Elementwise, array_function, as_operand, operand_key, ufunc_inputs
 
-# The public function for each NumPy or SciPy ufunc, by name: "exp", "scipy.special:erf".
-FUNCTION_OF_UFUNC: dict[str, Callable[..., Any]] = {}
-
 RESULTS = {
     "same": "in the dtype that NumPy promotes the arguments to.",
     "bool": "of dtype bool.",
@@ -59,7 +56,6 @@ def document(
     )
     function.__name__ = function.__qualname__ = name
     function.__module__ = type(primitive).__module__
-    FUNCTION_OF_UFUNC.setdefault(primitive.ufunc, function)
     return function
 
 

@@ -8,8 +8,8 @@ from funcgrad.ops.arithmetic import negative, subtract
 from funcgrad.ops.compare import isinf
 from funcgrad.ops.families import Elementwise
 from funcgrad.ops.floats import copysign
-from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, promote_as, unary
-from funcgrad.ops.rules import ratio
+from funcgrad.ops.public import binary, promote_as, unary
+from funcgrad.ops.rules import cast_like, ratio
 from funcgrad.ops.select import select
 
 
@@ -142,7 +142,4 @@ def modf(x: Any, /) -> tuple[Any, Any]:
     """
     (x,) = promote_as("modf", x)
     bounded = select(isinf(x), copysign(0.0, x), x)
-    return fmod(bounded, 1.0), trunc(x)
-
-
-FUNCTION_OF_UFUNC.update(divmod=divmod, modf=modf)
+    return cast_like(x, fmod(bounded, 1.0)), trunc(x)
