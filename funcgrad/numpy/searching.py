@@ -25,6 +25,7 @@ from funcgrad.ops.compare import (
 )
 from funcgrad.ops.create import full
 from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.index import getitem
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.rounding import floor_divide
@@ -239,14 +240,14 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     if side not in ("left", "right"):
         raise ValueError(f'[searchsorted] side is "left" or "right", but got {side!r}.')
     a, v = promoted_arrays(a, v)
-    a = a if sorter is None else a[sorter]
+    a = a if sorter is None else getitem(a, sorter)
     # Binary search: the answer is the sum of the steps that stay in front of it.
     size = shape_of(a)[0]
     place = full(shape_of(v), 0, np.int64)
     step = 1 << max(size.bit_length() - 1, 0)
     while step and size:
         probe = add(place, step)
-        element = a[np.minimum(probe - 1, size - 1)]
+        element = getitem(a, np.minimum(probe - 1, size - 1))
         before = comes_before(element, v, side)
         place = ops.select(logical_and(less_equal(probe, size), before), probe, place)
         step >>= 1
