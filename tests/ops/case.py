@@ -79,6 +79,8 @@ class Case:
         smooth: dtypes in which derivatives are tested.
         elementwise: whether 0-d and size-0 arrays, and other shapes, make sense as inputs.
         batched: whether it can be batched.
+        recorded: dtypes for which a Program of the function has an equation of the primitive; () for those
+            that are gone once their vmap has run, None for all.
         tolerance: relative error allowed against the reference, in units of the dtype's resolution.
         slack: relative error allowed against finite differences.
     """
@@ -94,6 +96,7 @@ class Case:
     smooth: tuple[str, ...] = ("float64",)
     elementwise: bool = False
     batched: bool = True
+    recorded: tuple[Any, ...] | None = None
     tolerance: float = 4.0
     slack: float = 1e-6
 

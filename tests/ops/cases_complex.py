@@ -11,6 +11,7 @@ PARTS = {
     "elementwise": True,
     "dtypes": (*COMPLEX, "float32", "int64"),
     "smooth": ("complex128",),
+    "recorded": COMPLEX,
 }
 
 CASES = [
