@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.types import real_dtype
+from funcgrad.numpy import products
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.ops.arithmetic import divide, multiply
@@ -56,8 +58,7 @@ def transform_input(name: str, transform: str, a: Any) -> Any:
             f"[{name}] needs a real array, but got dtype {x.dtype}. "
             f"Use np.fft.{name.replace('rfft', 'fft').replace('ihfft', 'ifft')}, or pass x.real."
         )
-    dtype = x.dtype if x.dtype.kind in "fc" and x.dtype.itemsize > 2 else np.result_type(x, 1.0)
-    dtype = np.result_type(dtype, np.float32)
+    dtype = np.result_type(np.result_type(x.dtype, 1.0), np.float32)
     return convert(x, dtype if transform == "rfft" else np.result_type(dtype, np.complex64))
 
 
@@ -99,26 +100,34 @@ def transformed(
 ) -> Any:
     """The Fourier transform of `a`: what all public functions are made of."""
     check_norm(name, norm)
-    if out is not None:
-        raise TypeError(
-            f"[{name}] out= is not supported for traced arrays. Write y = np.fft.{name}(x)."
-        )
     x = transform_input(name, transform, a)
     order = transform_axes(name, ndim_of(x), s, axes)
     if not order:
-        return x
+        return products.into(name, x, out)
     lengths = transform_lengths(name, transform, shape_of(x), s, order)
+    if len(set(order)) < len(order):
+        return products.into(name, one_by_one(name, transform, x, lengths, order, norm), out)
     for axis, length in zip(order, lengths, strict=True):
         half = transform == "irfft" and axis == order[-1]
         x = resize(x, axis, length // 2 + 1 if half else length)
-    if len(set(order)) < len(order):
-        for axis in order[:-1]:
-            x = fourier(x, transform, (axis,))
-        order = order[-1:]
     y = fourier(x, transform, tuple(order), lengths[-1])
     factor = scale_factor(transform, math.prod(lengths), norm)
     y = y if factor is None else multiply(y, factor)
-    return convert(y, np.result_type(as_array(a).real.dtype, 1.0)) if transform == "irfft" else y
+    if transform == "irfft":
+        # NumPy computes float16 input in complex64, but returns float16.
+        y = convert(y, real_dtype(np.result_type(as_array(a).dtype, 1.0)))
+    return products.into(name, y, out)
+
+
+def one_by_one(
+    name: str, transform: str, x: Any, lengths: list[int], axes: list[int], norm: str | None
+) -> Any:
+    """A transform that names an axis several times: the last one first, or at the end for "irfft"."""
+    steps = [(transform.replace("rf", "f"), *step) for step in zip(axes, lengths, strict=True)]
+    steps[-1] = (transform, axes[-1], lengths[-1])
+    for kind, axis, length in steps if transform == "irfft" else reversed(steps):
+        x = transformed(name, kind, x, (length,), (axis,), norm, None)
+    return x
 
 
 def one_length(n: Any) -> tuple | None:

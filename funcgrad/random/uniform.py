@@ -150,18 +150,20 @@ def integers_between(
     dtype = np.dtype(np.int64 if dtype is None else dtype)
     if dtype.kind not in "iu":
         raise TypeError(f"[randint] dtype must be an integer dtype, but got {dtype}. Use np.int64.")
-    unsigned = np.dtype(f"u{dtype.itemsize}")
-    # The upper bound itself may lie one past the largest integer of the dtype.
-    reaches_top = type(maxval) is int and maxval == np.iinfo(dtype).max + 1
-    low = integer_bound(minval, shape, dtype)
-    high = integer_bound(maxval - 1 if reaches_top else maxval, shape, dtype)
+    # Small integers are drawn with 32 bits, as there are more of them than results.
+    wide = np.dtype(f"{dtype.kind}{max(dtype.itemsize, 4)}")
+    unsigned = np.dtype(f"u{wide.itemsize}")
+    # The upper bound itself may lie one past the largest integer.
+    reaches_top = type(maxval) is int and maxval == np.iinfo(wide).max + 1
+    low = integer_bound(minval, shape, dtype, wide)
+    high = integer_bound(maxval - 1 if reaches_top else maxval, shape, dtype, wide)
     distance = subtract(bitcast(high, unsigned), bitcast(low, unsigned))
     span = add(distance, 1) if reaches_top else select(greater(high, low), distance, 1)
     pair = split_key(key)
     upper, lower = (
         random_bits(STATIC_SLICE(pair, spec=(i, (0, 2, 1))), shape, unsigned) for i in (0, 1)
     )
-    return add(low, bitcast(offset_below(span, upper, lower), dtype))
+    return convert(add(low, bitcast(offset_below(span, upper, lower), wide)), dtype)
 
 
 def offset_below(span: Any, upper: Any, lower: Any) -> Any:
@@ -174,8 +176,8 @@ def offset_below(span: Any, upper: Any, lower: Any) -> Any:
     return select(everything, lower, remainder(digits, span))
 
 
-def integer_bound(value: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-    """A bound of `randint` in the dtype and shape of the result."""
+def integer_bound(value: Any, shape: tuple[int, ...], dtype: np.dtype, wide: np.dtype) -> Any:
+    """A bound of `randint` in the shape of the result, and in the dtype that it is computed in."""
     found = as_array(value)
     if found.dtype.kind not in "iu":
         raise TypeError(
@@ -183,8 +185,8 @@ def integer_bound(value: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
             "Use int(x), x.astype(int), or uniform."
         )
     limits = np.iinfo(dtype)
-    if type(value) is int and not limits.min <= value <= limits.max:
+    if type(value) is int and not limits.min <= value <= limits.max + 1:
         raise OverflowError(
             f"[randint] the bound {value} does not fit into dtype {dtype}. Give a wider dtype."
         )
-    return parameter("randint", found, shape, dtype)
+    return parameter("randint", found, shape, wide)

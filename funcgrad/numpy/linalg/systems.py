@@ -117,7 +117,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     deficient = not isinstance(rank, Tracer) and rank < shape_of(a)[1]
     if shape_of(a)[0] <= shape_of(a)[1] or deficient:
         residuals = np.empty(0, residuals.dtype)
-    return x, residuals, rank, values
+    return x, residuals, convert(rank, np.int32), values
 
 
 @numpy_function(np.linalg.tensorsolve)
