@@ -36,7 +36,7 @@ class DotGeneral(Multilinear):
         return ArrayType(shape, x.dtype)
 
     def numpy(self, xp: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> Any:
-        if x.ndim == 2 and y.ndim == 2 and len(contract[0]) == 1:
+        if x.ndim == 2 and y.ndim == 2 and len(contract[0]) == 1 and not batch[0]:
             left = x if contract[0] == (1,) else x.T
             right = y if contract[1] == (0,) else y.T
             return xp.matmul(left, right)
