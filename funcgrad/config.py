@@ -36,6 +36,7 @@ class Config(threading.local):
         self.debug_key_reuse = _flag("debug_key_reuse")
         self.nan_safe_where = os.environ.get("FUNCGRAD_NAN_SAFE_WHERE", "1") != "0"
         self.check_programs = _flag("check_programs")
+        self.checks_values = self.debug_nans or self.debug_infs
 
     @contextlib.contextmanager
     def override(self, **flags: bool) -> Iterator[None]:
@@ -47,16 +48,21 @@ class Config(threading.local):
             ...     config.debug_nans
             True
         """
-        unknown = sorted(set(flags) - set(vars(self)))
+        unknown = sorted(set(flags) - set(vars(self)) | {"checks_values"} & set(flags))
         if unknown:
             known = ", ".join(sorted(vars(self)))
             raise AttributeError(f"[config] unknown flag {unknown[0]!r}. Known flags: {known}.")
         saved = {name: getattr(self, name) for name in flags}
-        vars(self).update(flags)
+        self._set(flags)
         try:
             yield
         finally:
-            vars(self).update(saved)
+            self._set(saved)
+
+    def _set(self, flags: dict[str, bool]) -> None:
+        vars(self).update(flags)
+        # One look tells the hot path that neither check is on.
+        self.checks_values = self.debug_nans or self.debug_infs
 
 
 config = Config()

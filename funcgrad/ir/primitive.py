@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.config import config
 from funcgrad.ir import source
-from funcgrad.ir.tracer import Trace, Tracer, check_running, owner_of, state
+from funcgrad.ir.tracer import Trace, Tracer, check_running, state
 from funcgrad.ir.types import ArrayType, kind
 
 MULTIPLE = "multiple"
@@ -60,6 +60,7 @@ class Primitive:
         keeps_inputs: whether its backward rule needs its inputs (then mutable ones are snapshotted).
         is_inlined: whether the compiler may replace it by the equations of its param `program`.
         masks_cotangents: whether its cotangents are zero where a branch was not taken.
+        names_axes: whether it may reduce over a named batch axis, so that `outer_trace` decides who sees it.
         vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
     """
 
@@ -70,6 +71,7 @@ class Primitive:
     keeps_inputs = True
     masks_cotangents = False
     is_inlined = False
+    names_axes = False
     vjp: Callable[..., Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -128,7 +130,7 @@ class Primitive:
         return False
 
     def outer_trace(self, params: dict) -> Trace | None:
-        """The outermost trace that must see this operation even without traced operands."""
+        """The trace that must see this operation even without traced operands, if `names_axes`."""
         del params
         return state.ambient
 
@@ -137,7 +139,12 @@ class Primitive:
         return functools.partial(self.numpy, xp, **params)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        owner = owner_of(args, self.outer_trace(params))
+        owner = self.outer_trace(params) if self.names_axes else state.ambient
+        for arg in args:
+            if isinstance(arg, Tracer):
+                trace = arg.trace
+                if owner is None or trace.level >= owner.level:
+                    owner = trace
         if owner is None:
             return self.execute(*args, **params)
         stack = state.stack
@@ -147,8 +154,9 @@ class Primitive:
 
     def execute(self, *args: Any, **params: Any) -> Any:
         """Run on concrete arrays."""
-        out = self.numpy(array_module(args), *args, **params)
-        if config.debug_nans or config.debug_infs:
+        xp = array_module(args) if "cupy" in sys.modules else np
+        out = self.numpy(xp, *args, **params)
+        if config.checks_values:
             check_finite(self, args, out)
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -221,7 +222,7 @@ def wide_dtype(dtype: np.dtype) -> np.dtype:
 def count(x: Any, axes: tuple, where: Any, dtype: np.dtype) -> Any:
     """How many elements are included, in a form that divides sums."""
     if where is Unset or where is True:
-        return float(np.prod([shape_of(x)[i] for i in axes], dtype=np.float64))
+        return float(math.prod(shape_of(x)[i] for i in axes))
     included = broadcast_to(truth(where), shape_of(x))
     return reduce_sum(convert(included, dtype), axes)
 

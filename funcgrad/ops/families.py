@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.config import config
 from funcgrad.ir.primitive import LinearInput, Primitive
-from funcgrad.ir.tracer import Tracer, type_of
+from funcgrad.ir.tracer import Tracer, state, type_of
 from funcgrad.ir.types import PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
 
 # Filled by the files that define them; the families need these few linear ops in their rules.
@@ -54,7 +55,12 @@ def scale(tangent: Any, factor: Any) -> Any:
             return tangent
         if factor == -1.0:
             return RULES["negative"](tangent)
-    return RULES["masked_multiply" if RULES_STATE.masked else "multiply"](tangent, factor)
+    term = RULES["masked_multiply" if RULES_STATE.masked else "multiply"](tangent, factor)
+    # Beside a Python float NumPy widens bfloat16; a derivative keeps its dtype.
+    dtype = tangent.dtype
+    if term.dtype is dtype or term.dtype == dtype or term.dtype.kind == "c":
+        return term
+    return RULES["convert"](term, dtype)
 
 
 class RulesState(threading.local):
@@ -103,6 +109,12 @@ def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
     return tuple(result)
 
 
+# Operands for which NumPy itself does all there is to do.
+CONCRETE = frozenset(
+    {np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_, np.complex128, complex}
+)
+
+
 class Elementwise(Primitive):
     """One output element from the elements at the same place of each operand, with NumPy broadcasting.
 
@@ -119,6 +131,8 @@ class Elementwise(Primitive):
 
     def __init__(self) -> None:
         self.casts: dict[tuple, tuple | None] = {}
+        is_plain = type(self).numpy is Elementwise.numpy and self.ufunc and ":" not in self.ufunc
+        self.direct = getattr(np, self.ufunc) if is_plain else None
 
     def numpy(self, xp: Any, *xs: Any) -> Any:
         return array_function(xp, self.ufunc)(*xs)
@@ -187,6 +201,12 @@ class Elementwise(Primitive):
 
     def apply(self, *args: Any) -> Any:
         """Call with operands of any dtypes, promoted as NumPy's ufunc does."""
+        if self.direct is not None and state.ambient is None and not config.checks_values:
+            for arg in args:
+                if type(arg) not in CONCRETE:
+                    break
+            else:
+                return self.direct(*args)
         args = tuple([arg if type(arg) is np.ndarray else as_operand(arg) for arg in args])
         key = tuple([operand_key(arg) for arg in args])
         try:

@@ -19,6 +19,45 @@ def free_axes(rank: int, contract: tuple[int, ...], batch: tuple[int, ...]) -> t
     return tuple(i for i in range(rank) if i not in contract and i not in batch)
 
 
+Plan = tuple[Axes, Axes, tuple[int, ...] | None]
+
+
+@functools.cache
+def left_plan(rank_x: int, rank_y: int, contract: Axes, batch: Axes) -> Plan:
+    """The product of (cotangent, y) that is the cotangent of x, and the permutation that follows it."""
+    lead = len(batch[0])
+    free_x = free_axes(rank_x, contract[0], batch[0])
+    free_y = free_axes(rank_y, contract[1], batch[1])
+    start = lead + len(free_x)
+    summed = tuple(range(start, start + len(free_y)))
+    # What remains of y are its contracted axes in increasing order.
+    remaining = [contract[0][contract[1].index(i)] for i in sorted(contract[1])]
+    order = (*batch[0], *free_x, *remaining)
+    return (summed, free_y), (tuple(range(lead)), batch[1]), inverse_order(order)
+
+
+@functools.cache
+def right_plan(rank_x: int, rank_y: int, contract: Axes, batch: Axes) -> Plan:
+    """The product of (x, cotangent) that is the cotangent of y, and the permutation that follows it."""
+    lead = len(batch[0])
+    free_x = free_axes(rank_x, contract[0], batch[0])
+    free_y = free_axes(rank_y, contract[1], batch[1])
+    summed = tuple(range(lead, lead + len(free_x)))
+    remaining = [contract[1][contract[0].index(i)] for i in sorted(contract[0])]
+    order = (*batch[1], *remaining, *free_y)
+    return (free_x, summed), (batch[0], tuple(range(lead))), inverse_order(order)
+
+
+def inverse_order(order: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The permutation that sorts these axes; None if they are sorted."""
+    inverse = tuple(order.index(i) for i in range(len(order)))
+    return None if inverse == tuple(range(len(order))) else inverse
+
+
+def permuted(x: Any, order: tuple[int, ...] | None) -> Any:
+    return x if order is None else transpose(x, order)
+
+
 class DotGeneral(Multilinear):
     """Sum of products over the `contract` axes, for each place of the `batch` axes.
 
@@ -55,26 +94,10 @@ class DotGeneral(Multilinear):
         self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes
     ) -> list[Any]:
         if is_linear(x):
-            return [self._transpose_left(cotangent, x, y, contract, batch), None]
-        lead, free_x = len(batch[0]), ndim_of(x) - len(contract[0]) - len(batch[0])
-        order = (
-            *range(lead),
-            *range(lead + free_x, ndim_of(cotangent)),
-            *range(lead, lead + free_x),
-        )
-        flipped = transpose(cotangent, order)
-        return [None, self._transpose_left(flipped, y, x, contract[::-1], batch[::-1])]
-
-    def _transpose_left(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
-        lead = len(batch[0])
-        free_x = free_axes(len(x.shape), contract[0], batch[0])
-        free_y = free_axes(ndim_of(y), contract[1], batch[1])
-        summed = tuple(range(lead + len(free_x), ndim_of(cotangent)))
-        out = self(cotangent, y, contract=(summed, free_y), batch=(tuple(range(lead)), batch[1]))
-        # What remains of y are its contracted axes in increasing order.
-        remaining = [contract[0][contract[1].index(i)] for i in sorted(contract[1])]
-        order = (*batch[0], *free_x, *remaining)
-        return transpose(out, [order.index(i) for i in range(len(order))])
+            plan = left_plan(len(x.shape), ndim_of(y), contract, batch)
+            return [permuted(self(cotangent, y, contract=plan[0], batch=plan[1]), plan[2]), None]
+        plan = right_plan(ndim_of(x), len(y.shape), contract, batch)
+        return [None, permuted(self(x, cotangent, contract=plan[0], batch=plan[1]), plan[2])]
 
     def batch(self, size: int, args: Any, axes: Any, *, contract: Axes, batch: Axes) -> tuple:
         del size

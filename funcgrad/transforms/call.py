@@ -41,6 +41,7 @@ def axis_names(program: Program) -> frozenset:
 class HigherOrder(Primitive):
     """Runs Programs that are among its params. If these hold collectives, the vmap of their axis sees it."""
 
+    names_axes = True
     kind = "higher_order"
     multiple = True
 

@@ -32,6 +32,7 @@ from funcgrad.transforms.batch import BatchTrace, BatchTracer, axis_trace
 class Collective(Primitive):
     """Seen by the vmap of its axis even if its operand does not vary."""
 
+    names_axes = True
     kind = "library"
 
     def outer_trace(self, params: dict) -> Trace | None:

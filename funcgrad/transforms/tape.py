@@ -94,35 +94,34 @@ class Tape(Trace):
         """A tracer for an input whose cotangent is wanted."""
         return TapeTracer(self, value, self.record((), None))
 
-    def record(self, parents: Sequence[Any], pullback: Any, primitive: Any = None) -> Node:
-        masks = primitive is not None and primitive.masks_cotangents
-        multiple = primitive is not None and primitive.multiple
-        node = Node(len(self.nodes), parents, pullback, masks, multiple)
-        self.nodes.append(node)
+    def record(
+        self, parents: Sequence[Any], pullback: Any, masks: bool = False, multiple: bool = False
+    ) -> Node:
+        nodes = self.nodes
+        node = Node(len(nodes), parents, pullback, masks, multiple)
+        nodes.append(node)
         return node
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
         primals: list[Any] = []
         parents: list[Any] = []
-        active: list[bool] = []
         for arg in args:
-            if isinstance(arg, TapeTracer) and arg.trace is self:
+            if type(arg) is TapeTracer and arg.trace is self:
                 primals.append(arg.value)
                 parents.append((arg.node, arg.slot))
-                active.append(True)
-            else:
-                # While a Program is recorded, its builder holds the array by reference and guards it.
-                if (
-                    type(arg) is np.ndarray
-                    and primitive.keeps_inputs
-                    and arg.flags.writeable
-                    and state.ambient is None
-                ):
-                    arg = self.protect(arg, primitive)
-                primals.append(arg)
-                parents.append(None)
-                active.append(False)
-        if not any(active):
+                continue
+            # While a Program is recorded, its builder holds the array by reference and guards it.
+            if (
+                type(arg) is np.ndarray
+                and primitive.keeps_inputs
+                and state.ambient is None
+                and arg.flags.writeable
+            ):
+                arg = self.protect(arg, primitive)
+            primals.append(arg)
+            parents.append(None)
+        active = [parent is not None for parent in parents]
+        if True not in active:
             return primitive(*primals, **params)
         rule = primitive.vjp
         if rule is None:
@@ -131,7 +130,7 @@ class Tape(Trace):
             outs, pullback = rule(primals, active, **params)
         if pullback is None:
             return outs
-        node = self.record(parents, pullback, primitive)
+        node = self.record(parents, pullback, primitive.masks_cotangents, primitive.multiple)
         if not primitive.multiple:
             return TapeTracer(self, outs, node)
         return [
