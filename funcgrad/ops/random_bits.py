@@ -109,7 +109,7 @@ class Bitcast(Elementwise):
 
     def numpy(self, xp: Any, x: Any, *, dtype: np.dtype) -> Any:
         del xp
-        return x.view(dtype)
+        return x.astype(x.dtype.newbyteorder("="), copy=False).view(dtype)
 
     def scalar(self, emit: Any, x: Any, *, dtype: np.dtype) -> Any:
         return emit.bitcast(x, dtype)

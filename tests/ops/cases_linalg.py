@@ -1,0 +1,233 @@
+"""Rows of linear algebra. Vectors with a free phase or rotation are tested through what does not see it."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+
+from funcgrad.ops import determinant, eigen, factorizations, norms, solve, spectral
+from funcgrad.ops.arithmetic import multiply
+from funcgrad.ops.matrices import adjoint, chain, column_vector, columns
+from tests.ops.case import Builder, Case, fixed, uniform
+
+LAPACK = ("float32", "float64", "complex64", "complex128")
+REAL = ("float32", "float64")
+ANALYTIC = ("float64", "complex128")
+SQUARE = (3, 3)
+
+
+def near_identity(shape: tuple[int, ...], spread: float = 0.4) -> Builder:
+    """Well-conditioned matrices, with the identity in their upper left corner."""
+    noise = uniform(-spread, spread, shape)
+    return lambda rng, dtype: noise(rng, dtype) + 2 * np.eye(*shape[-2:], dtype=dtype)
+
+
+def positive_definite(n: int) -> Builder:
+    """Hermitian matrices with well separated positive eigenvalues."""
+
+    def build(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
+        basis, _ = np.linalg.qr(uniform(-1, 1, (n, n))(rng, dtype))
+        values = np.arange(1, n + 1).astype(dtype)
+        return (basis * values) @ basis.conj().T
+
+    return build
+
+
+def with_values(m: int, n: int) -> Builder:
+    """Matrices with well separated singular values, and eigenvalues where they are square."""
+
+    def build(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
+        scale = np.arange(1, min(m, n) + 1)
+        left, right = uniform(-0.3, 0.3, (m, m))(rng, dtype), uniform(-0.3, 0.3, (n, n))(rng, dtype)
+        diagonal = np.zeros((m, n), dtype)
+        np.fill_diagonal(diagonal, scale)
+        return (np.eye(m, dtype=dtype) + left) @ diagonal @ (np.eye(n, dtype=dtype) + right)
+
+    return build
+
+
+def projectors(vectors):
+    """One matrix per column, blind to the column's phase."""
+    return multiply(column_vector(vectors), adjoint(vectors))
+
+
+def eigh_parts(a):
+    w, v = spectral.EIGH(a)
+    return [w, projectors(v)]
+
+
+def svd_parts(a, full_matrices):
+    u, s, vh = spectral.SVD(a, full_matrices=full_matrices)
+    k = s.shape[-1]
+    basis, rest = columns(u, 0, k), columns(u, k, u.shape[-1])
+    thin = chain(basis, multiply(column_vector(s), adjoint(columns(adjoint(vh), 0, k))))
+    return [
+        s,
+        projectors(basis),
+        projectors(columns(adjoint(vh), 0, k)),
+        chain(rest, adjoint(rest)),
+        thin,
+    ]
+
+
+def qr_parts(a, full_matrices):
+    q, r = factorizations.QR(a, full_matrices=full_matrices)
+    k = min(a.shape[-2:])
+    rest = columns(q, k, q.shape[-1])
+    return [columns(q, 0, k), r, chain(rest, adjoint(rest))]
+
+
+def lower_solve(a, b):
+    return solve.triangular_solve(a, b, left_side=True, lower=True)
+
+
+def right_solve(a, b):
+    return solve.triangular_solve(
+        a, b, transpose_a=True, conjugate_a=True, unit_diagonal=True, lower=True
+    )
+
+
+def right_reference(a, b):
+    unit = np.tril(a, -1) + np.eye(len(a), dtype=a.dtype)
+    return np.linalg.solve(unit.conj(), b.T).T
+
+
+VALUES = fixed(np.array([0.5, 1.0, 2.5]))
+COMMON = {"dtypes": LAPACK, "smooth": ANALYTIC, "tolerance": 64.0}
+
+CASES = [
+    Case(
+        "cholesky",
+        factorizations.cholesky,
+        (positive_definite(3),),
+        reference=np.linalg.cholesky,
+        **COMMON,
+    ),
+    *(
+        Case(
+            "qr",
+            qr_parts,
+            (with_values(*shape),),
+            params={"full_matrices": full},
+            label=f"{label}{shape}",
+            **COMMON,
+        )
+        for shape in ((3, 3), (4, 2), (2, 4))
+        for full, label in ((False, "reduced"), (True, "complete"))
+    ),
+    Case("eigh", eigh_parts, (positive_definite(3),), **COMMON),
+    Case(
+        "eigvalsh",
+        spectral.EIGVALSH,
+        (positive_definite(3),),
+        reference=np.linalg.eigvalsh,
+        **COMMON,
+    ),
+    *(
+        Case(
+            "svd",
+            svd_parts,
+            (with_values(*shape),),
+            params={"full_matrices": full},
+            label=f"{label}{shape}",
+            **COMMON,
+        )
+        for shape in ((3, 3), (4, 2), (2, 4))
+        for full, label in ((False, "thin"), (True, "full"))
+    ),
+    Case(
+        "svdvals",
+        spectral.SVDVALS,
+        (with_values(4, 3),),
+        reference=lambda a: np.linalg.svd(a, compute_uv=False),
+        **COMMON,
+    ),
+    *(
+        Case(
+            "pair_quotient",
+            spectral.PAIR_QUOTIENT,
+            (uniform(-1, 1, SQUARE), VALUES),
+            params={"sign": sign, "separately": False},
+            label="hermitian" if sign > 0 else "anti-hermitian",
+            dtypes=REAL,
+        )
+        for sign in (1, -1)
+    ),
+    Case(
+        "spectral_change", spectral.SPECTRAL_CHANGE, (uniform(-1, 1, SQUARE), VALUES), dtypes=REAL
+    ),
+    Case(
+        "quotient",
+        spectral.QUOTIENT.apply,
+        (uniform(1, 2), uniform(1, 2, (3,))),
+        reference=np.true_divide,
+        dtypes=LAPACK,
+        smooth=ANALYTIC,
+        elementwise=False,
+    ),
+    Case("eig", eigen.eig, (with_values(3, 3),), **COMMON),
+    Case("eigvals", eigen.eigvals, (with_values(3, 3),), **COMMON),
+    Case(
+        "solve",
+        solve.solve,
+        (near_identity(SQUARE), uniform(-1, 1, (3, 2))),
+        reference=np.linalg.solve,
+        **COMMON,
+    ),
+    Case(
+        "triangular_solve",
+        lower_solve,
+        (near_identity(SQUARE), uniform(-1, 1, (3, 2))),
+        reference=lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True),
+        **COMMON,
+    ),
+    Case(
+        "triangular_solve",
+        right_solve,
+        (near_identity(SQUARE), uniform(-1, 1, (2, 3))),
+        label="right",
+        reference=right_reference,
+        **COMMON,
+    ),
+    Case("inv", solve.inv, (near_identity(SQUARE),), reference=np.linalg.inv, **COMMON),
+    Case(
+        "pinv",
+        solve.PINV,
+        (with_values(4, 3), fixed(np.array(1e-5))),
+        reference=np.linalg.pinv,
+        argnums=(0,),
+        **COMMON,
+    ),
+    Case("det", determinant.det, (near_identity(SQUARE),), reference=np.linalg.det, **COMMON),
+    Case(
+        "det",
+        determinant.det,
+        (fixed(np.array([[1.0, 2, 3], [2, 4, 6], [1, 1, 2]])),),
+        label="singular",
+        **COMMON,
+    ),
+    Case("adjugate", determinant.ADJUGATE, (near_identity(SQUARE),), **COMMON),
+    Case(
+        "slogdet",
+        determinant.slogdet,
+        (near_identity(SQUARE),),
+        reference=np.linalg.slogdet,
+        **COMMON,
+    ),
+    *(
+        Case(
+            primitive,
+            function,
+            (uniform(0.5, 2),),
+            params={"order": order},
+            label=f"{order}",
+            dtypes=REAL,
+            elementwise=True,
+        )
+        for primitive, function in (
+            ("norm_root", norms.NORM_ROOT),
+            ("norm_root_slope", norms.NORM_ROOT_SLOPE),
+        )
+        for order in (2, 3.0)
+    ),
+]
