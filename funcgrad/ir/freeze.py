@@ -24,7 +24,8 @@ class FrozenArrays:
 
     def release(self) -> None:
         """Give the arrays back their write permission."""
-        for array, _ in self.held:
+        # Last one first: a view can be made writeable only after its base.
+        for array, _ in reversed(self.held):
             array.flags.writeable = True
         self.held.clear()
 
