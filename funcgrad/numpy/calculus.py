@@ -17,7 +17,9 @@ from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, less
 from funcgrad.ops.complex import conjugate
+from funcgrad.ops.extrema import clip
 from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.index import getitem
 from funcgrad.ops.matmul import dot_general
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.rounding import remainder
@@ -73,7 +75,7 @@ def wrap_period(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     period = abs(period)
     x, xp = remainder(x, period), remainder(xp, period)
     order = argsort(xp)
-    xp, fp = xp[order], fp[order]
+    xp, fp = getitem(xp, order), getitem(fp, order)
     xp = concatenate([xp[-1:] - period, xp, xp[:1] + period])
     return x, xp, concatenate([fp[-1:], fp, fp[:1]])
 
@@ -83,12 +85,13 @@ def interpolate(x: Any, xp: Any, fp: Any, left: Any, right: Any) -> Any:
     if last == 0:
         inside = add(fp[0], multiply(x, 0.0))
     else:
-        above = searchsorted(xp, x, "right").clip(1, last)
-        below = above - 1
-        width = subtract(xp[above], xp[below])
+        above = clip(searchsorted(xp, x, "right"), 1, last)
+        below = subtract(above, 1)
+        start, left_value = getitem(xp, below), getitem(fp, below)
+        width = subtract(getitem(xp, above), start)
         flat = equal(width, 0.0)
-        slope = divide(subtract(fp[above], fp[below]), select(flat, 1.0, width))
-        inside = add(fp[below], multiply(slope, subtract(x, xp[below])))
+        slope = divide(subtract(getitem(fp, above), left_value), select(flat, 1.0, width))
+        inside = add(left_value, multiply(slope, subtract(x, start)))
         inside = select(equal(x, xp[last]), fp[last], inside)
     out = select(less(x, xp[0]), left, inside)
     return select(greater(x, xp[last]), right, out)

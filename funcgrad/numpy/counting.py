@@ -23,7 +23,9 @@ from funcgrad.ops.at import at
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater_equal, less_equal, logical_and, logical_not
 from funcgrad.ops.create import full
+from funcgrad.ops.extrema import minimum
 from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.index import getitem
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
@@ -138,8 +140,8 @@ def isin(
     if size == 0:
         found = full(shape_of(element), False, np.bool_)
     else:
-        place = searchsorted(known, element).clip(0, size - 1)
-        found = equal(known[place], element)
+        place = minimum(searchsorted(known, element), size - 1)
+        found = equal(getitem(known, place), element)
     return logical_not(found) if invert else found
 
 

@@ -73,6 +73,9 @@ def concatenate(
     return result if out is None else write_output("concatenate", result, out, casting=casting)
 
 
+concat = concatenate
+
+
 def check_joinable(items: list[Any], axis: int) -> None:
     shapes = [shape_of(item) for item in items]
     rank = len(shapes[0])

@@ -83,6 +83,9 @@ def transpose(a: Any, axes: Any = None) -> Any:
     return view_of(a, lambda x: ops.transpose(x, order), lambda _, new: ops.transpose(new, inverse))
 
 
+permute_dims = transpose
+
+
 @numpy_function(np.matrix_transpose, view=True)
 def matrix_transpose(x: Any, /) -> Any:
     """`x` with its last two axes exchanged."""
