@@ -142,7 +142,7 @@ def share(x: Any, other: Any, total: Any) -> Any:
     is_infinite = isinf(total)
     finite = exp(subtract(x, select(is_infinite, 0.0, total)))
     half = select(equal(x, other), 0.5, 1.0)
-    return select(is_infinite, select(equal(x, np.inf), half, 0.0), finite)
+    return convert(select(is_infinite, select(equal(x, np.inf), half, 0.0), finite), total.dtype)
 
 
 CUM_SUM, CUM_PROD, CUM_LOG_SUM_EXP = CumSum(), CumProd(), CumLogSumExp()

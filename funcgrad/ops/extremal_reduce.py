@@ -9,10 +9,10 @@ import numpy as np
 
 from funcgrad.ir.types import INT64
 from funcgrad.ops.arithmetic import DIVIDE, MULTIPLY
-from funcgrad.ops.compare import greater, less
+from funcgrad.ops.cast import convert
+from funcgrad.ops.compare import greater, less, logical_not
 from funcgrad.ops.families import Reduction, ndim_of, shape_of
 from funcgrad.ops.reduce import REDUCE_SUM, comparable, keep_axes, normalize_axes
-from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape
 
@@ -28,16 +28,12 @@ class Extremum(Reduction):
     def weights(self, x: Any, out: Any, axes: tuple[int, ...]) -> Any:
         """1 / n for the n elements that are extremal, 0 for the others; nothing falls short of NaN."""
         kept = keep_axes(shape_of(x), axes)
-        chosen = select(self.falls_short(x, reshape(out, kept)), 0.0, one_like(x))
+        chosen = convert(logical_not(self.falls_short(x, reshape(out, kept))), x.dtype)
         return DIVIDE(chosen, reshape(REDUCE_SUM(chosen, axes=axes), kept))
 
     def falls_short(self, x: Any, out: Any) -> Any:
         """Where an element is not the extremum."""
         raise NotImplementedError
-
-
-def one_like(x: Any) -> Any:
-    return np.ones((), x.dtype)[()]
 
 
 class ReduceMax(Extremum):

@@ -149,9 +149,9 @@ class ScatterExtremum(Scatter):
         (x, updates, *indices), (dx, du, *_) = primals, tangents
         out = self(*primals, **params)
         reached = GATHER(out, *indices, labels=params["labels"], drop=params["drop"])
-        one = full((), 1, x.dtype)
-        from_x = select(self.falls_short(x, out), 0.0, one)
-        from_updates = select(self.falls_short(updates, reached), 0.0, one)
+        zero, one = full((), 0, x.dtype), full((), 1, x.dtype)
+        from_x = select(self.falls_short(x, out), zero, one)
+        from_updates = select(self.falls_short(updates, reached), zero, one)
         count = SCATTER_ADD(from_x, from_updates, *indices, **params)
         terms = [None if dx is None else MULTIPLY(dx, DIVIDE(from_x, count))]
         if du is not None:

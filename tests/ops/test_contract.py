@@ -10,6 +10,7 @@ import pytest
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import is_inexact
+from funcgrad.transforms.forward import jvp
 from funcgrad.transforms.grad import vjp
 from funcgrad.transforms.jit import jit
 from funcgrad.transforms.vmap import vmap
@@ -24,6 +25,11 @@ NAMES = [str(case) for case in CASES]
 PAIRS = [(case, dtype) for case in CASES for dtype in case.dtypes]
 SMOOTH = [
     (case, dtype) for case in CASES if case.argnums != () and case.inputs for dtype in case.smooth
+]
+INEXACT = [
+    (case, dtype)
+    for case, dtype in PAIRS
+    if case.argnums != () and case.inputs and is_inexact(np.dtype(dtype))
 ]
 BATCHED = [case for case in CASES if case.batched]
 
@@ -137,6 +143,20 @@ def test_jit_of_the_gradient(case, dtype):
     pulled = pull(*chosen)
     assert_same(jit(pull)(*chosen), pulled, 64.0)
     assert_fresh(pulled, [*args, *cotangents])
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"), INEXACT, ids=[f"{case}-{np.dtype(dtype)}" for case, dtype in INEXACT]
+)
+def test_derivatives_keep_the_dtype(case, dtype):
+    """R35: a rule with constants does not widen float32, nor half precision."""
+    args = case.arguments(dtype)
+    function, argnums = moving(case, args)
+    chosen = [args[i] for i in argnums]
+    outs, tangents = jvp(lambda *xs: function(*xs), tuple(chosen), tuple(chosen))
+    assert list(map(type_of, tangents)) == list(map(type_of, outs))
+    pulled = vjp(function, *chosen)[1]([np.ones_like(out) for out in outs])
+    assert list(map(type_of, pulled)) == list(map(type_of, chosen))
 
 
 # --- batching ---
