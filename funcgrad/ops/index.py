@@ -42,7 +42,7 @@ def getitem(x: Any, key: Any) -> Any:
     x = as_array(x)
     selection = select_elements(shape_of(x), key)
     out = selection.read(x)
-    if not selection.is_view:
+    if not selection.is_view or not isinstance(x, Tracer):
         return out
     return register_view(
         x, out, selection.read, lambda base, new: selection.write(replace, base, new)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,6 +135,13 @@ class Mask(int):
     """A boolean scalar in a key: it makes an axis of length 1 or 0."""
 
 
+class MaskPositions(NamedTuple):
+    """Where a mask holds, along one of its axes, and how long that is."""
+
+    index: np.ndarray
+    length: int
+
+
 def parse_entry(entry: Any) -> list[Any]:
     """An entry as ints, slices, None, Ellipsis, Masks and integer arrays; a mask becomes its positions."""
     if entry is None or entry is Ellipsis or isinstance(entry, slice):
@@ -150,7 +157,9 @@ def parse_entry(entry: Any) -> list[Any]:
     array = np.zeros(0, np.intp) if isinstance(entry, list) and not entry else as_array(entry)
     if array.dtype == np.bool_:
         mask = concrete_mask(array)
-        return [*mask.nonzero()] if shape_of(mask) else [Mask(mask)]
+        if not shape_of(mask):
+            return [Mask(mask)]
+        return [MaskPositions(*pair) for pair in zip(mask.nonzero(), mask.shape, strict=True)]
     if array.dtype.kind not in "iu":
         raise IndexError(f"{INVALID}an array of dtype {array.dtype}. Use x.astype(int).")
     if not shape_of(array) and not isinstance(array, Tracer):
@@ -185,7 +194,7 @@ def axes_taken(item: Any) -> int:
 
 
 def expand_ellipsis(items: list[Any], shape: tuple) -> list[Any]:
-    """Replace the ellipsis (at the end by default) by whole slices."""
+    """Put whole slices behind the ellipsis, or at the end; it stays, because it separates index arrays."""
     places = [i for i, item in enumerate(items) if item is Ellipsis]
     if len(places) > 1:
         raise IndexError("an index can only have a single ellipsis ('...')")
@@ -197,7 +206,7 @@ def expand_ellipsis(items: list[Any], shape: tuple) -> list[Any]:
         )
     place = places[0] if places else len(items)
     whole = [slice(None)] * (len(shape) - taken)
-    return items[:place] + whole + items[place + 1 :]
+    return items[: place + 1] + whole + items[place + 1 :]
 
 
 # --- the walk over the axes ---------------------------------------------------------------------
@@ -222,6 +231,8 @@ class Resolver:
 
     def add(self, item: Any) -> None:
         axis = len(self.spec)
+        if item is Ellipsis:
+            return
         if item is None:
             self.expanded.append(1)
         elif isinstance(item, Mask):
@@ -232,6 +243,8 @@ class Resolver:
             self.expanded.append(length)
         elif isinstance(item, int):
             self.add_integer(item, axis)
+        elif isinstance(item, MaskPositions):
+            self.add_mask(item, axis)
         else:
             self.spec.append((0, self.shape[axis], 1))
             self.index(item, self.shape[axis], axis)
@@ -245,6 +258,15 @@ class Resolver:
         else:
             self.spec.append((0, size, 1))
             self.index(np.int64(item), size, axis)
+
+    def add_mask(self, item: MaskPositions, axis: int) -> None:
+        if item.length != self.shape[axis]:
+            raise IndexError(
+                f"boolean index did not match indexed array along axis {axis}; size of axis is {self.shape[axis]} but "
+                f"size of corresponding boolean axis is {item.length}"
+            )
+        self.spec.append((0, item.length, 1))
+        self.index(item.index, item.length, axis)
 
     def index(self, index: Any, size: int, label: int) -> None:
         self.axes.append(len(self.expanded))
@@ -267,10 +289,11 @@ class Resolver:
     def destination(self, items: list[Any]) -> int:
         """NumPy's rule: the axes of the index arrays go where the first index is if all indices stand side by
         side (integers count as well), and to the front otherwise."""
-        advanced = [i for i, item in enumerate(items) if not isinstance(item, slice | None)]
+        plain = [item is Ellipsis or isinstance(item, slice | None) for item in items]
+        advanced = [i for i, is_plain in enumerate(plain) if not is_plain]
         if not self.axes or advanced[-1] - advanced[0] >= len(advanced):
             return 0
-        return advanced[0]
+        return sum(item is not Ellipsis for item in items[: advanced[0]])
 
 
 def is_mask(item: Any) -> bool:

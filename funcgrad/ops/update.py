@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from funcgrad.ir.primitive import is_linear
+from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear, all_batched, broadcast_shapes, shape_of
@@ -56,8 +57,10 @@ def static_slice(x: Any, spec: Spec) -> Any:
 
 
 def update_slice(x: Any, updates: Any, spec: Spec) -> Any:
-    """`x` with `x[spec]` replaced by `updates` of that shape; `updates` itself if that is all of it."""
-    return updates if is_whole(spec, shape_of(x)) else UPDATE(x, updates, spec=spec)
+    """`x` with `x[spec]` replaced by `updates` of that shape; never an array that the caller holds."""
+    if is_whole(spec, shape_of(x)) and isinstance(updates, Tracer):
+        return updates
+    return UPDATE(x, updates, spec=spec)
 
 
 def fit_updates(updates: Any, shape: tuple) -> Any:
