@@ -1,0 +1,130 @@
+"""Running operations: zeros, ties, NaN, infinities, dtypes, recurrences."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as hnp
+
+from funcgrad.ops.arithmetic import multiply
+from funcgrad.ops.cumulative import cumlogsumexp, cummax, cummin, cumprod, cumsum
+from funcgrad.ops.recurrence import linear_recurrence
+from funcgrad.ops.reduce import reduce_sum
+from funcgrad.transforms.grad import grad
+from funcgrad.transforms.jit import jit
+from funcgrad.transforms.vmap import vmap
+from tests.ops.derivatives import check_derivatives
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::funcgrad.transforms.recompile.RecompilationWarning"
+)
+
+assert_same = np.testing.assert_array_equal
+RUNNING = {
+    cumsum: np.add,
+    cumprod: np.multiply,
+    cummax: np.maximum,
+    cummin: np.minimum,
+    cumlogsumexp: np.logaddexp,
+}
+numbers = st.integers(-3, 3).map(float)
+arrays = hnp.arrays(np.float64, st.tuples(*[st.integers(0, 5)] * 2), elements=numbers)
+
+
+@given(arrays, st.sampled_from([0, 1, -1]), st.booleans())
+def test_running_operations_are_numpys(x, axis, reverse):
+    for function, ufunc in RUNNING.items():
+        turned = np.flip(x, axis) if reverse else x
+        expected = ufunc.accumulate(turned, axis=axis)
+        expected = np.flip(expected, axis) if reverse else expected
+        run = lambda x: function(x, axis, reverse)
+        for found in (run(x), jit(run)(x), vmap(run)(x[None])[0]):
+            np.testing.assert_allclose(found, expected)
+        if function not in (cummax, cummin):
+            check_derivatives(run, x, order=1, step=1e-4, tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        ([2.0, 0, 3, 0, 5], [1, 8, 0, 0, 0]),
+        ([0.0, 2, 3], [9, 0, 0]),
+        ([2.0, 3, 0], [4, 2, 6]),
+        ([2.0, 0, 0, 3], [1, 2, 0, 0]),
+    ],
+)
+def test_running_product_with_zeros(x, expected):  # R14
+    total = lambda x: reduce_sum(cumprod(x))
+    assert_same(grad(total)(np.array(x)), expected)
+    assert_same(jit(grad(total))(np.array(x)), expected)
+    check_derivatives(cumprod, np.array(x), order=3, step=1e-4, tolerance=1e-3)
+
+
+def test_first_of_equal_elements_has_the_derivative():
+    ties = np.array([1.0, 3, 3, 2])
+    assert_same(grad(lambda x: reduce_sum(cummax(x)))(ties), [1, 3, 0, 0])
+    assert_same(grad(lambda x: reduce_sum(cummin(x)))(-ties), [1, 3, 0, 0])
+    assert_same(grad(lambda x: reduce_sum(cummax(x, reverse=True)))(ties), [0, 0, 3, 1])
+    assert_same(grad(lambda x: reduce_sum(cummin(x)))(np.array([3.0, 1, 2, 1])), [1, 3, 0, 0])
+
+
+def test_running_extrema_keep_nan():
+    x = np.array([1.0, np.nan, 3, np.nan])
+    assert_same(cummax(x), [1, np.nan, np.nan, np.nan])
+    assert_same(grad(lambda x: reduce_sum(cummax(x)))(x), [1, 3, 0, 0])
+    small = cummin(x.astype(ml_dtypes.bfloat16))
+    assert_same(small.astype(float), [1, np.nan, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("x", "value"),
+    [
+        ([-np.inf, 0.0, 1.0], [-np.inf, 0, 1.3132616875]),
+        ([-np.inf, -np.inf], [-np.inf, -np.inf]),
+        ([np.inf, 1.0], [np.inf, np.inf]),
+        ([1.0, np.inf, np.inf], [1, np.inf, np.inf]),
+        ([1000.0, 1000.0], [1000, 1000 + np.log(2)]),
+    ],
+)
+def test_running_logsumexp_of_infinities(x, value):  # R15
+    x = np.array(x)
+    np.testing.assert_allclose(cumlogsumexp(x), value)
+    weights = np.arange(1.0, len(x) + 1)
+    total = lambda x: reduce_sum(multiply(cumlogsumexp(x), weights))
+    for run in (grad(total), jit(grad(total))):
+        gradient = run(x)
+        assert np.all(np.isfinite(gradient))
+        np.testing.assert_allclose(gradient.sum(), weights[np.array(value) > -np.inf].sum())
+    assert np.all(np.isfinite(grad(lambda x: reduce_sum(multiply(grad(total)(x), weights)))(x)))
+
+
+def test_dtypes_are_kept():
+    for dtype in (np.int8, np.uint16, np.float16, np.float32, ml_dtypes.bfloat16):
+        for function in (cumsum, cumprod, cummax, cummin):
+            assert function(np.ones(3, dtype)).dtype == dtype
+    assert_same(cumsum(np.ones(5000, np.float16))[-1], 5000)
+    assert cumlogsumexp([1, 2]).dtype == np.float64
+
+
+def test_recurrence_of_a_decaying_average():
+    decay, x = np.full(4, 0.5), np.array([4.0, 0, 2, 0])
+    assert_same(linear_recurrence(decay, x), [4, 2, 3, 1.5])
+    assert_same(linear_recurrence(decay, x, reverse=True), [4.5, 1, 2, 0])
+    assert linear_recurrence(np.zeros((2, 0)), np.zeros((2, 0))).shape == (2, 0)
+
+
+def test_recurrence_whose_factors_overflow():
+    factor, term = np.array([1.0, 1e200, 1e200, 0.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    assert_same(linear_recurrence(factor, term), [0, 0, 1, 1])
+
+
+@given(st.integers(1, 70))
+def test_recurrence_of_every_length(length):
+    rng = np.random.default_rng(length)
+    factor, term = rng.uniform(-1, 1, (2, length, 3))
+    expected, last = np.zeros_like(term), 0
+    for k in range(length):
+        expected[k] = last = factor[k] * last + term[k]
+    run = lambda f, t: linear_recurrence(f, t, axis=0)
+    np.testing.assert_allclose(run(factor, term), expected)
+    check_derivatives(run, factor, term, order=1)
