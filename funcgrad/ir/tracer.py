@@ -34,10 +34,11 @@ class Trace:
     """One running transformation; a context manager that lives on the stack of its thread.
 
     A subclass says what an operation means to it in `process`. An *ambient* trace also receives the
-    operations that have no traced operand.
+    operations that have no traced operand. One that *differentiates* leaves integers to the traces around it.
     """
 
     ambient = False
+    differentiates = False
     level: int
     name = "a transformation"
 
@@ -163,6 +164,7 @@ class Tracer:
                 why="A Python number cannot carry a derivative or stand for a value known only at run time.",
                 fix="x.astype(float)                       # stay with arrays\n"
                 "np.sin(x) instead of math.sin(x)      # NumPy functions work on traced values\n"
+                "buf = np.zeros(n, like=x)             # instead of np.zeros(n), before buf[i] = x\n"
                 "float(funcgrad.stop_gradient(x))      # outside jit and vmap, gives up the derivative",
                 page="concretization",
             )
@@ -321,14 +323,6 @@ def type_of(value: Any) -> ArrayType:
     return ArrayType(value.shape, value.dtype.newbyteorder("="))
 
 
-def owner_of(args: tuple, owner: Trace | None) -> Trace | None:
-    """The innermost trace among `owner` and the traces of `args`."""
-    for arg in args:
-        if isinstance(arg, Tracer) and (owner is None or arg.trace.level >= owner.level):
-            owner = arg.trace
-    return owner
-
-
 def check_running(user: Any, args: tuple) -> None:
     """Raise if a traced value is used after its trace, or in another thread."""
     for arg in args:
@@ -352,5 +346,5 @@ def raise_leaked(tracer: Tracer, user: Any) -> Any:
 # --- tables that the layers above fill -------------------------------------------------------
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
-UFUNC_METHODS: dict[tuple[str, Any], Callable[..., Any]] = {}
+UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}

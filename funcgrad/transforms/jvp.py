@@ -17,6 +17,7 @@ class JvpTracer(Tracer):
 
     __slots__ = ("primal", "tangent")
     payload = ("primal", "tangent")
+    trace: JvpTrace
 
     def __init__(self, trace: JvpTrace, primal: Any, tangent: Any) -> None:
         self.trace = trace
@@ -51,6 +52,7 @@ class JvpTrace(Trace):
     """Applies the jvp rule of each primitive as it is called."""
 
     name = "jvp"
+    differentiates = True
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
         primals, tangents = self.split(args)

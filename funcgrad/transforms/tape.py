@@ -44,6 +44,7 @@ class TapeTracer(Tracer):
 
     __slots__ = ("node", "slot", "value")
     payload = ("value", "node", "slot")
+    trace: Tape
 
     def __init__(self, trace: Tape, value: Any, node: Node, slot: int = 0) -> None:
         self.trace = trace
@@ -84,6 +85,7 @@ class Tape(Trace):
     """Records operations and their pullbacks."""
 
     name = "grad"
+    differentiates = True
 
     def __init__(self, name: str = "grad") -> None:
         self.name = name
