@@ -22,10 +22,11 @@ from funcgrad.errors import (
 from funcgrad.ir.types import ShapeDtypeStruct
 from funcgrad.transforms.callback import pure_callback
 from funcgrad.transforms.checkpoint import checkpoint, checkpoint_name, checkpoint_policies, remat
-from funcgrad.transforms.custom import custom_gradient, custom_jvp, custom_vjp, stop_gradient
+from funcgrad.transforms.custom import custom_gradient, custom_jvp, custom_vjp
 from funcgrad.transforms.forward import jvp, linear_transpose, linearize
 from funcgrad.transforms.grad import grad, value_and_grad, vjp
 from funcgrad.transforms.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
 from funcgrad.transforms.jit import jit
 from funcgrad.transforms.staging import closure_convert, eval_shape, make_jaxpr
+from funcgrad.transforms.stop_gradient import stop_gradient
 from funcgrad.transforms.vmap import vmap

@@ -13,47 +13,37 @@ import numpy as np
 
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.control.common import (
-    RaggedStack,
     array_flat,
     as_types,
     carry_types,
     check_same_structure,
     converted_outputs,
     fixpoint,
-    invariant_outputs,
-    output_slice,
     permute_inputs,
     record,
     select_outputs,
 )
-from funcgrad.ir.builder import close_program
-from funcgrad.ir.primitive import Primitive, is_linear
-from funcgrad.ir.program import Program, evaluate
+from funcgrad.control.lanes import batch_lanes
+from funcgrad.control.residuals import (
+    LoopResiduals,
+    batched_carry,
+    interleave,
+    make_stack,
+    stacked_type,
+    to_front,
+    with_zeros,
+)
+from funcgrad.control.scan_transpose import transpose_scan
+from funcgrad.ir.program import Program
 from funcgrad.ir.tracer import type_of
-from funcgrad.ir.types import INT64, ArrayType, is_inexact
-from funcgrad.ops.arithmetic import add
-from funcgrad.ops.compare import less
-from funcgrad.ops.extremal_reduce import reduce_max
-from funcgrad.ops.families import shape_of, zeros_like_type
-from funcgrad.ops.select import select
-from funcgrad.ops.shape import broadcast_to, moveaxis
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.families import shape_of
+from funcgrad.ops.shape import moveaxis
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
 from funcgrad.transforms.batch import batch_program
 from funcgrad.transforms.call import HigherOrder, present, spread
 from funcgrad.transforms.jvp import jvp_program
 from funcgrad.transforms.linearize import linearize_program
-from funcgrad.transforms.transpose import backward_pass
-
-
-def stacked_type(type: ArrayType, length: int | None) -> ArrayType:
-    return ArrayType((length, *type.shape), type.dtype)
-
-
-def make_stack(xp: Any, type: ArrayType, length: int) -> Any:
-    """A buffer for `length` values."""
-    if None in type.shape:
-        return RaggedStack([None] * length, type)
-    return xp.empty((length, *type.shape), type.dtype)
 
 
 class Scan(HigherOrder):
@@ -230,242 +220,6 @@ class Scan(HigherOrder):
 
 
 SCAN = Scan()
-
-
-def to_front(x: Any, axis: int | None) -> Any:
-    return x if axis is None else moveaxis(x, axis, 0)
-
-
-def batched_carry(x: Any, axis: int | None, size: int) -> Any:
-    return broadcast_to(x, (size, *shape_of(x))) if axis is None else moveaxis(x, axis, 0)
-
-
-def with_zeros(
-    primals: Sequence, tangents: Sequence, active: Sequence[bool], head: int
-) -> list[Any]:
-    """Tangents, with zeros where the loop needs one; the leading count has none."""
-    filled: list[Any] = [None] * head
-    for x, t, flag in zip(primals[head:], tangents[head:], active, strict=True):
-        filled.append(zeros_like_type(type_of(x).strong()) if flag and t is None else t)
-    return filled
-
-
-def interleave(sizes: Sequence[int], moved: Sequence[int]) -> list[int]:
-    """Input order (consts, d_consts, carry, d_carry, xs, d_xs) of a body that has tangents last."""
-    order: list[int] = []
-    start, moved_start = 0, sum(sizes)
-    for size, count in zip(sizes, moved, strict=True):
-        order += range(start, start + size)
-        order += range(moved_start, moved_start + count)
-        start += size
-        moved_start += count
-    return order
-
-
-class LoopResiduals:
-    """What the linear half of a loop body needs from the primal half, and how it gets there.
-
-    A residual that is a constant of the loop, or computed from constants only, is passed once; one that is an
-    element of xs is read from xs again; only the others are stacked over the iterations.
-    """
-
-    def __init__(self, halves: Any, num_outs: int, num_consts: int, num_carry: int) -> None:
-        self.halves = halves
-        self.num_consts = num_consts
-        self.first_x = num_consts + num_carry
-        count = len(halves.forwarded)
-        self.from_const = [
-            i for i, f in enumerate(halves.forwarded) if f is not None and f < num_consts
-        ]
-        self.from_xs = [
-            i for i, f in enumerate(halves.forwarded) if f is not None and f >= self.first_x
-        ]
-        rest = [i for i in range(count) if i not in self.from_const and i not in self.from_xs]
-        places = [num_outs + i for i in rest]
-        invariant = invariant_outputs(halves.primal, num_consts, places)
-        self.hoisted = [place - num_outs for place in invariant]
-        self.stacked = [i for i in rest if i not in self.hoisted]
-        self.hoist = output_slice(halves.primal, num_consts, invariant)
-        keep = [*range(num_outs), *(num_outs + i for i in self.stacked)]
-        self.primal = select_outputs(halves.primal, keep)
-
-    def values(
-        self, consts: Sequence, xs: Sequence, stacks: Sequence
-    ) -> tuple[list[Any], list[Any]]:
-        """Residuals that are constants of the linear loop, and those that it scans over."""
-        forwarded = self.halves.forwarded
-        fixed = [consts[forwarded[i]] for i in self.from_const]
-        if self.hoisted:
-            fixed += evaluate(self.hoist, *consts)
-        scanned = [xs[forwarded[i] - self.first_x] for i in self.from_xs]
-        return fixed, [*scanned, *stacks]
-
-    def linear_body(self, moved_consts: int, moved_carry: int) -> Program:
-        """The linear half with inputs (fixed residuals, d_consts, d_carry, scanned residuals, d_xs)."""
-        count = len(self.halves.forwarded)
-        tangents = range(count, len(self.halves.linear.inputs))
-        order = [
-            *self.from_const,
-            *self.hoisted,
-            *tangents[:moved_consts],
-            *tangents[moved_consts : moved_consts + moved_carry],
-            *self.from_xs,
-            *self.stacked,
-            *tangents[moved_consts + moved_carry :],
-        ]
-        return permute_inputs(self.halves.linear, order)
-
-
-def transpose_scan(scan: Scan, cotangent: Sequence, inputs: Sequence, params: dict) -> list[Any]:
-    """The transposed loop runs the other way and carries (cotangents of constants, of the carry)."""
-    body, num_carry = params["body"], params["num_carry"]
-    count, consts, carry, xs = scan.parts(inputs, params)
-    if not all(is_inexact(type_of_input(x).dtype) for x in carry):
-        raise NotImplementedError(
-            "[linear_transpose] a loop whose carry is only partly linear cannot be transposed. Keep counters "
-            "out of the carry: scan over np.arange(n) instead."
-        )
-    # A carry that starts as constant zeros is linear all the same: the body adds to it.
-    linear = (
-        *(is_linear(x) for x in consts),
-        *[True] * num_carry,
-        *(is_linear(x) for x in xs),
-    )
-    known_consts = [x for x in consts if not is_linear(x)]
-    known_xs = [x for x in xs if not is_linear(x)]
-    linear_consts = [x for x in consts if is_linear(x)]
-    linear_xs = [x for x in xs if is_linear(x)]
-    ct_ys = cotangent[num_carry:]
-    active_ys = tuple(ct is not None for ct in ct_ys)
-    transposed = _transposed_body(body, linear, active_ys, len(consts), num_carry)
-    start_consts = [zeros_like_type(x.type.strong()) for x in linear_consts]
-    start_carry = [
-        zeros_like_type(type_of_input(x).strong()) if ct is None else ct
-        for x, ct in zip(carry, cotangent[:num_carry], strict=True)
-    ]
-    outs = scan(
-        *count,
-        *known_consts,
-        *start_consts, *start_carry,
-        *present(ct_ys), *known_xs,
-        body=transposed,
-        num_consts=len(known_consts),
-        num_carry=len(linear_consts) + num_carry,
-        length=params["length"],
-        reverse=not params["reverse"],
-    )  # fmt: skip
-    pulled = spread(linear[: len(consts)], outs[: len(linear_consts)])
-    pulled += [
-        ct if is_linear(x) else None
-        for x, ct in zip(
-            carry, outs[len(linear_consts) : len(linear_consts) + num_carry], strict=True
-        )
-    ]
-    pulled += spread([is_linear(x) for x in xs], outs[len(linear_consts) + num_carry :])
-    assert len(outs) == len(linear_consts) + num_carry + len(linear_xs)
-    return [*[None] * len(count), *pulled]
-
-
-def type_of_input(x: Any) -> ArrayType:
-    return x.type if is_linear(x) else type_of(x)
-
-
-def _transposed_body(
-    body: Program,
-    linear: tuple[bool, ...],
-    active_ys: tuple[bool, ...],
-    num_consts: int,
-    num_carry: int,
-) -> Program:
-    """(known consts, ct consts, ct carry, ct ys, known xs) -> (ct consts, ct carry, ct xs)."""
-    key = ("transpose_scan", linear, active_ys, num_consts, num_carry)
-    if key in body.memo:
-        return body.memo[key]
-    types = body.input_types
-    split = (
-        slice(0, num_consts),
-        slice(num_consts, num_consts + num_carry),
-        slice(num_consts + num_carry, None),
-    )
-    known = [
-        [t for t, is_lin in zip(types[s], linear[s], strict=True) if not is_lin] for s in split
-    ]
-    moving = [[t for t, is_lin in zip(types[s], linear[s], strict=True) if is_lin] for s in split]
-    ys = [
-        t.strong() for t, flag in zip(body.output_types[num_carry:], active_ys, strict=True) if flag
-    ]
-    sizes = [len(known[0]), len(moving[0]), num_carry, len(ys), len(known[2])]
-
-    def backward(*args: Any) -> list[Any]:
-        groups, start = [], 0
-        for size in sizes:
-            groups.append(args[start : start + size])
-            start += size
-        known_consts, ct_consts, ct_carry, ct_ys, known_xs = groups
-        given = iter(ct_ys)
-        seeds = [*ct_carry, *(next(given) if flag else None for flag in active_ys)]
-        pulled = backward_pass(body, linear, [*known_consts, *known_xs], seeds)
-        types_out = [*moving[0], *moving[1], *moving[2]]
-        filled = [
-            zeros_like_type(t.strong()) if ct is None else ct
-            for t, ct in zip(types_out, pulled, strict=True)
-        ]
-        count = len(moving[0])
-        summed = [
-            total if ct is None else add(total, ct)
-            for total, ct in zip(ct_consts, pulled[:count], strict=True)
-        ]
-        return [*summed, *filled[count:]]
-
-    inputs = [*known[0], *moving[0], *moving[1], *ys, *known[2]]
-    inputs = [t.strong() for t in inputs]
-    body.memo[key] = close_program(backward, inputs, body.name + "_transpose")
-    return body.memo[key]
-
-
-class RunTimeIota(Primitive):
-    """0, 1, 2, ... up to a length that is the value of the operand."""
-
-    def type_rule(self, count: ArrayType) -> ArrayType:
-        del count
-        return ArrayType((None,), INT64)
-
-    def numpy(self, xp: Any, count: Any) -> Any:
-        return xp.arange(int(count), dtype=INT64)
-
-
-RUN_TIME_IOTA = RunTimeIota()
-
-
-def batch_lanes(scan: Scan, size: int, args: Sequence, axes: Sequence, params: dict) -> tuple:
-    """A loop of run-time length with another length per example: run the longest, and let the others rest."""
-    (counts,), consts, carry, xs = scan.parts(args, params)
-    body, num_carry, num_consts = params["body"], params["num_carry"], params["num_consts"]
-    longest = reduce_max(counts)
-    types = body.input_types
-
-    def resting(*values: Any) -> list[Any]:
-        limit, index = values[0], values[1 + num_consts + num_carry]
-        inner = [*values[1 : 1 + num_consts + num_carry], *values[2 + num_consts + num_carry :]]
-        before = inner[num_consts : num_consts + num_carry]
-        outs = evaluate(body, *inner)
-        runs = less(index, limit)
-        kept = [select(runs, new, old) for new, old in zip(outs[:num_carry], before, strict=True)]
-        return [*kept, *(select(runs, y, zeros_like_type(type_of(y))) for y in outs[num_carry:])]
-
-    scalar = ArrayType((), INT64)
-    first_x = num_consts + num_carry
-    resting_body = close_program(
-        resting, [scalar, *types[:first_x], scalar, *types[first_x:]], body.name + "_lanes"
-    )
-    _, const_axes, carry_axes, x_axes = scan.parts(axes, params)
-    new_params = {**params, "body": resting_body, "num_consts": num_consts + 1}
-    return scan.batch(
-        size,
-        [longest, counts, *consts, *carry, RUN_TIME_IOTA(longest), *xs],
-        [None, axes[0], *const_axes, *carry_axes, None, *x_axes],
-        **new_params,
-    )
 
 
 def scan(

@@ -23,8 +23,7 @@ from funcgrad.control.common import (
     record,
     select_outputs,
 )
-from funcgrad.control.scan import (
-    SCAN,
+from funcgrad.control.residuals import (
     LoopResiduals,
     batched_carry,
     interleave,
@@ -32,6 +31,7 @@ from funcgrad.control.scan import (
     to_front,
     with_zeros,
 )
+from funcgrad.control.scan import SCAN
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, Variable, evaluate
 from funcgrad.ir.tracer import type_of

@@ -100,7 +100,7 @@ def is_complex(dtype: np.dtype) -> bool:
 
 def real_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of the real part."""
-    return np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
 def scalar_type(value: Any) -> ArrayType:

@@ -1,6 +1,6 @@
 """Control flow, collectives, and operations under the names of `jax.lax`."""
 
-from funcgrad.control.cond import cond, switch
+from funcgrad.control.branches import cond, switch
 from funcgrad.control.loops import associative_scan, fori_loop, map
 from funcgrad.control.scan import scan
 from funcgrad.control.while_loop import while_loop
@@ -23,7 +23,7 @@ from funcgrad.transforms.collectives import (
     ppermute,
     psum,
 )
-from funcgrad.transforms.custom import stop_gradient
+from funcgrad.transforms.stop_gradient import stop_gradient
 
 __all__ = [
     "all_gather",

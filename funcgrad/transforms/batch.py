@@ -30,6 +30,7 @@ class BatchTracer(Tracer):
 
     __slots__ = ("axis", "value")
     payload = ("value", "axis")
+    trace: BatchTrace
 
     def __init__(self, trace: BatchTrace, value: Any, axis: int) -> None:
         self.trace = trace

@@ -54,7 +54,7 @@ class HigherOrder(Primitive):
         return names
 
     def outer_trace(self, params: dict) -> Trace | None:
-        traces = [axis_trace(name) for name in self.axis_names(params)]
+        traces: list[Trace] = [axis_trace(name) for name in self.axis_names(params)]
         if state.ambient is not None:
             traces.append(state.ambient)
         return max(traces, key=lambda trace: trace.level, default=None)

@@ -23,92 +23,12 @@ from funcgrad.transforms.arguments import (
     fresh_outputs,
     name_of,
 )
-from funcgrad.transforms.batch import named_axes
 from funcgrad.transforms.call import axis_names, call_program
 from funcgrad.transforms.dispatch import make_dispatch
 from funcgrad.transforms.donation import check_donated, donate
 from funcgrad.transforms.guards import collect_guards
 from funcgrad.transforms.recompile import count_trace, explain_difference
-from funcgrad.tree.static import strict_key
-
-
-class StaticLeaf:
-    """A non-array leaf or static argument as part of a cache key: equal by value and type.
-
-    An object with the default identity hash also counts its plain attributes, so that a change is seen.
-    """
-
-    __slots__ = ("hash", "key", "value")
-
-    def __init__(self, value: Any, what: str) -> None:
-        self.value = value
-        self.key = strict_key(value)
-        try:
-            self.hash = hash(self.key)
-        except TypeError:
-            raise ValueError(
-                f"[jit] {what} is static, so it must be hashable, but got {type(value).__name__}: "
-                f"{value!r:.60}. Use a tuple instead of a list, or do not make an array static."
-            ) from None
-        if type(value).__hash__ is object.__hash__ and not isinstance(value, type):
-            plain = vars(value) if hasattr(value, "__dict__") else {}
-            scalars = (str, int, float, bool, type(None))
-            self.key = (self.key, *[(k, v) for k, v in plain.items() if isinstance(v, scalars)])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StaticLeaf) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return self.hash
-
-    def __repr__(self) -> str:
-        return f"static {self.value!r:.40}"
-
-
-class Signature:
-    """A call taken apart: per argument a Flat (ties count within one argument), and the cache key."""
-
-    __slots__ = ("arrays", "donated", "flats", "key", "kwargs_names", "static")
-
-    def __init__(self, jitted: JitFunction, args: tuple, kwargs: dict) -> None:
-        self.kwargs_names = tuple(sorted(kwargs))
-        named = [(i, jitted.parameter(i), arg) for i, arg in enumerate(args)]
-        named += [(None, name, kwargs[name]) for name in self.kwargs_names]
-        self.flats: list[Flat | None] = []
-        self.static: list[Any] = []
-        self.arrays: list[Any] = []
-        self.donated: list[Any] = []
-        parts: list[Any] = [len(args), self.kwargs_names, named_axes()]
-        for position, name, value in named:
-            if jitted.is_static(position, name):
-                self.flats.append(None)
-                self.static.append(value)
-                parts.append(StaticLeaf(value, f"argument {name!r} of {jitted.name}"))
-                continue
-            flat = Flat(value, f"argument {name!r} of {jitted.name}")
-            self.flats.append(flat)
-            self.arrays.extend(flat.arrays)
-            if jitted.is_donated(position, name):
-                self.donated.extend(flat.arrays)
-            parts.append(flat.treedef)
-            arrays = iter(flat.arrays)
-            dynamic = set(flat.places)
-            parts.extend(
-                type_of(next(arrays)) if i in dynamic else StaticLeaf(leaf, f"a leaf of {name!r}")
-                for i, leaf in enumerate(flat.leaves)
-            )
-        self.key = tuple(parts)
-
-    def rebuild(self, arrays: Sequence[Any], args_count: int) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments with other arrays."""
-        given, static = iter(arrays), iter(self.static)
-        values = [
-            next(static)
-            if flat is None
-            else flat.rebuild([next(given) for _ in range(len(flat.arrays))])
-            for flat in self.flats
-        ]
-        return values[:args_count], dict(zip(self.kwargs_names, values[args_count:], strict=True))
+from funcgrad.transforms.signature import Signature
 
 
 class Compiled:

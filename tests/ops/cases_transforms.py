@@ -12,7 +12,7 @@ from funcgrad.ops.arithmetic import multiply
 from funcgrad.transforms import collectives
 from funcgrad.transforms.callback import DEBUG_CALLBACK, PURE_CALLBACK
 from funcgrad.transforms.checkpoint import checkpoint_name
-from funcgrad.transforms.custom import STOP_GRADIENT
+from funcgrad.transforms.stop_gradient import STOP_GRADIENT
 from funcgrad.transforms.vmap import vmap
 from tests.ops.case import EVERY, FLOAT, NUMERIC, Case, distinct, uniform
 
