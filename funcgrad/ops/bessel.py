@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.ops.arithmetic import add, multiply, subtract
 from funcgrad.ops.families import SpecialFunction, array_function
 from funcgrad.ops.floats import sign
-from funcgrad.ops.public import promote_as
+from funcgrad.ops.public import FUNCTION_OF_UFUNC, promote_as
 
 
 class BesselI(SpecialFunction):
@@ -45,6 +45,7 @@ def public_bessel(order: int, scaled: bool, example: str) -> Callable[[Any], Any
         "Returns:\n    An array of the shape of `x`, in its floating dtype.\n\n"
         f"Example:\n    >>> {name}(0.0)\n    np.float64({example})"
     )
+    FUNCTION_OF_UFUNC[ufunc] = function
     return function
 
 

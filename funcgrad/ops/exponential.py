@@ -195,7 +195,7 @@ logaddexp, logaddexp2 = binary(LOGADDEXP), binary(LOGADDEXP2)
 def gap(x: Any, y: Any) -> Any:
     """`x - y`, and 0 where both are the same infinity: equal terms share the derivative."""
     same = logical_and(equal(x, y), isinf(x))
-    return select(same, 0.0, difference(x, y))
+    return select(same, 0, difference(x, y))
 
 
 def softplus(x: Any, /) -> Any:

@@ -18,9 +18,9 @@ from funcgrad.ops.compare import (
     logical_or,
 )
 from funcgrad.ops.families import Elementwise
-from funcgrad.ops.public import binary
+from funcgrad.ops.public import binary, unary
 from funcgrad.ops.rules import cast_like
-from funcgrad.ops.select import promote, select
+from funcgrad.ops.select import SELECT, promote, select
 
 
 def share(out: Any, x: Any, y: Any, wins: Callable[[Any, Any], Any]) -> Any:
@@ -133,11 +133,38 @@ class Heaviside(Elementwise):
         return None, lambda: cast_like(out, equal(x, 0))
 
 
+class Relu(Elementwise):
+    """`x` where it is positive, else 0. Its derivative at 0 is 0.
+
+    Example:
+        >>> relu(-2.0)
+        np.float64(0.0)
+    """
+
+    ufunc = "positive"  # for its dtypes
+
+    def numpy(self, xp: Any, x: Any) -> Any:
+        return xp.maximum(x, 0)
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        (tangent,) = tangents
+        out = self(*primals)
+        return out, None if tangent is None else SELECT(greater(out, 0), tangent, 0)
+
+    def vjp(self, primals: Any, active: Any) -> tuple[Any, Any]:
+        del active
+        out = self(*primals)
+        return out, lambda cotangent: [SELECT(greater(out, 0), cotangent, 0)]
+
+    def scalar(self, emit: Any, x: Any) -> Any:
+        return emit.math("maximum", x, emit.constant(0))
+
+
 MAXIMUM, MINIMUM, FMAX, FMIN = Maximum(), Minimum(), Fmax(), Fmin()
-CLIP, HEAVISIDE = Clip(), Heaviside()
+CLIP, HEAVISIDE, RELU = Clip(), Heaviside(), Relu()
 
 maximum, minimum, fmax, fmin = map(binary, (MAXIMUM, MINIMUM, FMAX, FMIN))
-heaviside = binary(HEAVISIDE)
+heaviside, relu = binary(HEAVISIDE), unary(RELU)
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
@@ -163,19 +190,3 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
             return maximum(x, bound) if max is None else minimum(x, bound)
         min, max = (bound, without) if max is None else (without, bound)
     return CLIP(*promote(x, min, max))
-
-
-def relu(x: Any, /) -> Any:
-    """`x` where it is positive, else 0. Its derivative at 0 is 0.
-
-    Args:
-        x: array or number.
-
-    Returns:
-        An array of the shape and dtype of `x`.
-
-    Example:
-        >>> float(relu(-2.0))
-        0.0
-    """
-    return select(less_equal(x, 0), 0, x)

@@ -16,6 +16,9 @@ from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.cast import convert
 from funcgrad.ops.families import Elementwise, array_function, as_operand, operand_key, ufunc_inputs
 
+# The public function for each ufunc of SciPy, by name: SciPy need not be imported to know it.
+FUNCTION_OF_UFUNC: dict[str, Callable[..., Any]] = {}
+
 RESULTS = {
     "same": "in the dtype that NumPy promotes the arguments to.",
     "bool": "of dtype bool.",
@@ -56,6 +59,8 @@ def document(
     )
     function.__name__ = function.__qualname__ = name
     function.__module__ = type(primitive).__module__
+    if ":" in primitive.ufunc:
+        FUNCTION_OF_UFUNC[primitive.ufunc] = function
     return function
 
 

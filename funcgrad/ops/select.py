@@ -38,7 +38,7 @@ class Select(Elementwise):
         _, dx, dy = tangents
         if dx is None and dy is None:
             return out, None
-        tangent = self(condition, 0.0 if dx is None else dx, 0.0 if dy is None else dy)
+        tangent = self(condition, 0 if dx is None else dx, 0 if dy is None else dy)
         if shape_of(tangent) != shape_of(out):
             tangent = RULES["broadcast_to"](tangent, shape_of(out))
         return out, tangent
@@ -49,8 +49,8 @@ class Select(Elementwise):
         def pullback(cotangent: Any) -> list[Any]:
             return [
                 None,
-                unbroadcast(self(condition, cotangent, 0.0), shape_of(x)) if active[1] else None,
-                unbroadcast(self(condition, 0.0, cotangent), shape_of(y)) if active[2] else None,
+                unbroadcast(self(condition, cotangent, 0), shape_of(x)) if active[1] else None,
+                unbroadcast(self(condition, 0, cotangent), shape_of(y)) if active[2] else None,
             ]
 
         return self(*primals), pullback
@@ -58,8 +58,8 @@ class Select(Elementwise):
     def transpose(self, cotangent: Any, condition: Any, x: Any, y: Any) -> list[Any]:
         return [
             None,
-            unbroadcast(self(condition, cotangent, 0.0), x.shape) if is_linear(x) else None,
-            unbroadcast(self(condition, 0.0, cotangent), y.shape) if is_linear(y) else None,
+            unbroadcast(self(condition, cotangent, 0), x.shape) if is_linear(x) else None,
+            unbroadcast(self(condition, 0, cotangent), y.shape) if is_linear(y) else None,
         ]
 
     def scalar(self, emit: Any, condition: Any, x: Any, y: Any) -> Any:

@@ -9,9 +9,9 @@ import numpy as np
 
 from funcgrad.ops.arithmetic import add, multiply, negative, subtract
 from funcgrad.ops.compare import equal, less, logical_and
-from funcgrad.ops.exponential import LOG1P, QUIET_LOG, exp
+from funcgrad.ops.exponential import LOG1P, QUIET_LOG, exp, log_sigmoid, sigmoid
 from funcgrad.ops.families import Elementwise, SpecialFunction
-from funcgrad.ops.public import binary, unary
+from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, unary
 from funcgrad.ops.rules import Quiet, cast_like, product, ratio
 from funcgrad.ops.select import select
 
@@ -181,7 +181,7 @@ class Xlog1py(SpecialFunction):
 def zero_over_zero(x: Any, y: Any) -> Any:
     """`x / y`, and 0 for `0 / 0`."""
     undefined = logical_and(equal(x, 0), equal(y, 0))
-    return select(undefined, 0.0, ratio(x, select(undefined, 1.0, y)))
+    return select(undefined, 0, ratio(x, select(undefined, 1, y)))
 
 
 ERF, ERFC, ERFINV = Erf(), Erfc(), Erfinv()
@@ -208,3 +208,12 @@ def entr(x: Any, /) -> Any:
         0.0
     """
     return select(less(x, 0), -math.inf, negative(xlogy(x, x)))
+
+
+FUNCTION_OF_UFUNC.update(
+    {
+        "scipy.special:entr": entr,
+        "scipy.special:expit": sigmoid,
+        "scipy.special:log_expit": log_sigmoid,
+    }
+)

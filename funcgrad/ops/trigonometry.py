@@ -176,7 +176,7 @@ def one_minus_square(x: Any) -> Any:
 def zero_at_origin(side: Any, length: Any) -> Any:
     """`side / length` of a vector, 0 where the vector is zero."""
     is_zero = equal(length, 0)
-    return select(is_zero, 0.0, ratio(side, select(is_zero, 1.0, length)))
+    return select(is_zero, 0, ratio(side, select(is_zero, 1, length)))
 
 
 SIN, COS, TAN = Sin(), Cos(), Tan()

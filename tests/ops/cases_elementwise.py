@@ -196,6 +196,9 @@ EXTREMA = [
         uniform(1.3, 1.4, ()),
         dtypes=(*FLOAT, "int64"),
     ),
+    unary(
+        extrema.relu, -2, 2, reference=lambda x: np.maximum(x, x.dtype.type(0)), dtypes=NUMERIC[:4]
+    ),
     elementwise(extrema.heaviside, distinct(-3, 3.5), uniform(0, 1, (3,)), dtypes=REAL),
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
 
@@ -14,18 +15,22 @@ from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.tracer import type_of
 from funcgrad.ops import (
     arithmetic,
+    bessel,
     compare,
     complex,
     exponential,
     extrema,
     floats,
+    gamma,
     hyperbolic,
     integer,
     power,
     rounding,
     sinc,
+    special,
     trigonometry,
 )
+from funcgrad.ops.public import FUNCTION_OF_UFUNC
 from funcgrad.transforms.forward import jvp
 from funcgrad.transforms.grad import vjp
 from funcgrad.transforms.jit import jit
@@ -36,6 +41,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 
 MODULES = (
     arithmetic,
+    bessel,
+    gamma,
+    special,
     compare,
     complex,
     exponential,
@@ -99,6 +107,17 @@ def test_dtype_of_two_operands_is_that_of_numpy(name):
             expected = outcome(getattr(np, name), x, y)
             assert outcome(BINARY[name], x, y) == expected, (type_of(x), type_of(y))
             assert traced_outcome(BINARY[name], x, y) == expected, (type_of(x), type_of(y))
+
+
+@pytest.mark.parametrize("name", FUNCTION_OF_UFUNC)
+def test_scipy_ufuncs_are_known_by_name(name):
+    """The key names a ufunc of SciPy, whose dtypes the function has."""
+    ufunc = getattr(scipy.special, name.removeprefix("scipy.special:"))
+    assert isinstance(ufunc, np.ufunc) and name.endswith(ufunc.__name__)
+    for dtype in ("float32", "float64", "int64"):
+        args = [np.ones(2, dtype)] * ufunc.nin
+        assert outcome(FUNCTION_OF_UFUNC[name], *args) == outcome(ufunc, *args)
+        assert traced_outcome(FUNCTION_OF_UFUNC[name], *args) == outcome(ufunc, *args)
 
 
 # --- values and broadcasting ---
