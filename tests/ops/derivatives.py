@@ -1,4 +1,4 @@
-"""Checks that any function must pass: forward mode, reverse mode, higher orders, and batching."""
+"""Checks that the derivatives of any function must pass: forward mode, reverse mode, higher orders."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 
 from funcgrad.transforms.forward import jvp
 from funcgrad.transforms.grad import vjp
-from funcgrad.transforms.vmap import vmap
 
 
 def as_list(value: Any) -> list:
@@ -62,24 +61,3 @@ def check_derivatives(
             check_derivatives(
                 derivative, *args, order=order - 1, step=step, tolerance=10 * tolerance
             )
-
-
-def check_batching(fun: Callable, *args: Any, size: int = 3, tolerance: float = 1e-10) -> None:
-    """`vmap` equals a loop, with the batch axis first, last, and missing from one argument."""
-    rng = np.random.default_rng(3)
-    listed = lambda *xs: as_list(fun(*xs))
-    stacks = [np.stack([x + 0.01 * random_like(x, rng) for _ in range(size)]) for x in args]
-    layouts = [[0] * len(args), [-1] * len(args)]
-    layouts += [[None if j == i else 0 for j in range(len(args))] for i in range(len(args) > 1)]
-    for axes in layouts:
-        given = [
-            x if axis is None else np.moveaxis(stack, 0, axis)
-            for x, stack, axis in zip(args, stacks, axes, strict=True)
-        ]
-        found = vmap(listed, in_axes=tuple(axes))(*given)
-        each = [
-            listed(*[x if a is None else s[i] for x, s, a in zip(args, stacks, axes, strict=True)])
-            for i in range(size)
-        ]
-        for out, parts in zip(found, zip(*each, strict=True), strict=True):
-            np.testing.assert_allclose(out, np.stack(parts), rtol=tolerance, atol=tolerance)
