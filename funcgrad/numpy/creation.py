@@ -266,13 +266,13 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = None)
     return function(*[convert(row, FLOAT32 if dtype is None else dtype) for row in index])
 
 
-# np.zeros(3, like=t) and its relatives arrive with NumPy's own default dtypes.
+# np.zeros(3, like=t) and its relatives arrive here, with NumPy's own default dtypes.
 LIKE: dict[Any, Callable[..., Any]] = {
-    np.zeros: lambda shape, dtype=float, order="C": full(shape, 0, dtype),
-    np.empty: lambda shape, dtype=float, order="C": full(shape, 0, dtype),
-    np.ones: lambda shape, dtype=None, order="C": full(shape, 1, dtype or float),
-    np.full: lambda shape, fill_value, dtype=None, order="C": writeable(
-        filled(as_shape(shape), as_array(fill_value), dtype)
+    np.zeros: lambda shape, dtype=float, order="C", **rest: full(shape, 0, dtype, **rest),
+    np.empty: lambda shape, dtype=float, order="C", **rest: full(shape, 0, dtype, **rest),
+    np.ones: lambda shape, dtype=None, order="C", **rest: full(shape, 1, dtype or float, **rest),
+    np.full: lambda shape, fill_value, dtype=None, order="C", **rest: full(
+        shape, as_array(fill_value), dtype, **rest
     ),
     np.arange: lambda *args, **options: writeable(np.arange(*args, **options)),
     np.eye: lambda *args, **options: writeable(np.eye(*args, **options)),

@@ -115,6 +115,7 @@ def implementation_of(ufunc: Any) -> Callable[..., Any]:
     return found
 
 
+# What stands for a ufunc of scipy.special, by its name; filled by `funcgrad.scipy.special`.
 SPECIAL: dict[str, Callable[..., Any]] = {}
 
 

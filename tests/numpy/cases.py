@@ -18,7 +18,7 @@ X = np.array([0.5, 1.0, 2.5, 4.0, 7.0])
 F32 = random.normal(size=(3, 4)).astype(np.float32)
 F16 = random.normal(size=(3, 4)).astype(np.float16)
 C = random.normal(size=(3, 4)) + 1j * random.normal(size=(3, 4))
-I = random.integers(-5, 9, size=(3, 4))
+INTS = random.integers(-5, 9, size=(3, 4))
 U = np.array([200, 100, 7], np.uint8)
 I8 = np.array([[100, 100], [3, -4]], np.int8)
 B = random.normal(size=(3, 4)) > 0
@@ -76,7 +76,7 @@ for unary in ["isnan", "isinf", "isfinite", "signbit", "logical_not"]:
 for unary in ["absolute", "conjugate", "exp", "sqrt", "sin", "real", "imag", "angle", "square"]:
     case(f"{unary}, complex", lambda n, x, f=unary: getattr(n, f)(x), C)
 for unary in ["sqrt", "exp", "sin", "absolute", "negative", "square", "sign", "floor"]:
-    case(f"{unary}, int", lambda n, x, f=unary: getattr(n, f)(x), np.abs(I), grad=False)
+    case(f"{unary}, int", lambda n, x, f=unary: getattr(n, f)(x), np.abs(INTS), grad=False)
 for binary in [
     "add",
     "subtract",
@@ -117,17 +117,20 @@ for binary in [
     "remainder",
 ]:
     case(
-        f"{binary}, int", lambda n, x, y, f=binary: getattr(n, f)(x, y), np.abs(I), np.abs(I[0]) + 1
+        f"{binary}, int",
+        lambda n, x, y, f=binary: getattr(n, f)(x, y),
+        np.abs(INTS),
+        np.abs(INTS[0]) + 1,
     )
 for binary in ["logical_and", "logical_or", "logical_xor"]:
-    case(binary, lambda n, x, y, f=binary: getattr(n, f)(x, y), B, I)
+    case(binary, lambda n, x, y, f=binary: getattr(n, f)(x, y), B, INTS)
 case("add, mixed", lambda n, x, y: n.add(x, y), F32, I8[0, 0])
 case("multiply, f16 and python", lambda n, x: n.multiply(x, 2.5), F16)
 case("divmod", lambda n, x, y: n.divmod(x, y), P, P[::-1], grad=False)
 case("modf", lambda n, x: n.modf(x), A, grad=False)
 case("frexp", lambda n, x: n.frexp(x), A, grad=False)
 case("ldexp", lambda n, x: n.ldexp(x, 3), A)
-case("invert", lambda n, x: n.invert(x), I)
+case("invert", lambda n, x: n.invert(x), INTS)
 case("spacing", lambda n, x: n.spacing(x), A, grad=False)
 case("sinc", lambda n, x: n.sinc(x), A)
 case("i0", lambda n, x: n.i0(x), A)
@@ -136,7 +139,7 @@ case("clip, one side", lambda n, x: n.clip(x, None, 0.5), A)
 case("clip, array", lambda n, x, y: n.clip(x, y - 1, y), A, W)
 case("round", lambda n, x: n.round(x, 2), A, grad=False)
 case("round, tens", lambda n, x: n.round(x * 100, -1), A, grad=False)
-case("round, int", lambda n, x: n.round(x, -1), I)
+case("round, int", lambda n, x: n.round(x, -1), INTS)
 case("fix", lambda n, x: n.fix(x), A, grad=False)
 case("nan_to_num", lambda n, x: n.nan_to_num(x, nan=3.0), N, grad=False)
 case("nan_to_num, inf", lambda n, x: n.nan_to_num(x), np.array([np.inf, -np.inf, 1.0]), grad=False)
@@ -162,7 +165,7 @@ for reduction in ["sum", "prod", "mean", "max", "min"]:
     case(f"{reduction}, axis", lambda n, x, f=call: f(n, x, axis=1), A)
     case(f"{reduction}, axes", lambda n, x, f=call: f(n, x, axis=(0, -1), keepdims=True), T)
     case(f"{reduction}, no axes", lambda n, x, f=call: f(n, x, axis=()), A)
-    for operand in (I8, U, B, I, F16, F32):
+    for operand in (I8, U, B, INTS, F16, F32):
         case(f"{reduction}, {operand.dtype}", lambda n, x, f=call: f(n, x), operand, grad=False)
 for reduction in ["sum", "prod", "max", "min"]:
     case(
@@ -188,13 +191,13 @@ for spread in ["var", "std"]:
     case(f"{spread}, keepdims", lambda n, x, f=spread: getattr(n, f)(x, 1, keepdims=True), A)
     case(f"{spread}, correction", lambda n, x, f=spread: getattr(n, f)(x, correction=1), A)
     case(f"{spread}, complex", lambda n, x, f=spread: getattr(n, f)(x, axis=0), C)
-    case(f"{spread}, int", lambda n, x, f=spread: getattr(n, f)(x), I)
+    case(f"{spread}, int", lambda n, x, f=spread: getattr(n, f)(x), INTS)
     case(f"{spread}, f16", lambda n, x, f=spread: getattr(n, f)(x), F16)
 case("ptp", lambda n, x: n.ptp(x, axis=1), A)
-case("any", lambda n, x: n.any(x, axis=0), I)
+case("any", lambda n, x: n.any(x, axis=0), INTS)
 case("all", lambda n, x: n.all(x, axis=0, keepdims=True), B)
 case("any, where", lambda n, x, m: n.any(x, where=m), B, B, static=(1,))
-case("count_nonzero", lambda n, x: n.count_nonzero(x, axis=1), I)
+case("count_nonzero", lambda n, x: n.count_nonzero(x, axis=1), INTS)
 case("average", lambda n, x: n.average(x, axis=0), A)
 case("average, weights", lambda n, x, w: n.average(x, axis=1, weights=w), A, P[0])
 case("average, returned", lambda n, x, w: n.average(x, weights=w, returned=True), A, P)
@@ -205,7 +208,7 @@ case("cov, vector", lambda n, x: n.cov(x, bias=True), V)
 case("corrcoef", lambda n, x: n.corrcoef(x), A)
 case("median", lambda n, x: n.median(x, axis=1), A)
 case("median, odd", lambda n, x: n.median(x, axis=0), A)
-case("median, all", lambda n, x: n.median(x), I)
+case("median, all", lambda n, x: n.median(x), INTS)
 case("median, nan", lambda n, x: n.median(x, axis=1), N, grad=False)
 case("percentile", lambda n, x: n.percentile(x, [10, 55], axis=1), A)
 case(
@@ -233,8 +236,8 @@ for method in [
         ),
         A,
     )
-case("quantile, int", lambda n, x: n.quantile(x, 0.4, axis=0, method="lower"), I)
-case("quantile, int linear", lambda n, x: n.quantile(x, 0.4, axis=0), I)
+case("quantile, int", lambda n, x: n.quantile(x, 0.4, axis=0, method="lower"), INTS)
+case("quantile, int linear", lambda n, x: n.quantile(x, 0.4, axis=0), INTS)
 for reduction in [
     "nansum",
     "nanprod",
@@ -286,7 +289,7 @@ case("atleast_2d", lambda n, x, y: n.atleast_2d(x, y), V, A)
 case("atleast_3d", lambda n, x: n.atleast_3d(x), A)
 case("concatenate", lambda n, x, y: n.concatenate([x, y], axis=1), A, P)
 case("concatenate, flat", lambda n, x, y: n.concatenate([x, y], axis=None), A, W)
-case("concatenate, mixed", lambda n, x, y: n.concatenate([x, y]), F32, I)
+case("concatenate, mixed", lambda n, x, y: n.concatenate([x, y]), F32, INTS)
 case("concat", lambda n, x, y: n.concat((x, y), axis=-1), A, P)
 case("stack", lambda n, x, y: n.stack([x, y], axis=-1), A, P)
 case("stack, mixed", lambda n, x, y: n.stack([x, y]), F16, F32)
@@ -344,7 +347,7 @@ case("pad, value", lambda n, x: n.pad(x, 2, constant_values=((1.0, 2.0), (3.0, 4
 case("pad, long reflect", lambda n, x: n.pad(x, 7, mode="reflect"), V)
 case("pad, stat_length", lambda n, x: n.pad(x, 2, mode="mean", stat_length=2), A)
 case("pad, end_values", lambda n, x: n.pad(x, 2, mode="linear_ramp", end_values=(5.0, -4.0)), V)
-case("pad, int mean", lambda n, x: n.pad(x, 1, mode="mean"), I)
+case("pad, int mean", lambda n, x: n.pad(x, 1, mode="mean"), INTS)
 
 # --- products ---
 
@@ -352,8 +355,8 @@ case("matmul", lambda n, x, y: n.matmul(x, y), A, S)
 case("matmul, vectors", lambda n, x, y: n.matmul(x, y), W, S[0])
 case("matmul, stacks", lambda n, x, y: n.matmul(x, y), T, T.transpose(0, 2, 1))
 case("matmul, broadcast", lambda n, x, y: n.matmul(x, y), T[:, None], S)
-case("matmul, int", lambda n, x, y: n.matmul(x, y), I, I.T)
-case("matmul, mixed", lambda n, x, y: n.matmul(x, y), F32, I.T)
+case("matmul, int", lambda n, x, y: n.matmul(x, y), INTS, INTS.T)
+case("matmul, mixed", lambda n, x, y: n.matmul(x, y), F32, INTS.T)
 case("matmul, bool", lambda n, x, y: n.matmul(x, y), B, B.T)
 case("dot", lambda n, x, y: n.dot(x, y), A, S)
 case("dot, stack", lambda n, x, y: n.dot(x, y), A, T.transpose(0, 2, 1))
@@ -431,8 +434,8 @@ case("sort, axis", lambda n, x: n.sort(x, axis=0), A)
 case("sort, flat", lambda n, x: n.sort(x, axis=None), A)
 case("sort, nan", lambda n, x: n.sort(x), N, grad=False)
 case("sort, complex", lambda n, x: n.sort(x), C)
-case("argsort", lambda n, x: n.argsort(x, stable=True), I)
-case("lexsort", lambda n, x, y: n.lexsort((x, y)), I[0], I[1])
+case("argsort", lambda n, x: n.argsort(x, stable=True), INTS)
+case("lexsort", lambda n, x, y: n.lexsort((x, y)), INTS[0], INTS[1])
 case("sort_complex", lambda n, x: n.sort_complex(x), V)
 case("take", lambda n, x: n.take(x, [[0, 2], [-1, 0]], axis=1), A)
 case("take, flat", lambda n, x: n.take(x, 7), A)
@@ -447,7 +450,7 @@ case("unravel_index", lambda n, i: n.unravel_index(i, (3, 4)), np.array([0, 5, 1
 case(
     "ravel_multi_index", lambda n, i, j: n.ravel_multi_index((i, j), (3, 4), mode="wrap"), K, K + 2
 )
-case("isin", lambda n, x: n.isin(x, [1, 2, 3]), I)
+case("isin", lambda n, x: n.isin(x, [1, 2, 3]), INTS)
 case("bincount", lambda n, w: n.bincount([1, 0, 1, 3, 3], weights=w), V)
 case("histogram", lambda n, x: n.histogram(x, bins=5, range=(-2.0, 2.0)), A, grad=False)
 case(
@@ -484,7 +487,7 @@ case("polymul", lambda n, p, q: n.polymul(p, q), V, W)
 case("polyder", lambda n, p: n.polyder(p, 2), V)
 case("polyint", lambda n, p: n.polyint(p, 2, [1.0, 2.0]), V)
 case("vander", lambda n, x: n.vander(x, 3), V)
-case("vander, increasing", lambda n, x: n.vander(x, increasing=True), I[0])
+case("vander, increasing", lambda n, x: n.vander(x, increasing=True), INTS[0])
 case("poly", lambda n, x: n.poly(x), V)
 
 # --- creation from traced values ---
@@ -497,11 +500,11 @@ case("meshgrid, ij", lambda n, x, y: n.meshgrid(x, y, indexing="ij", sparse=True
 case("tril_indices_from", lambda n, x: n.tril_indices_from(x), S, grad=False)
 case("ufunc.reduce", lambda n, x: n.logaddexp.reduce(x, axis=1), A)
 case("ufunc.reduce, add", lambda n, x: n.add.reduce(x, axis=(0, 1), initial=2.0), A)
-case("ufunc.reduce, xor", lambda n, x: n.bitwise_xor.reduce(x, axis=0, keepdims=True), I)
+case("ufunc.reduce, xor", lambda n, x: n.bitwise_xor.reduce(x, axis=0, keepdims=True), INTS)
 case("ufunc.reduce, fmax", lambda n, x: n.fmax.reduce(x, axis=1), N, grad=False)
-case("ufunc.reduce, bool", lambda n, x: n.logical_and.reduce(x), I)
+case("ufunc.reduce, bool", lambda n, x: n.logical_and.reduce(x), INTS)
 case("ufunc.accumulate", lambda n, x: n.add.accumulate(x, axis=1), A)
 case("ufunc.accumulate, max", lambda n, x: n.maximum.accumulate(x), A)
-case("ufunc.accumulate, gcd", lambda n, x: n.gcd.accumulate(x, axis=1), I)
+case("ufunc.accumulate, gcd", lambda n, x: n.gcd.accumulate(x, axis=1), INTS)
 case("ufunc.reduceat", lambda n, x: n.add.reduceat(x, [0, 3, 1]), V)
 case("ufunc.outer", lambda n, x, y: n.subtract.outer(x, y), A, V)

@@ -1,0 +1,3 @@
+"""Functions of SciPy that can be differentiated, batched and compiled."""
+
+from funcgrad.scipy import special
