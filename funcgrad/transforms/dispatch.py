@@ -48,12 +48,19 @@ def make_dispatch(
     lines += [f"    if {test}: return None" for test in _tie_tests(names, leaves, owners)]
     for i, guard in enumerate(guards):
         constants[f"g{i}"] = guard
-        constants[f"e{i}"] = guard.value
-        lines.append(f"    if g{i}.current() is not e{i} and not g{i}.holds(): return None")
+        lines.append(f"    if {_guard_test(i, guard, constants)}: return None")
     dynamic_names = [name for name, dynamic in zip(names, is_dynamic, strict=True) if dynamic]
     lines.append(f"    return [{', '.join(dynamic_names)}]")
     exec("\n".join(lines), constants)
     return constants["dispatch"]
+
+
+def _guard_test(i: int, guard: Guard, constants: dict[str, Any]) -> str:
+    """An expression that is true where an outside name may have changed."""
+    if guard.captured or guard.cell is not None:
+        return f"not g{i}.holds()"
+    constants[f"s{i}_"], constants[f"e{i}"] = guard.namespace, guard.value
+    return f"s{i}_.get({guard.name!r}) is not e{i} and not g{i}.holds()"
 
 
 def _leaf_test(

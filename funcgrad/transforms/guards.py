@@ -1,50 +1,67 @@
 """What a compiled function assumed about the world outside its arguments: globals and closure cells.
 
-A number or string read from a global is a constant of the compiled code, and an array is captured by identity.
-Both are checked at every call, so that rebinding a name is seen, as in plain Python.
+A number or string read from a global is a constant of the compiled code, a helper function was inlined, and an
+array was captured by reference. Each call checks that the names still mean the same objects, so that rebinding
+a name is seen, as in plain Python.
 """
 
 from __future__ import annotations
 
-from types import CellType, CodeType, FunctionType
+import dis
+from collections.abc import Sequence
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from funcgrad import tree
 from funcgrad.tree.static import same
 
-GUARDED = (int, float, complex, bool, str, type(None), np.ndarray, np.generic)
+CONTAINERS = (dict, list, tuple)
+SCALARS = (int, float, complex, bool, str, type(None), np.generic)
 
 
 class Guard:
-    """One name and the value it had while the function was traced."""
+    """One name outside the function, and what it meant while the function was traced."""
 
-    __slots__ = ("cell", "name", "namespace", "value")
+    __slots__ = ("captured", "cell", "name", "namespace", "value")
 
     def __init__(
-        self, name: str, value: Any, namespace: dict | None, cell: CellType | None
+        self,
+        name: str,
+        value: Any,
+        namespace: dict,
+        cell: CellType | None,
+        captured: frozenset[int],
     ) -> None:
         self.name = name
         self.value = value
         self.namespace = namespace
         self.cell = cell
+        self.captured = captured
 
-    def current(self) -> Any:
+    def now(self) -> Any:
         if self.cell is not None:
             return self.cell.cell_contents
-        return self.namespace.get(self.name, self)  # type: ignore[union-attr]
+        return self.namespace.get(self.name, self)
 
     def holds(self) -> bool:
-        now = self.current()
-        if now is self.value:
-            return True
-        if isinstance(self.value, np.ndarray) or isinstance(now, np.ndarray):
+        now = self.now()
+        if now is not self.value and not (isinstance(now, SCALARS) and same(now, self.value)):
             return False
-        return same(now, self.value)
+        if not self.captured:
+            return True
+        return self.captured <= {id(leaf) for leaf in tree.leaves(now)}
 
 
-def collect_guards(fun: Any) -> list[Guard]:
-    """Guards for a function and the plain functions of the same module that it calls."""
+def collect_guards(fun: Any, captured: Sequence[Any]) -> list[Guard]:
+    """Guards for a function and the plain functions of its module that it calls.
+
+    Args:
+        fun: what was traced.
+        captured: the arrays that the trace captured; those inside containers are guarded one by one.
+    """
+    arrays = frozenset(id(array) for array in captured)
     guards: dict[tuple, Guard] = {}
     pending, seen = [fun], set()
     while pending:
@@ -53,34 +70,53 @@ def collect_guards(fun: Any) -> list[Guard]:
         if not isinstance(function, FunctionType) or function in seen:
             continue
         seen.add(function)
-        pending.extend(_guard_function(function, guards))
+        for name, value, cell in _outside_values(function):
+            inside = frozenset()
+            if isinstance(value, CONTAINERS):
+                inside = arrays & {id(leaf) for leaf in tree.leaves(value)}
+            namespace = function.__globals__
+            guards[id(cell or namespace), name] = Guard(name, value, namespace, cell, inside)
+            if isinstance(value, FunctionType) and value.__globals__ is namespace:
+                pending.append(value)
     return list(guards.values())
 
 
-def _guard_function(function: FunctionType, guards: dict[tuple, Guard]) -> list[Any]:
-    called = []
-    namespace = function.__globals__
-    for name in _global_names(function.__code__):
-        value = namespace.get(name, guards)
-        if isinstance(value, GUARDED):
-            guards[id(namespace), name] = Guard(name, value, namespace, None)
-        elif isinstance(value, FunctionType) and value.__globals__ is namespace:
-            called.append(value)
+def _outside_values(function: FunctionType) -> list[tuple[str, Any, CellType | None]]:
+    """Names that a function reads from globals and cells, but for modules and names that it writes."""
+    written = _written_names(function.__code__)
+    found: list[tuple[str, Any, CellType | None]] = []
+    for name in _global_names(function.__code__) - written:
+        if name in function.__globals__:
+            found.append((name, function.__globals__[name], None))
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            value = cell.cell_contents
-        except ValueError:
-            continue
-        if isinstance(value, GUARDED):
-            guards[id(cell), name] = Guard(name, value, None, cell)
-        elif isinstance(value, FunctionType) and value.__globals__ is namespace:
-            called.append(value)
-    return called
+        if name not in written and not _is_empty(cell):
+            found.append((name, cell.cell_contents, cell))
+    return [entry for entry in found if not isinstance(entry[1], ModuleType)]
+
+
+def _is_empty(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return True
+    return False
 
 
 def _global_names(code: CodeType) -> set[str]:
-    names = set(code.co_names)
+    names = {
+        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             names |= _global_names(constant)
+    return names
+
+
+def _written_names(code: CodeType) -> set[str]:
+    """Counters and the like: a function that writes a name does not depend on what it was."""
+    stores = ("STORE_GLOBAL", "STORE_DEREF", "STORE_NAME")
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in stores}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _written_names(constant)
     return names

@@ -166,7 +166,7 @@ class JitFunction:
         for place in outputs.places:  # keep no tracer alive
             outputs.leaves[place] = None
         outputs.arrays = []
-        return Compiled(program, captured, outputs, collect_guards(self.fun))
+        return Compiled(program, captured, outputs, collect_guards(self.fun, captured))
 
     def _remember_fast(
         self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled
