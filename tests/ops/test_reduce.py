@@ -62,7 +62,8 @@ def test_reductions_are_numpys(drawn):
 @given(arrays_and_axes())
 def test_derivatives_of_products_and_extrema(drawn):
     x, axes = drawn
-    check_derivatives(lambda x: reduce_prod(x, axes), x, order=1, step=1e-4, tolerance=1e-3)
+    small = np.clip(x, -1, 1)
+    check_derivatives(lambda x: reduce_prod(x, axes), small, order=1, step=1e-4, tolerance=1e-3)
     if x.size:
         for function in (reduce_max, reduce_min):
             spread = x + 0.01 * np.random.default_rng(0).permutation(x.size).reshape(x.shape)
