@@ -1,6 +1,6 @@
 """Differentiate, vectorize and compile functions of plain NumPy and CuPy arrays."""
 
-from funcgrad import debug, flatten_util, lax, numpy, random, test_util, tree, tree_util
+from funcgrad import debug, flatten_util, lax, numpy, random, scipy, test_util, tree, tree_util
 from funcgrad.config import (
     allow_nans,
     config,

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 
 from funcgrad import errors
 from funcgrad.ir import source
+
+# Views that become writeable when somebody else releases their base.
+_waiting: list[weakref.ref] = []
+
+
+def thaw(array: np.ndarray) -> bool:
+    """Make an array writeable, and say whether its base allows that."""
+    try:
+        array.flags.writeable = True
+    except ValueError:
+        return False
+    return True
 
 
 class FrozenArrays:
@@ -25,9 +38,10 @@ class FrozenArrays:
     def release(self) -> None:
         """Give the arrays back their write permission."""
         # Last one first: a view can be made writeable only after its base.
-        for array, _ in reversed(self.held):
-            array.flags.writeable = True
+        arrays = [array for array, _ in reversed(self.held)]
+        arrays += [array for array in (ref() for ref in _waiting) if array is not None]
         self.held.clear()
+        _waiting[:] = [weakref.ref(array) for array in arrays if not thaw(array)]
 
     def explain(self, error: ValueError) -> ValueError:
         """The error to raise for `error`: a write to a frozen array says who still needs it."""

@@ -49,8 +49,10 @@ from funcgrad.numpy.creation import (
 )
 from funcgrad.numpy.diagonals import diag, diagflat, diagonal, fill_diagonal, trace, tril, triu
 from funcgrad.numpy.dtypes import (
+    __array_namespace_info__,
     bfloat16,
     bool_,
+    bool_ as bool,
     can_cast,
     complex64,
     complex128,
@@ -63,8 +65,12 @@ from funcgrad.numpy.dtypes import (
     float32,
     float64,
     floating,
+    from_dlpack,
+    frombuffer,
+    fromiter,
     generic,
     iinfo,
+    index_exp,
     inexact,
     inf,
     int8,
@@ -77,13 +83,16 @@ from funcgrad.numpy.dtypes import (
     isrealobj,
     isscalar,
     issubdtype,
+    mgrid,
     nan,
     ndarray,
     newaxis,
     number,
+    ogrid,
     pi,
     promote_types,
     result_type,
+    s_,
     signedinteger,
     uint8,
     uint16,
@@ -167,6 +176,7 @@ from funcgrad.numpy.logic import (
     isposinf,
     isreal,
 )
+from funcgrad.numpy.mapping import apply_along_axis, apply_over_axes
 from funcgrad.numpy.nans import (
     nan_to_num,
     nanargmax,
@@ -368,3 +378,4 @@ from funcgrad.numpy.ufuncs import (
     vecdot,
     vecmat,
 )
+from funcgrad.numpy.windows import bartlett, blackman, hamming, hanning, kaiser

@@ -24,6 +24,9 @@ integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsig
 inexact, floating, complexfloating = np.inexact, np.floating, np.complexfloating
 pi, e, inf, nan, newaxis, euler_gamma = np.pi, np.e, np.inf, np.nan, np.newaxis, np.euler_gamma
 
+mgrid, ogrid, s_, index_exp = np.mgrid, np.ogrid, np.s_, np.index_exp
+from_dlpack, frombuffer, fromiter = np.from_dlpack, np.frombuffer, np.fromiter
+
 DEFAULT_DTYPES = {
     bool: np.dtype(np.bool_),
     int: np.dtype(np.int64),
@@ -110,3 +113,20 @@ def isrealobj(x: Any) -> bool:
 def isscalar(element: Any) -> bool:
     """Whether the argument is a Python or NumPy scalar."""
     return np.isscalar(element)
+
+
+class NamespaceInfo(type(np.__array_namespace_info__())):
+    """What the array API asks a namespace about itself."""
+
+    def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype]:
+        """The dtypes of creation functions."""
+        return {
+            **super().default_dtypes(device=device),
+            "real floating": DEFAULT_DTYPES[float],
+            "complex floating": DEFAULT_DTYPES[complex],
+        }
+
+
+def __array_namespace_info__() -> NamespaceInfo:
+    """Devices, dtypes and capabilities, as the array API defines them."""
+    return NamespaceInfo()

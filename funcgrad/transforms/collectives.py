@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import Trace, state, type_of
@@ -25,8 +23,8 @@ from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
 from funcgrad.ops.families import Linear, ndim_of, shape_of
 from funcgrad.ops.gather import gather
 from funcgrad.ops.reduce import reduce_sum
-from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis
-from funcgrad.transforms.batch import BatchTrace, BatchTracer, axis_trace
+from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis, slice_axis
+from funcgrad.transforms.batch import axis_trace, named_axes, place_axis
 
 
 class Collective(Primitive):
@@ -83,6 +81,28 @@ class PSumVarying(Linear, Collective):
         return [PSUM_VARYING(cotangent, axis_name=axis_name)]
 
 
+class SumIfVarying(Linear, Collective):
+    """`x` summed over the examples if it varies though `argument` and `result` do not; else `x`."""
+
+    def type_rule(self, x: ArrayType, *others: ArrayType, axis_name: Any) -> ArrayType:
+        del others, axis_name
+        return x.strong()
+
+    def reduce_batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple:
+        del size, params
+        x, axis = args[0], axes[0]
+        if axis is None or axes[1] is not None or axes[2] is not None:
+            return x, axis
+        return reduce_sum(x, axes=axis), None
+
+    def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple:
+        del size
+        return self(*args, **params), axes[0]
+
+    def transpose(self, cotangent: Any, *inputs: Any, axis_name: Any) -> list[Any]:
+        return [self(cotangent, *inputs[1:], axis_name=axis_name), None, None]
+
+
 def convert_size(size: int, x: Any) -> Any:
     return type_of(x).dtype.type(size)
 
@@ -135,12 +155,14 @@ class PPermute(Linear, Collective):
 
     def reduce_batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple:
         (x,), (axis,) = args, axes
-        x = broadcast_to(x, (size, *shape_of(x))) if axis is None else moveaxis(x, axis, 0)
-        sources = np.full(size, size)
-        for source, target in params["permutation"]:
-            sources[target] = source
-        padded = concatenate([x, full((1, *shape_of(x)[1:]), 0, x.dtype)])
-        return gather(padded, [sources]), 0
+        x = place_axis(x, axis, size, 0)
+        sources = {target: source for source, target in params["permutation"]}
+        zero = full((1, *shape_of(x)[1:]), 0, x.dtype)
+        rows = [
+            slice_axis(x, 0, sources[i], sources[i] + 1) if i in sources else zero
+            for i in range(size)
+        ]
+        return concatenate(rows), 0
 
     def transpose(self, cotangent: Any, x: Any, *, axis_name: Any, permutation: tuple) -> list[Any]:
         del x
@@ -160,7 +182,8 @@ class AxisIndex(Collective):
         return iota((size,)), 0
 
 
-PSUM, PSUM_VARYING, ALL_GATHER = PSum(), PSumVarying(), AllGather()
+PSUM, PSUM_VARYING, SUM_IF_VARYING = PSum(), PSumVarying(), SumIfVarying()
+ALL_GATHER = AllGather()
 PMAX, PMIN = PExtremum("pmax"), PExtremum("pmin")
 PPERMUTE, AXIS_INDEX = PPermute(), AxisIndex()
 
@@ -237,13 +260,6 @@ def sum_if_varying(gradient: Any, argument: Any, result: Any) -> Any:
 
     Argument and result are then the same for all examples, and so must the derivative be.
     """
-    while isinstance(gradient, BatchTracer) and gradient.trace.axis_name is not None:
-        trace = gradient.trace
-        if varies(argument, trace) or varies(result, trace):
-            return gradient
-        gradient = reduce_sum(gradient.value, axes=gradient.axis)
+    for axis_name, _ in named_axes():
+        gradient = SUM_IF_VARYING(gradient, argument, result, axis_name=axis_name)
     return gradient
-
-
-def varies(value: Any, trace: BatchTrace) -> bool:
-    return isinstance(value, BatchTracer) and value.trace is trace
