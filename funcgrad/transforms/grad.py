@@ -143,7 +143,7 @@ def _watch(
             else:
                 _refuse_integer(fun, index, flat.path(place), type)
         watched.append((flat, tracers))
-        call_args[index] = flat.rebuild(tracers)
+        call_args[index] = flat.rebuild(tape.handed_out(tracers))
     return watched, call_args
 
 
@@ -331,7 +331,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
             snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
             tracers = [tape.watch(x) if is_inexact(type_of(x).dtype) else x for x in snapshots]
             inputs.append((flat, tracers))
-        out = fun(*[flat.rebuild(tracers) for flat, tracers in inputs])
+        out = fun(*[flat.rebuild(tape.handed_out(tracers)) for flat, tracers in inputs])
     value, aux = _split_aux(out, has_aux)
     outputs = Flat(value, "the result")
     tracers = outputs.arrays

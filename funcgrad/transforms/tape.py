@@ -96,6 +96,12 @@ class Tape(Trace):
         """A tracer for an input whose cotangent is wanted."""
         return TapeTracer(self, value, self.record((), None))
 
+    def handed_out(self, tracers: Sequence[Any]) -> list[Any]:
+        """Copies for the user's function: an in-place write there must not change what is watched."""
+        return [
+            t.snapshot() if isinstance(t, TapeTracer) and t.trace is self else t for t in tracers
+        ]
+
     def record(
         self, parents: Sequence[Any], pullback: Any, masks: bool = False, multiple: bool = False
     ) -> Node:
