@@ -8,22 +8,17 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import INT64
-from funcgrad.ops.arithmetic import DIVIDE, MULTIPLY
+from funcgrad.ops.arithmetic import DIVIDE
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import greater, less, logical_not
 from funcgrad.ops.families import Reduction, ndim_of, shape_of
-from funcgrad.ops.reduce import REDUCE_SUM, comparable, keep_axes, normalize_axes
+from funcgrad.ops.reduce import REDUCE_SUM, WeightedReduction, comparable, keep_axes, normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape
 
 
-class Extremum(Reduction):
+class Extremum(WeightedReduction):
     """Largest or smallest element; equal ones share the derivative evenly."""
-
-    def jvp(self, primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> tuple[Any, Any]:
-        (x,), (dx,) = primals, tangents
-        out = self(x, axes=axes)
-        return out, REDUCE_SUM(MULTIPLY(dx, self.weights(x, out, axes)), axes=axes)
 
     def weights(self, x: Any, out: Any, axes: tuple[int, ...]) -> Any:
         """1 / n for the n elements that are extremal, 0 for the others; nothing falls short of NaN."""

@@ -229,3 +229,10 @@ def along_axis(x: Any, index: Any, axis: int) -> list[Any]:
 def gather_along(x: Any, index: Any, axis: int) -> Any:
     """`x` at the places `index` along `axis`, for arrays of equal rank that broadcast elsewhere."""
     return gather(x, along_axis(x, index, axis))
+
+
+def scatter_along(x: Any, index: Any, updates: Any, axis: int) -> Any:
+    """`x` with `updates` added at the places `index` along `axis`, no two of which are equal."""
+    labels = tuple(range(ndim_of(x)))
+    places = along_axis(x, index, axis)
+    return SCATTER_ADD(x, updates, *places, labels=labels, drop=False, unique=True)

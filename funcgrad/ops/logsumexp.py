@@ -8,19 +8,25 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import FLOAT64, is_inexact
-from funcgrad.ops.arithmetic import MULTIPLY, divide, subtract
+from funcgrad.ops.arithmetic import divide, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, isinf
 from funcgrad.ops.exponential import exp
 from funcgrad.ops.extrema import maximum
-from funcgrad.ops.families import Reduction, ndim_of, shape_of
-from funcgrad.ops.reduce import REDUCE_SUM, accumulator, keep_axes, normalize_axes
+from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.reduce import (
+    REDUCE_SUM,
+    WeightedReduction,
+    accumulator,
+    keep_axes,
+    normalize_axes,
+)
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape
 
 
-class LogSumExp(Reduction):
+class LogSumExp(WeightedReduction):
     """`log(sum(exp(x)))` along `axes`, also of infinities: -inf if all are -inf, inf if one is inf.
 
     A primitive because its derivative, exp(x - out), needs the output: composed of exp, sum and log it is
@@ -37,21 +43,15 @@ class LogSumExp(Reduction):
             total = xp.log(xp.sum(xp.exp(wide - shift), axis=axes))
             return (total + shift.reshape(total.shape)).astype(x.dtype, copy=False)
 
-    def jvp(self, primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> tuple[Any, Any]:
-        (x,), (dx,) = primals, tangents
-        out = self(x, axes=axes)
-        return out, REDUCE_SUM(MULTIPLY(dx, shares(x, out, axes)), axes=axes)
-
-
-def shares(x: Any, out: Any, axes: tuple[int, ...]) -> Any:
-    """`exp(x - out)`. Where `out` is inf, its infinite elements share evenly; where it is -inf, 0."""
-    kept = keep_axes(shape_of(x), axes)
-    total = reshape(out, kept)
-    is_infinite = isinf(total)
-    finite = exp(subtract(x, select(is_infinite, 0.0, total)))
-    is_inf = convert(equal(x, np.inf), x.dtype)
-    count = maximum(reshape(REDUCE_SUM(is_inf, axes=axes), kept), 1.0)
-    return select(is_infinite, divide(is_inf, count), finite)
+    def weights(self, x: Any, out: Any, axes: tuple[int, ...]) -> Any:
+        """`exp(x - out)`. Where `out` is inf, its infinite elements share evenly; where it is -inf, 0."""
+        kept = keep_axes(shape_of(x), axes)
+        total = reshape(out, kept)
+        is_infinite = isinf(total)
+        finite = exp(subtract(x, select(is_infinite, 0.0, total)))
+        is_inf = convert(equal(x, np.inf), x.dtype)
+        count = maximum(reshape(REDUCE_SUM(is_inf, axes=axes), kept), 1.0)
+        return select(is_infinite, divide(is_inf, count), finite)
 
 
 LOG_SUM_EXP = LogSumExp()

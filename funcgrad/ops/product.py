@@ -8,14 +8,14 @@ from typing import Any
 
 from funcgrad.ops.arithmetic import MULTIPLY
 from funcgrad.ops.cumulative import CUM_PROD
-from funcgrad.ops.families import Reduction, ndim_of, shape_of
+from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.recurrence import shifted
-from funcgrad.ops.reduce import REDUCE_SUM, accumulator, normalize_axes
+from funcgrad.ops.reduce import WeightedReduction, accumulator, normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape, transpose
 
 
-class ReduceProd(Reduction):
+class ReduceProd(WeightedReduction):
     """Product along `axes`. Half precision is multiplied in float32."""
 
     combine = "multiply"
@@ -23,10 +23,9 @@ class ReduceProd(Reduction):
     def numpy(self, xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
         return xp.prod(x, axis=axes, dtype=accumulator(x.dtype)).astype(x.dtype)
 
-    def jvp(self, primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> tuple[Any, Any]:
-        (x,), (dx,) = primals, tangents
-        change = MULTIPLY(dx, product_of_others(x, axes))
-        return self(x, axes=axes), REDUCE_SUM(change, axes=axes)
+    def weights(self, x: Any, out: Any, axes: tuple[int, ...]) -> Any:
+        del out
+        return product_of_others(x, axes)
 
 
 def product_of_others(x: Any, axes: tuple[int, ...]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.types import BOOL, FLOAT32, kind
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import RULES, Linear, Reduction, ndim_of
+from funcgrad.ops.families import RULES, Linear, Reduction, ndim_of, scale
 from funcgrad.ops.shape import broadcast_to, reshape
 
 
@@ -84,6 +84,30 @@ class ReduceOr(Reduction):
 
 
 REDUCE_SUM, REDUCE_AND, REDUCE_OR = ReduceSum(), ReduceAnd(), ReduceOr()
+
+
+class WeightedReduction(Reduction):
+    """A reduction whose tangent is the sum of the tangents of its elements times `weights`."""
+
+    def weights(self, x: Any, out: Any, axes: tuple[int, ...]) -> Any:
+        """The derivative of the result with respect to each element."""
+        raise NotImplementedError
+
+    def jvp(self, primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> tuple[Any, Any]:
+        (x,), (tangent,) = primals, tangents
+        out = self(x, axes=axes)
+        return out, REDUCE_SUM(scale(tangent, self.weights(x, out, axes)), axes=axes)
+
+    def vjp(self, primals: Any, active: Any, *, axes: tuple[int, ...]) -> tuple[Any, Any]:
+        del active
+        (x,) = primals
+        out = self(x, axes=axes)
+
+        def pullback(cotangent: Any) -> list[Any]:
+            spread = broadcast_to(reshape(cotangent, keep_axes(x.shape, axes)), x.shape)
+            return [scale(spread, self.weights(x, out, axes))]
+
+        return out, pullback
 
 
 def reduce_sum(x: Any, axes: Sequence[int] | int | None = None) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.create import iota
+from funcgrad.ops.create import full, iota
 from funcgrad.ops.families import all_batched, broadcast_shapes, ndim_of, shape_of
-from funcgrad.ops.gather import gather_along
+from funcgrad.ops.gather import gather_along, scatter_along
 from funcgrad.ops.reduce import comparable, normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, broadcast_to, reshape
@@ -40,6 +40,20 @@ class Sort(Primitive):
         places = broadcast_to(iota(column(primals[0], axis), axis), shape_of(primals[0]))
         *outs, order = self(*primals, places, axis=axis, keys=keys)
         return outs, [None if t is None else gather_along(t, order, axis) for t in tangents]
+
+    def vjp(self, primals: Any, active: Any, *, axis: int, keys: int) -> tuple[Any, Any]:
+        places = broadcast_to(iota(column(primals[0], axis), axis), shape_of(primals[0]))
+        *outs, order = self(*primals, places, axis=axis, keys=keys)
+
+        def pullback(cotangents: list[Any]) -> list[Any]:
+            pulled: list[Any] = [None] * len(primals)
+            for i, cotangent in enumerate(cotangents):
+                if active[i] and cotangent is not None:
+                    zeros = full(shape_of(cotangent), 0, cotangent.dtype)
+                    pulled[i] = scatter_along(zeros, order, cotangent, axis)
+            return pulled
+
+        return outs, pullback
 
     def batch(self, size: int, args: Any, axes: Any, *, axis: int, keys: int) -> tuple[Any, Any]:
         outs = self(*all_batched(size, args, axes), axis=axis + 1, keys=keys)
