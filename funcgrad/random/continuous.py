@@ -50,7 +50,7 @@ def standard_normal(key: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """`normal` of checked arguments: the inverse of its distribution function."""
     just_above = float(np.nextafter(np.asarray(-1, dtype), np.asarray(0, dtype)))
     drawn = uniform_between(key, shape, dtype, just_above, 1.0)
-    return multiply(erfinv(drawn), math.sqrt(2))
+    return convert(multiply(erfinv(drawn), math.sqrt(2)), dtype)
 
 
 def complex_normal(key: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
@@ -83,7 +83,7 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype:
     edges = [erf(divide(bound, math.sqrt(2))) for bound in (low, high)]
     drawn = uniform_between(as_key(key, "truncated_normal"), shape, dtype, *edges)
     out = multiply(erfinv(drawn), math.sqrt(2))
-    return clip(out, nextafter(low, math.inf), nextafter(high, -math.inf))
+    return clip(convert(out, dtype), nextafter(low, math.inf), nextafter(high, -math.inf))
 
 
 def default_shape(name: str, shape: Any, *parameters: Any) -> tuple[int, ...]:
@@ -123,13 +123,13 @@ def laplace(key: Any, shape: Any = (), dtype: Any = None) -> Any:
 def logistic(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     """Logistic distributed numbers with mean 0 and scale 1."""
     drawn = positive_uniform(key, "logistic", shape, dtype)
-    return log(divide(drawn, subtract(1.0, drawn)))
+    return convert(log(divide(drawn, subtract(1.0, drawn))), drawn.dtype)
 
 
 def cauchy(key: Any, shape: Any = (), dtype: Any = None) -> Any:
     """Cauchy distributed numbers with location 0 and scale 1."""
     drawn = positive_uniform(key, "cauchy", shape, dtype)
-    return tan(multiply(add(drawn, -0.5), math.pi))
+    return convert(tan(multiply(add(drawn, -0.5), math.pi)), drawn.dtype)
 
 
 def positive_uniform(key: Any, name: str, shape: Any, dtype: Any) -> Any:

@@ -93,7 +93,8 @@ def fold_in(key: Any, data: Any) -> Any:
     """A new key from a key and an integer, such as the number of a step or a layer.
 
     Args:
-        key: key or seed. It may be folded with several integers.
+        key: key or seed. It may be folded with several integers, but not be split as well: the keys of a
+            split are those of the integers 0, 1, 2, ...
         data: integer, or integer array of shape ().
 
     Returns:
