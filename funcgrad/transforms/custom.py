@@ -10,11 +10,11 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import type_of
-from funcgrad.ir.types import ArrayType, is_inexact
+from funcgrad.ir.types import ArrayType, is_complex, is_inexact
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import shape_of, zeros_like_type
-from funcgrad.transforms.arguments import Flat, check_callable, name_of
+from funcgrad.ops.families import zeros_like_type
+from funcgrad.transforms.arguments import Flat, check_callable, is_array_leaf, name_of
 from funcgrad.transforms.custom_rules import CUSTOM_JVP, CUSTOM_VJP
 from funcgrad.transforms.staging import closure_convert
 
@@ -212,13 +212,27 @@ def _match_output_tangents(fun: Any, outs: list[Any], outputs: Flat, tangent: An
         if t is None or not is_inexact(expected.dtype):
             matched.append(None)
             continue
-        if shape_of(t) != expected.shape:
-            raise TypeError(
-                f"[custom_jvp] the rule of {name_of(fun)} returned a tangent of shape {shape_of(t)} for an "
-                f"output of shape {expected.shape}. They must be equal."
-            )
+        rule = f"[custom_jvp] the rule of {name_of(fun)}"
+        _check_returned(t, expected, f"{rule} returned a tangent", "the output")
         matched.append(convert(t, expected.dtype))
     return matched
+
+
+def _check_returned(value: Any, expected: ArrayType, what: str, of: str) -> None:
+    """Raise TypeError if a rule returned a derivative that does not fit the array it belongs to."""
+    if not is_array_leaf(value):
+        raise TypeError(
+            f"{what} that is {type(value).__name__}, but {of} is an array, {expected}. A derivative has the "
+            "structure of what it is the derivative of."
+        )
+    found = type_of(value)
+    if found.shape != expected.shape:
+        raise TypeError(
+            f"{what} of shape {found.shape}, but {of} has shape {expected.shape}. They must be equal; "
+            "np.sum over the added axes undoes broadcasting."
+        )
+    if is_complex(found.dtype) and not is_complex(expected.dtype):
+        raise TypeError(f"{what} {found}, but {of} is real, {expected}. Return its real part.")
 
 
 class custom_vjp(_Custom):  # noqa: N801
@@ -324,11 +338,8 @@ def _match_cotangents(
             if ct is None or not is_inexact(wanted.dtype):
                 matched.append(None)
                 continue
-            if shape_of(ct) != wanted.shape:
-                raise TypeError(
-                    f"[custom_vjp] the backward rule of {name_of(fun)} returned for argument {index} a "
-                    f"cotangent of shape {shape_of(ct)}, but the argument has shape {wanted.shape}."
-                )
+            rule = f"[custom_vjp] the backward rule of {name_of(fun)}"
+            _check_returned(ct, wanted, f"{rule} returned a cotangent", f"argument {index}")
             matched.append(convert(ct, wanted.dtype))
     return matched
 
