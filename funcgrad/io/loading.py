@@ -58,9 +58,12 @@ def load(
     if wanted.differences:
         _report(wanted, strict)
     values = file.read(sorted({name for _, name in wanted.matches}))
-    new = list(leaves)
+    new, placed = list(leaves), set()
     for leaf, name in wanted.matches:
-        new[leaf.number] = _placed(values[name], leaf.value)
+        # Tied in the file but not in the tree: each leaf has its own memory.
+        value = np.copy(values[name]) if name in placed else values[name]
+        new[leaf.number] = _placed(value, leaf.value)
+        placed.add(name)
     return treedef.unflatten(new)
 
 

@@ -1,0 +1,200 @@
+"""What an optimizer is, joining several into one, and applying updates to parameters.
+
+A gradient transformation is a pair of functions, as in Optax: `init(params) -> state` and
+`update(grads, state, params) -> (updates, state)`. Updates are *added* to the parameters, so the sign is
+part of the transformation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad import tree
+from funcgrad.ir.types import FLOAT32, real_dtype
+from funcgrad.nn.filters import is_inexact_array, is_none
+
+
+class GradientTransformation(NamedTuple):
+    """A pair of functions that turns gradients into updates.
+
+    Attributes:
+        init: params -> state.
+        update: (grads, state, params=None) -> (updates, state).
+    """
+
+    init: Callable[..., Any]
+    update: Callable[..., tuple[Any, Any]]
+
+
+class EmptyState(NamedTuple):
+    """The state of a transformation that remembers nothing."""
+
+
+def stateless(f: Callable[[Any, Any], Any]) -> GradientTransformation:
+    """A transformation from a function (updates, params) -> updates."""
+
+    def init(params: Any) -> EmptyState:
+        del params
+        return EmptyState()
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        del extra
+        return f(updates, params), state
+
+    return GradientTransformation(init, update)
+
+
+def chain(*transformations: GradientTransformation) -> GradientTransformation:
+    """Apply transformations one after the other; the state is the tuple of their states.
+
+    Example:
+        >>> from funcgrad import optim
+        >>> optimizer = optim.chain(optim.clip(1.0), optim.scale(-0.1))
+        >>> updates, state = optimizer.update(np.array([5.0, 0.5]), optimizer.init(np.zeros(2)))
+        >>> updates
+        array([-0.1 , -0.05])
+    """
+
+    def init(params: Any) -> tuple:
+        return tuple([one.init(params) for one in transformations])
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        if not isinstance(state, tuple) or len(state) != len(transformations):
+            raise ValueError(
+                f"[chain] the state of {len(transformations)} transformations is a tuple of as many, but got "
+                f"{type(state).__name__}. Make it with optimizer.init(params), and pass the state that the "
+                "last update returned."
+            )
+        states = []
+        for one, old in zip(transformations, state, strict=True):
+            updates, new = one.update(updates, old, params, **extra)
+            states.append(new)
+        return updates, tuple(states)
+
+    return GradientTransformation(init, update)
+
+
+def apply_updates(params: Any, updates: Any) -> Any:
+    """Add updates to parameters.
+
+    Args:
+        params: any tree of arrays.
+        updates: a tree like it; where it has None the parameter stays as it is.
+
+    Returns:
+        A tree like `params`, with its dtypes.
+
+    Raises:
+        ValueError: the trees differ (names the path), or an integer would be changed.
+
+    Example:
+        >>> apply_updates({"w": np.ones(2, np.float32), "f": abs}, {"w": np.full(2, 0.5), "f": None})
+        {'f': <built-in function abs>, 'w': array([1.5, 1.5], dtype=float32)}
+    """
+    return map_leaves(_add, "apply_updates", params, updates)
+
+
+def _add(param: Any, update: Any) -> Any:
+    if update is None:
+        return param
+    if not is_trained(param):
+        raise ValueError(
+            f"[apply_updates] got an update for {param!r:.60}, which is no floating array. Its update must "
+            "be None."
+        )
+    total = param + update
+    dtype = getattr(param, "dtype", total.dtype)
+    return total if total.dtype == dtype else total.astype(dtype)
+
+
+# --- for the other files of this package ---
+
+
+def is_trained(leaf: Any) -> bool:
+    """Whether optimizers change a leaf: floating and complex arrays and numbers."""
+    return is_inexact_array(leaf) or type(leaf) in (float, complex)
+
+
+def map_leaves(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
+    """`tree.map` in which None is a leaf, with errors that say whose structure is wrong."""
+    leaves, treedef = tree.flatten(first)
+    columns = [leaves]
+    for other in rest:
+        found, structure = tree.flatten(other)
+        if structure is not treedef:
+            return _map_unlike(f, name, first, *rest)
+        columns.append(found)
+    return treedef.unflatten([f(*row) for row in zip(*columns, strict=True)])
+
+
+def _map_unlike(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
+    """For trees with None in different places."""
+    try:
+        return tree.map(f, first, *rest, is_leaf=is_none)
+    except ValueError as error:
+        if not str(error).startswith("tree.map"):
+            raise
+        raise ValueError(
+            f"[{name}] the gradients do not have the structure of the parameters: "
+            f"{str(error).removeprefix('tree.map: ')}. Pass the gradients of the parameters that `init` got."
+        ) from None
+
+
+def map_updates(f: Callable[[Any], Any], updates: Any) -> Any:
+    """Apply a function to the arrays among the updates; everything else becomes None."""
+    return map_leaves(lambda u: f(u) if is_trained(u) else None, "update", updates)
+
+
+def map_moments(f: Callable[..., Any], name: str, moments: Any, updates: Any, *rest: Any) -> Any:
+    """Apply f(moment, update, ...) where there is an update; a moment without one stays."""
+
+    def visit(moment: Any, update: Any, *others: Any) -> Any:
+        if not is_trained(update):
+            return moment
+        if moment is None:
+            raise ValueError(
+                f"[{name}] got a gradient for a leaf that `init` saw as no floating array. Call init with the "
+                "parameters that are trained now."
+            )
+        return f(moment, update, *others)
+
+    return map_leaves(visit, name, moments, updates, *rest)
+
+
+def zeros_like_params(params: Any, dtype_of: Callable[[np.dtype], Any]) -> Any:
+    """A fresh array of zeros for each trained leaf, None for the others."""
+
+    def zeros(leaf: Any) -> Any:
+        if not is_trained(leaf):
+            return None
+        return np.zeros_like(leaf, dtype=dtype_of(np.result_type(leaf)))
+
+    return map_leaves(zeros, "init", params)
+
+
+def moment_dtype(dtype: np.dtype) -> np.dtype:
+    """Half precision is too coarse for running averages."""
+    return FLOAT32 if dtype.itemsize < 4 else dtype
+
+
+def moment_real_dtype(dtype: np.dtype) -> np.dtype:
+    return moment_dtype(real_dtype(dtype))
+
+
+def as_factor(value: Any, update: Any) -> Any:
+    """A number or array in a form that does not raise the precision of an update."""
+    if type(value) in (int, float, bool):
+        return value
+    return value.astype(moment_real_dtype(np.result_type(update)))
+
+
+def check_range(name: str, **values: tuple[Any, float, float]) -> None:
+    """Raise ValueError for a hyperparameter outside low <= value < high; traced ones pass."""
+    for parameter, (value, low, high) in values.items():
+        if isinstance(value, int | float) and not low <= value < high:
+            raise ValueError(
+                f"[{name}] {parameter} must be at least {low} and less than {high}, but got {value}."
+            )
