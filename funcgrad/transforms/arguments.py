@@ -35,7 +35,10 @@ def check_leaf(leaf: Any, what: str) -> Any:
             f"{what} is an array of dtype {leaf.dtype}; funcgrad computes with numeric and bool arrays. "
             "Convert it first, for example np.stack(list_of_arrays) or x.astype(float)."
         )
-    return as_operand(leaf)
+    try:
+        return as_operand(leaf)
+    except TypeError as error:
+        raise TypeError(f"{what}: {error}") from None
 
 
 def wrap_like(
@@ -100,7 +103,13 @@ class Flat:
     def __init__(self, value: Any, what: str = "argument", tie: bool = True) -> None:
         self.leaves, self.treedef = tree.flatten(value, tie=tie)
         self.places = [i for i, leaf in enumerate(self.leaves) if is_array_leaf(leaf)]
-        self.arrays = [check_leaf(self.leaves[i], what) for i in self.places]
+        try:
+            self.arrays = [check_leaf(self.leaves[i], what) for i in self.places]
+        except TypeError:
+            for index, place in enumerate(self.places):  # once more, now with the path
+                path = self.path(index)
+                check_leaf(self.leaves[place], f"{what} at {path}" if path else what)
+            raise
 
     def rebuild(self, arrays: Sequence[Any]) -> Any:
         """The tree with other arrays; static leaves stay."""
