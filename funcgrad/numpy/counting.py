@@ -30,6 +30,7 @@ from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.sort import sort
+from funcgrad.ops.unique import unique as distinct
 
 
 def concrete_array(name: str, value: Any) -> np.ndarray:
@@ -146,6 +147,12 @@ def isin(
 
 
 @numpy_function(np.unique)
+def numpy_unique(ar: Any, *args: Any, sorted: bool = True, **options: Any) -> Any:
+    """`np.unique` on traced values; the result is always sorted."""
+    del sorted
+    return unique(ar, *args, **options)
+
+
 def unique(
     ar: Any,
     return_index: bool = False,
@@ -154,25 +161,30 @@ def unique(
     axis: int | None = None,
     *,
     equal_nan: bool = True,
-    sorted: bool = True,
+    size: int | None = None,
+    fill_value: Any = None,
 ) -> Any:
-    """The different elements in order. Their number decides the shape, so values must be known.
+    """The different elements in order.
 
     Args:
         ar: array.
         return_index, return_inverse, return_counts: return also where each value occurs first, which value
             each element is, and how often each occurs.
-        axis: compare slices along this axis instead of elements.
+        axis: compare slices along this axis instead of elements; their values must be known.
         equal_nan: whether all NaN are one value.
-        sorted: as in NumPy.
+        size, fill_value: length of the result, needed under `jit` and `vmap`, and what fills it up.
     """
-    del sorted
+    if axis is None:
+        return distinct(
+            ar, return_index, return_inverse, return_counts,
+            equal_nan=equal_nan, size=size, fill_value=fill_value,
+        )  # fmt: skip
     ar = as_array(ar)
     concrete = concrete_array("unique", ar)
     _, *found = np.unique(concrete, True, True, True, axis, equal_nan=equal_nan)
-    values = take(ar, found[0], axis)
     wanted = zip(found, (return_index, return_inverse, return_counts), strict=True)
     extras = [part for part, is_wanted in wanted if is_wanted]
+    values = take(ar, found[0], axis)
     return (values, *extras) if extras else values
 
 
@@ -212,6 +224,16 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     del assume_unique
     first = unique(ar1)
     return first[np.isin(concrete_array("intersect1d", first), concrete_array("intersect1d", ar2))]
+
+
+@numpy_function(np.setxor1d)
+def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """The different elements that exactly one of the arrays has."""
+    both = union1d(ar1, ar2)
+    values = concrete_array("setxor1d", both)
+    first, second = (np.isin(values, concrete_array("setxor1d", x)) for x in (ar1, ar2))
+    del assume_unique
+    return both[first != second]
 
 
 @numpy_function(np.setdiff1d)

@@ -109,6 +109,13 @@ def array(
     return reshape(out, (*(1,) * missing, *shape_of(out))) if missing > 0 else out
 
 
+@numpy_function(np.copy)
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    """A new array with the elements of `a`."""
+    del order, subok
+    return copy_of(as_array(a))
+
+
 def empty(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
     """An array whose elements are to be written; they start as zeros."""
     return zeros(shape, dtype, device=device)

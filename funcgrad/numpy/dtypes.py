@@ -18,6 +18,8 @@ uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 float16, float32, float64 = np.float16, np.float32, np.float64
 bfloat16 = ml_dtypes.bfloat16
 complex64, complex128 = np.complex64, np.complex128
+int_, uint, intp, uintp = np.int_, np.uint, np.intp, np.uintp
+half, single, double, csingle, cdouble = np.half, np.single, np.double, np.csingle, np.cdouble
 dtype = np.dtype
 number, generic, ndarray = np.number, np.generic, np.ndarray
 integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsignedinteger
@@ -97,6 +99,12 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     return np.isdtype(np.dtype(dtype), kind)
 
 
+@numpy_function(np.common_type)
+def common_type(*arrays: Any) -> type:
+    """The floating type that all arrays can be converted to."""
+    return np.common_type(*[np.empty(0, array.dtype) for array in arrays])
+
+
 @numpy_function(np.iscomplexobj)
 def iscomplexobj(x: Any) -> bool:
     """Whether the dtype is complex."""
@@ -109,7 +117,6 @@ def isrealobj(x: Any) -> bool:
     return not iscomplexobj(x)
 
 
-@numpy_function(np.isscalar)
 def isscalar(element: Any) -> bool:
     """Whether the argument is a Python or NumPy scalar."""
     return np.isscalar(element)

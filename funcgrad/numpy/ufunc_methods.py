@@ -20,7 +20,8 @@ from funcgrad.ops.at import at
 from funcgrad.ops.cast import convert
 from funcgrad.ops.cumulative import cumlogsumexp, cummax, cummin
 from funcgrad.ops.families import ndim_of, shape_of
-from funcgrad.ops.reduce import normalize_axes
+from funcgrad.ops.logsumexp import logsumexp
+from funcgrad.ops.reduce import normalize_axes, reduce_and, reduce_or
 from funcgrad.ops.sequences import as_array
 
 REDUCE: dict[Any, Callable[..., Any]] = {
@@ -33,6 +34,12 @@ ACCUMULATE: dict[Any, Callable[..., Any]] = {
     np.maximum: cummax,
     np.minimum: cummin,
     np.logaddexp: cumlogsumexp,
+}
+# Reductions that exist as one operation, of one array over some axes.
+REDUCE_AT_ONCE: dict[Any, Callable[..., Any]] = {
+    np.logaddexp: logsumexp,
+    np.logical_and: reduce_and,
+    np.logical_or: reduce_or,
 }
 # Any grouping and order of the operands gives the same result.
 ASSOCIATIVE = (
@@ -89,9 +96,12 @@ def reduce(
         array = reductions.truth(array)
     if where is not Unset:
         array = masked(array, where, neutral_element(ufunc, initial))
-    result = array
-    for place in reversed(axes):
-        result = fold(ufunc, result, place)
+    if ufunc in REDUCE_AT_ONCE:
+        result = REDUCE_AT_ONCE[ufunc](array, axes)
+    else:
+        result = array
+        for place in reversed(axes):
+            result = fold(ufunc, result, place)
     if given(initial):
         result = call_ufunc(ufunc, (result, initial), {})
     return finish(ufunc.__name__, out, result, array, axes, keepdims)
