@@ -10,6 +10,7 @@ import numpy as np
 
 from funcgrad.ir.types import real_dtype
 from funcgrad.numpy import products
+from funcgrad.numpy.creation import check_device
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.ops.arithmetic import divide, multiply
@@ -297,12 +298,13 @@ def frequencies(name: str, n: Any, d: Any, dtype: Any, first: int) -> Any:
     return count / (n * d) if isinstance(d, int | float) else divide(count, multiply(d, n))
 
 
-def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None) -> Any:
+def fftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> Any:
     """Frequencies of the entries of an `fft` with `n` points, in cycles per unit of `d`.
 
     Args:
         n: number of points.
         d: distance between two points; it may be traced.
+        device: None or "cpu".
         dtype: of the result, float32 by default.
 
     Returns:
@@ -313,11 +315,13 @@ def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None) -> Any:
         >>> fnp.fft.fftfreq(4, d=0.5)
         array([ 0. ,  0.5, -1. , -0.5], dtype=float32)
     """
+    check_device(device)
     return frequencies("fftfreq", n, d, dtype, -(n // 2))
 
 
-def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None) -> Any:
+def rfftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> Any:
     """Frequencies of the entries of an `rfft` with `n` points. Arguments as for `fftfreq`."""
+    check_device(device)
     return frequencies("rfftfreq", n, d, dtype, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -81,16 +82,13 @@ class TriangularSolve(LinearSolve):
     """
 
     def numpy(self, xp: Any, a: Any, b: Any, *, lower: bool, unit_diagonal: bool) -> Any:
-        solve = (
-            blas_solver(a.dtype, lower, unit_diagonal)
-            if xp is np
-            else cupy_solver(lower, unit_diagonal)
-        )
-        if a.ndim == 2:
-            return solve(a, b)
+        lead, n = a.shape[:-2], a.shape[-1]
+        if math.prod(lead) > n:
+            return substitute(xp, a, b, lower, unit_diagonal)
+        solver = blas_solver(a.dtype) if xp is np else cupy_solver()
         out = xp.empty(b.shape, b.dtype)
-        for place in np.ndindex(a.shape[:-2]):
-            out[place] = solve(a[place], b[place])
+        for place in np.ndindex(lead):
+            out[place] = solver(a[place], b[place], lower, unit_diagonal)
         return out
 
     def used_part(self, a: Any, *, lower: bool, unit_diagonal: bool) -> Any:
@@ -103,25 +101,39 @@ class TriangularSolve(LinearSolve):
         return self(swap(a), ct, lower=not lower, unit_diagonal=unit_diagonal)
 
 
-def blas_solver(dtype: np.dtype, lower: bool, unit_diagonal: bool) -> Any:
+def substitute(xp: Any, a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
+    """Row by row, for all systems at once: faster where there are many small ones."""
+    n = a.shape[-1]
+    out = xp.empty(b.shape, b.dtype)
+    with np.errstate(all="ignore"):
+        for i in range(n) if lower else range(n)[::-1]:
+            known = slice(0, i) if lower else slice(i + 1, n)
+            row = b[..., i, :] - (a[..., i, None, known] @ out[..., known, :])[..., 0, :]
+            out[..., i, :] = row if unit_diagonal else row / a[..., i, i, None]
+    return out
+
+
+def blas_solver(dtype: np.dtype) -> Any:
     """Solve one triangular system with BLAS `trsm`, which never fails."""
     from scipy.linalg import blas
 
     routine = getattr(blas, {"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char] + "trsm")
 
-    def solve(a: Any, b: Any) -> Any:
+    def solver(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
         # BLAS wants Fortran order: the transpose of a C-ordered matrix is the other triangle.
         if a.flags.c_contiguous:
             return routine(1, a.T, b, lower=not lower, trans_a=1, diag=unit_diagonal)
         return routine(1, a, b, lower=lower, diag=unit_diagonal)
 
-    return solve
+    return solver
 
 
-def cupy_solver(lower: bool, unit_diagonal: bool) -> Any:
+def cupy_solver() -> Any:
     from cupyx.scipy.linalg import solve_triangular
 
-    return lambda a, b: solve_triangular(a, b, lower=lower, unit_diagonal=unit_diagonal)
+    return lambda a, b, lower, unit_diagonal: solve_triangular(
+        a, b, lower=lower, unit_diagonal=unit_diagonal
+    )
 
 
 class Inv(MatrixOperation):

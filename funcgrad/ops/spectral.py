@@ -55,12 +55,14 @@ class PairQuotient(MatrixOperation):
         return x
 
     def numpy(self, xp: Any, x: Any, w: Any, *, sign: int, separately: bool) -> Any:
+        if not x.size:
+            return x
         rounding = 16 * x.shape[-1] * xp.finfo(x.dtype).eps
         part = symmetric(xp, x, sign)
         gap = w[..., None, :] - w[..., :, None]
-        is_equal = abs(gap) <= rounding * abs(w).max(-1, initial=0)[..., None, None]
+        is_equal = abs(gap) <= rounding * abs(w).max(-1)[..., None, None]
         size = abs(x)
-        largest = size.max((-2, -1), initial=0)[..., None, None]
+        largest = size.max((-2, -1))[..., None, None]
         if separately:
             size = xp.maximum(size, xp.swapaxes(size, -1, -2))
         else:

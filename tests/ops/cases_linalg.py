@@ -81,6 +81,14 @@ def lower_solve(a, b):
     return solve.triangular_solve(a, b, left_side=True, lower=True)
 
 
+def upper_solve(a, b):
+    return solve.triangular_solve(a, b, left_side=True)
+
+
+def many_near_identity(rng, dtype):
+    return np.stack([near_identity(SQUARE)(rng, dtype) for _ in range(5)])
+
+
 def right_solve(a, b):
     return solve.triangular_solve(
         a, b, transpose_a=True, conjugate_a=True, unit_diagonal=True, lower=True
@@ -188,6 +196,17 @@ CASES = [
         label="right",
         reference=right_reference,
         **COMMON,
+    ),
+    *(
+        Case(
+            "triangular_solve",
+            lower_solve if lower else upper_solve,
+            (many_near_identity, uniform(-1, 1, (5, 3, 2))),
+            label=f"many, {'lower' if lower else 'upper'}",
+            reference=lambda a, b, keep=keep: np.linalg.solve(keep(a), b),
+            **COMMON,
+        )
+        for lower, keep in ((True, np.tril), (False, np.triu))
     ),
     Case("inv", solve.inv, (near_identity(SQUARE),), reference=np.linalg.inv, **COMMON),
     Case(
