@@ -17,8 +17,8 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import imag, real
 from funcgrad.ops.create import iota
 from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
+from funcgrad.ops.index_key import concrete_mask
 from funcgrad.ops.operators import fit_output
-from funcgrad.ops.selection import concrete_mask
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to as stretch, stack
 

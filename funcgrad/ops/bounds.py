@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +35,7 @@ def raise_out_of_bounds(index: int, axis: int, size: int) -> None:
 def is_valid(xp: Any, indices: Sequence[Any], shape: Sequence[int]) -> Any:
     """Where every index lies in its axis, in the common shape of the index arrays."""
     valid = [(index >= -size) & (index < size) for index, size in zip(indices, shape, strict=True)]
-    return math.prod(xp.broadcast_arrays(*valid)).astype(bool)
+    return functools.reduce(xp.logical_and, valid)
 
 
 def row_numbers(xp: Any, indices: Sequence[Any], shape: Sequence[int]) -> Any:

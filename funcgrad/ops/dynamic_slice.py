@@ -20,7 +20,7 @@ from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.scatter import SCATTER_SET
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import reshape
+from funcgrad.ops.shape import STATIC_SLICE, reshape
 
 ZERO = np.int64(0)
 
@@ -140,7 +140,7 @@ def window_starts(name: str, x: Any, starts: Any, sizes: Sequence[int]) -> list[
     """Start indices as int64 scalars, one per axis; ValueError if the window cannot fit."""
     shape = shape_of(x)
     if isinstance(starts, Tracer | np.ndarray) and ndim_of(starts) == 1:
-        starts = [starts[i] for i in range(shape_of(starts)[0])]
+        starts = [STATIC_SLICE(starts, spec=(i,)) for i in range(shape_of(starts)[0])]
     starts = list(starts) if isinstance(starts, list | tuple) else [starts]
     if not len(starts) == len(sizes) == len(shape) or any(
         not 0 <= size <= length for size, length in zip(sizes, shape, strict=False)

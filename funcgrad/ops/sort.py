@@ -70,7 +70,7 @@ SORT = Sort()
 
 def flip(x: Any, axis: int) -> Any:
     """`x` with the order along one axis reversed."""
-    spec = [(0, n, 1) for n in shape_of(x)]
+    spec: list[Any] = [(0, n, 1) for n in shape_of(x)]
     spec[axis] = (None, None, -1)
     return STATIC_SLICE(x, spec=tuple(spec))
 
@@ -183,7 +183,7 @@ def top_k(x: Any, k: int) -> tuple[Any, Any]:
     axis = ndim_of(x) - 1
     places = broadcast_to(iota(column(x, axis), axis), shape_of(x))
     values, order = SORT(flip(x, axis), flip(places, axis), axis=axis, keys=1)
-    spec = [(0, n, 1) for n in shape_of(x)]
+    spec: list[Any] = [(0, n, 1) for n in shape_of(x)]
     spec[axis] = (None, -k - 1, -1)
     best = tuple(spec)
     return STATIC_SLICE(values, spec=best), STATIC_SLICE(order, spec=best)

@@ -307,3 +307,16 @@ def test_slice_with_traced_bounds_says_what_to_write():
 def test_ix_grid():
     x = numbers((3, 4))
     assert_same(jit(lambda x: getitem(x, np.ix_([0, 2], [3, 1])))(x), x[np.ix_([0, 2], [3, 1])])
+
+
+def test_write_into_the_argument_itself():
+    def fun(x):
+        setitem(x, slice(1, None), multiply(getitem(x, slice(1, None)), 3.0))
+        return reduce_sum(x)
+
+    x = numbers((3,))
+    for run in (grad(fun), jit(grad(fun)), lambda x: vjp(fun, x)[1](1.0)[0]):
+        assert_same(run(x), [1, 3, 3])
+    assert_same(vmap(grad(fun))(x[None])[0], [1, 3, 3])
+    assert_same(jvp(fun, (x,), (np.ones(3),))[1], 7)
+    assert_same(x, [1, 2, 3])
