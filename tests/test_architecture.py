@@ -19,14 +19,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Lowest first. A module imports from its own layer and from those below it.
 LAYERS = [
-    {"tree", "tree_util", "flatten_util", "errors", "config"},
+    {"tree", "tree_util", "errors", "config"},
     {"ir"},
     {"ops"},
     {"compiler"},
     {"transforms"},
     {"control"},
-    {"numpy", "lax", "random", "scipy"},
-    {"nn", "optim", "io", "debug", "test_util"},
+    {"numpy", "lax", "random", "scipy", "flatten_util", "debug", "test_util"},
+    {"nn", "optim", "io"},
     {"__init__"},
 ]
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -36,6 +36,13 @@ LATE_PACKAGES = {
     "cupy", "cupyx", "nvmath", "mpi4py", "llvmlite", "scipy", "ml_dtypes", "safetensors",
     "matplotlib", "tqdm", "threadpoolctl",
 }  # fmt: skip
+
+# Primitives that no row can run: they mean something only inside another transformation.
+WITHOUT_A_ROW = {
+    "pick_stack",  # residuals of a loop inside a branch: their length is known when it runs
+    "run_time_iota",  # the same: an axis without a length in its type
+    "sum_if_varying",  # asks which of its operands vary along a named axis
+}
 
 
 def module_name(file: Path) -> str:
@@ -195,15 +202,14 @@ def first_order_primitives(cls: type) -> Iterator[type]:
             yield subclass
 
 
-@pytest.mark.skipif(
-    not (ROOT / "tests/ops/cases.py").exists(), reason="the table of primitives does not exist yet"
-)
 def test_every_primitive_has_a_row():
     all_modules()
     primitive = importlib.import_module("funcgrad.ir.primitive").Primitive
     cases = importlib.import_module("tests.ops.cases").CASES
     tested = {case.primitive for case in cases}
-    missing = sorted({cls.name for cls in first_order_primitives(primitive)} - tested)
+    names = {cls.name for cls in first_order_primitives(primitive)}
+    assert names >= WITHOUT_A_ROW, "WITHOUT_A_ROW names primitives that do not exist"
+    missing = sorted(names - tested - WITHOUT_A_ROW)
     assert not missing, f"primitives without a row in tests/ops/cases.py: {missing}"
 
 
