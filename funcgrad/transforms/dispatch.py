@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.transforms.guards import Guard
+from funcgrad.transforms.signature import has_state, object_state
 from funcgrad.tree import flatten
 from funcgrad.tree.treedef import PyTreeDef
 
@@ -70,6 +71,9 @@ def _leaf_test(
     cls = type(leaf)
     if not dynamic:
         constants[f"s{i}"] = leaf
+        if has_state(leaf):
+            constants[f"o{i}"], constants["object_state"] = object_state(leaf), object_state
+            return f"{name} is not s{i} or object_state({name}) != o{i}"
         return f"{name} is not s{i}"
     if cls in (float, int, bool, complex):
         return f"type({name}) is not {cls.__name__}"

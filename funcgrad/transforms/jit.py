@@ -28,7 +28,7 @@ from funcgrad.transforms.dispatch import make_dispatch
 from funcgrad.transforms.donation import check_donated, donate
 from funcgrad.transforms.guards import collect_guards
 from funcgrad.transforms.recompile import count_trace, explain_difference
-from funcgrad.transforms.signature import Signature
+from funcgrad.transforms.signature import Signature, has_state, object_state
 
 
 class Compiled:
@@ -102,6 +102,11 @@ class JitFunction:
     def is_donated(self, position: int | None, name: str) -> bool:
         return name in self.donated or position in self.donated
 
+    def owner_state(self) -> list[Any]:
+        """What a bound method or callable object reads besides its arguments, as part of the cache key."""
+        owner = getattr(self.fun, "__self__", self.fun)
+        return [object_state(owner)] if has_state(owner) else []
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fast = self.fast
         if fast is not None and state.ambient is None and not config.disable_jit:
@@ -171,7 +176,7 @@ class JitFunction:
     def _remember_fast(
         self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled
     ) -> None:
-        if self.static or any(f is None or f.treedef.has_ties for f in signature.flats):
+        if self.static or self.owner_state() or any(f is None or f.treedef.has_ties for f in signature.flats):
             return
         leaves, treedef = tree.flatten((args, kwargs), tie=False)
         owners, dynamic = [], []
@@ -188,6 +193,9 @@ class JitFunction:
         return self if instance is None else types.MethodType(self, instance)
 
     def __reduce__(self) -> Any:
+        module = sys.modules.get(self.__module__)
+        if functools.reduce(_attribute, self.__qualname__.split("."), module) is self:
+            return self.__qualname__  # a decorated function is found by its name
         options = (self.static, self.donated)
         return _rebuild_jit, (self.fun, *[tuple(sorted(o, key=str)) for o in options])
 
@@ -256,6 +264,10 @@ def _chosen(jitted: JitFunction, argnums: Any, argnames: Any, what: str) -> froz
 
 def _has_varargs(accepted: Any) -> bool:
     return accepted is None or any(p.kind is p.VAR_POSITIONAL for p in accepted.values())
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    return getattr(owner, name, None)
 
 
 def _rebuild_jit(fun: Any, static: tuple, donated: tuple) -> JitFunction:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from funcgrad.ir.tracer import type_of
 from funcgrad.transforms.arguments import (
@@ -12,11 +16,36 @@ from funcgrad.transforms.arguments import (
 from funcgrad.transforms.batch import named_axes
 from funcgrad.tree.static import strict_key
 
+SCALARS = (str, int, float, complex, bool, type(None), np.generic)
+STATELESS = (type, FunctionType, BuiltinFunctionType, ModuleType, functools.partial, np.ufunc)
+
+
+def has_state(value: Any) -> bool:
+    """Whether a static value is an ordinary object, whose attributes may change under the same identity."""
+    cls = type(value)
+    if cls.__hash__ is not object.__hash__ or isinstance(value, STATELESS):
+        return False
+    return hasattr(value, "__dict__") and cls.__module__.partition(".")[0] != "funcgrad"
+
+
+def object_state(value: Any, seen: frozenset[int] = frozenset()) -> Any:
+    """What the attributes of an object are now: numbers and strings by value, arrays by identity."""
+    if id(value) in seen:
+        return id(value)
+    seen |= {id(value)}
+    if isinstance(value, dict):
+        return tuple([(strict_key(k), object_state(v, seen)) for k, v in value.items()])
+    if isinstance(value, list | tuple):
+        return (type(value), *[object_state(item, seen) for item in value])
+    if isinstance(value, SCALARS):
+        return strict_key(value)
+    return (id(value), object_state(vars(value), seen)) if has_state(value) else id(value)
+
 
 class StaticLeaf:
     """A non-array leaf or static argument as part of a cache key: equal by value and type.
 
-    An object with the default identity hash also counts its plain attributes, so that a change is seen.
+    An object with the default identity hash also counts its attributes, so that a change is seen.
     """
 
     __slots__ = ("hash", "key", "value")
@@ -31,10 +60,8 @@ class StaticLeaf:
                 f"[jit] {what} is static, so it must be hashable, but got {type(value).__name__}: "
                 f"{value!r:.60}. Use a tuple instead of a list, or do not make an array static."
             ) from None
-        if type(value).__hash__ is object.__hash__ and not isinstance(value, type):
-            plain = vars(value) if hasattr(value, "__dict__") else {}
-            scalars = (str, int, float, bool, type(None))
-            self.key = (self.key, *[(k, v) for k, v in plain.items() if isinstance(v, scalars)])
+        if has_state(value):
+            self.key = (self.key, object_state(value))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StaticLeaf) and self.key == other.key
@@ -59,7 +86,7 @@ class Signature:
         self.static: list[Any] = []
         self.arrays: list[Any] = []
         self.donated: list[Any] = []
-        parts: list[Any] = [len(args), self.kwargs_names, named_axes()]
+        parts: list[Any] = [len(args), self.kwargs_names, named_axes(), *jitted.owner_state()]
         for position, name, value in named:
             if jitted.is_static(position, name):
                 self.flats.append(None)
