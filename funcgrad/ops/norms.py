@@ -104,7 +104,7 @@ def p_norm(x: Any, order: Any, axes: tuple[int, ...]) -> Any:
     return NORM_ROOT(reduce_sum(power(size, order), axes), order=order)
 
 
-def operator_norm(x: Any, order: Any, axes: tuple[int, int]) -> Any:
+def operator_norm(x: Any, order: Any, axes: tuple[int, ...]) -> Any:
     """Matrix norm over the axes of rows and of columns."""
     if order not in MATRIX_ORDERS:
         raise ValueError(
@@ -123,7 +123,7 @@ def operator_norm(x: Any, order: Any, axes: tuple[int, int]) -> Any:
     return reduce_max(sums, compared) if order > 0 else reduce_min(sums, compared)
 
 
-def singular_values(x: Any, axes: tuple[int, int]) -> Any:
+def singular_values(x: Any, axes: tuple[int, ...]) -> Any:
     """Singular values over two axes, in the last axis; those that are 0 have derivative 0."""
     rest = [i for i in range(ndim_of(x)) if i not in axes]
     values = SVDVALS(transpose(x, (*rest, *axes)))

@@ -132,7 +132,7 @@ class Quotient(Elementwise):
     """`x / y`, linear in `x`, with 0/0 = 0 to any order."""
 
     ufunc = "true_divide"
-    vjp = None
+    vjp = None  # type: ignore[assignment]  # by linearizing: the tangent is divided, not multiplied
 
     def numpy(self, xp: Any, x: Any, y: Any) -> Any:
         with np.errstate(all="ignore"):
