@@ -9,6 +9,7 @@ from typing import Any
 
 from funcgrad.config import config
 from funcgrad.ir.program import Atom, Program, Variable, evaluate
+from funcgrad.ir.quiet import quiet
 
 
 class SourceWriter:
@@ -61,7 +62,12 @@ def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any]]:
     writer = SourceWriter()
     arguments = ", ".join(writer.variable(variable) for variable in program.inputs)
     writer.lines.append(f"def {_identifier(program.name)}({arguments}):")
+    writer.constants["quiet"] = quiet
+    indent = "    "
     for equation, ending in zip(program.equations, last_uses(program), strict=True):
+        if equation.is_quiet and len(indent) == 4:
+            writer.lines.append("    with quiet():")
+        indent = "        " if equation.is_quiet else "    "
         function = writer.function(equation.primitive, xp, equation.params)
         operands = ", ".join(writer.atom(atom) for atom in equation.inputs)
         targets = ", ".join(writer.variable(variable) for variable in equation.outputs)
@@ -69,9 +75,9 @@ def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any]]:
             targets += ","
         assign = f"{targets} = " if targets else ""
         comment = "" if equation.source is None else f"  # {equation.source}"
-        writer.lines.append(f"    {assign}{function}({operands}){comment}")
+        writer.lines.append(f"{indent}{assign}{function}({operands}){comment}")
         if ending:
-            writer.lines.append("    del " + ", ".join(map(writer.variable, ending)))
+            writer.lines.append(f"{indent}del " + ", ".join(map(writer.variable, ending)))
     outputs = ", ".join(writer.atom(atom) for atom in program.outputs)
     writer.lines.append(f"    return [{outputs}]")
     return "\n".join(writer.lines) + "\n", writer.constants

@@ -37,19 +37,22 @@ def _resolve(known: dict[Variable, Atom], atom: Atom) -> Atom:
     return known.get(atom, atom) if isinstance(atom, Variable) else atom
 
 
-def _inline(program: Program, known: dict[Variable, Atom], equations: list[Equation]) -> None:
+def _inline(
+    program: Program,
+    known: dict[Variable, Atom],
+    equations: list[Equation],
+    is_quiet: bool = False,
+) -> None:
     for equation in program.equations:
         inputs = [_resolve(known, atom) for atom in equation.inputs]
         if not equation.primitive.is_inlined:
             outputs = [Variable(variable.type) for variable in equation.outputs]
             known.update(zip(equation.outputs, outputs, strict=True))
-            equations.append(
-                Equation(equation.primitive, inputs, outputs, equation.params, equation.source)
-            )
+            equations.append(equation.replace(inputs, outputs, is_quiet))
             continue
         inner: Program = equation.params["program"]
         inner_known: dict[Variable, Atom] = dict(zip(inner.inputs, inputs, strict=True))
-        _inline(inner, inner_known, equations)
+        _inline(inner, inner_known, equations, is_quiet or equation.is_quiet)
         results = [_resolve(inner_known, atom) for atom in inner.outputs]
         known.update(zip(equation.outputs, results, strict=True))
 
@@ -65,9 +68,7 @@ def merge_common(program: Program) -> Program:
         if replacement is not None:
             known[equation.outputs[0]] = replacement
             continue
-        equation = Equation(
-            equation.primitive, inputs, equation.outputs, equation.params, equation.source
-        )
+        equation = equation.replace(inputs, equation.outputs)
         key = None if has_effect(equation) else _equation_key(equation)
         if key is not None and key in seen:
             known.update(zip(equation.outputs, seen[key], strict=True))

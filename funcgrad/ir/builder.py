@@ -58,8 +58,15 @@ class Builder(Trace):
         self.captured: dict[tuple, tuple[Any, Variable]] = {}
         self.frozen = FrozenArrays()
 
+    def __enter__(self) -> Any:
+        self.saved_quiet = state.quiet
+        if self.ambient:  # what is recorded may be run again elsewhere
+            state.quiet = False
+        return super().__enter__()
+
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         super().__exit__(kind, error, traceback)
+        state.quiet = self.saved_quiet
         explained = self.frozen.explain(error) if isinstance(error, ValueError) else error
         self.frozen.release()
         if explained is not error:
@@ -77,7 +84,8 @@ class Builder(Trace):
         if not primitive.multiple:
             types = (types,)
         outputs = [Variable(type) for type in types]
-        self.equations.append(Equation(primitive, inputs, outputs, params, source.user_location()))
+        location = source.user_location()
+        self.equations.append(Equation(primitive, inputs, outputs, params, location, state.quiet))
         tracers = [BuilderTracer(self, variable) for variable in outputs]
         return tracers if primitive.multiple else tracers[0]
 

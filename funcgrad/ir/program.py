@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from funcgrad.ir.quiet import quiet
 from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.types import ArrayType, scalar_type
 
@@ -37,9 +38,12 @@ Atom = Variable | Literal
 
 
 class Equation:
-    """`outputs = primitive(inputs, **params)`, with the user's line."""
+    """`outputs = primitive(inputs, **params)`, with the user's line.
 
-    __slots__ = ("inputs", "outputs", "params", "primitive", "source")
+    One of a derivative `is_quiet`: NumPy's warnings about it concern nothing that the user wrote.
+    """
+
+    __slots__ = ("inputs", "is_quiet", "outputs", "params", "primitive", "source")
 
     def __init__(
         self,
@@ -48,12 +52,30 @@ class Equation:
         outputs: Sequence[Variable],
         params: dict[str, Any],
         source: SourceLocation | None = None,
+        is_quiet: bool = False,
     ) -> None:
         self.primitive = primitive
+        self.is_quiet = is_quiet
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.params = params
         self.source = source
+
+    def replace(
+        self, inputs: Sequence[Atom], outputs: Sequence[Variable], is_quiet: bool = False
+    ) -> Equation:
+        """The same operation on other operands, quiet if it was or if wanted."""
+        is_quiet = is_quiet or self.is_quiet
+        return Equation(self.primitive, inputs, outputs, self.params, self.source, is_quiet)
+
+    def run(self, *args: Any) -> Sequence[Any]:
+        """The list of results for arrays or tracers."""
+        if self.is_quiet:
+            with quiet():
+                outs = self.primitive(*args, **self.params)
+        else:
+            outs = self.primitive(*args, **self.params)
+        return outs if self.primitive.multiple else (outs,)
 
 
 class Program:
@@ -114,8 +136,6 @@ def evaluate(program: Program, *args: Any) -> list[Any]:
         return atom.value if isinstance(atom, Literal) else environment[atom]
 
     for equation in program.equations:
-        outs = equation.primitive(*map(read, equation.inputs), **equation.params)
-        if not equation.primitive.multiple:
-            outs = (outs,)
+        outs = equation.run(*map(read, equation.inputs))
         environment.update(zip(equation.outputs, outs, strict=True))
     return [read(atom) for atom in program.outputs]

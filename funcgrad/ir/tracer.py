@@ -20,11 +20,13 @@ from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, scalar_type
 
 
 class TraceState(threading.local):
-    """The traces that run in this thread, outermost first, and the recording one that sees every operation."""
+    """The traces that run in this thread, outermost first; the recording one that sees every operation; and
+    whether operations belong to a derivative (see `ir/quiet.py`)."""
 
     def __init__(self) -> None:
         self.stack: list[Trace] = []
         self.ambient: Trace | None = None
+        self.quiet = False
 
 
 state = TraceState()

@@ -17,6 +17,7 @@ import numpy as np
 
 from funcgrad.config import config
 from funcgrad.ir.primitive import LinearInput, Primitive
+from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Tracer, state, type_of
 from funcgrad.ir.types import PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
 
@@ -165,11 +166,12 @@ class Elementwise(Primitive):
         out = self(*primals, **params)
         if not self.differentiable:
             return out, None
-        terms = [
-            None if t is None else scale(t, d)
-            for t, d in zip(tangents, self.partials(out, *primals, **params), strict=True)
-        ]
-        tangent = sum_terms(terms)
+        with quiet():
+            terms = [
+                None if t is None else scale(t, d)
+                for t, d in zip(tangents, self.partials(out, *primals, **params), strict=True)
+            ]
+            tangent = sum_terms(terms)
         if tangent is not None and shape_of(tangent) != shape_of(out):
             tangent = RULES["broadcast_to"](tangent, shape_of(out))
         return out, tangent
@@ -367,11 +369,13 @@ class Multilinear(Primitive):
 
     def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
         out = self(*primals, **params)
-        terms = []
-        for i, tangent in enumerate(tangents[: self.factors]):
-            if tangent is not None:
-                terms.append(self(*primals[:i], tangent, *primals[i + 1 :], **params))
-        return out, sum_terms(terms)
+        with quiet():
+            terms = [
+                self(*primals[:i], tangent, *primals[i + 1 :], **params)
+                for i, tangent in enumerate(tangents[: self.factors])
+                if tangent is not None
+            ]
+            return out, sum_terms(terms)
 
     def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
         out = self(*primals, **params)

@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad.config import config
 from funcgrad.ir.freeze import FrozenArrays
+from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
 from funcgrad.ops.arithmetic import add
@@ -177,7 +178,7 @@ class Tape(Trace):
         saved = RULES_STATE.masked
         nan_safe = config.nan_safe_where
         try:
-            with np.errstate(all="ignore"):
+            with quiet():
                 for node in reversed(self.nodes):
                     cotangent = pending[node.index]
                     if cotangent is None or node.pullback is None:

@@ -13,6 +13,7 @@ from funcgrad.config import config
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.program import Equation, Literal, Program, Variable
+from funcgrad.ir.quiet import quiet
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.families import RULES_STATE, zeros_like_type
 
@@ -61,8 +62,9 @@ def backward_pass(
             accumulated.accumulate(atom, cotangent, RULES_STATE.masked)
     saved = RULES_STATE.masked
     try:
-        for equation in reversed(pending):
-            _transpose_equation(equation, environment, unknown, accumulated)
+        with quiet():
+            for equation in reversed(pending):
+                _transpose_equation(equation, environment, unknown, accumulated)
     finally:
         RULES_STATE.masked = saved
     linear_inputs = [v for v, is_linear in zip(program.inputs, linear, strict=True) if is_linear]
@@ -78,8 +80,7 @@ def _evaluate_known(program: Program, environment: dict, unknown: set) -> list[E
             unknown.update(equation.outputs)
             continue
         inputs = [a.value if isinstance(a, Literal) else environment[a] for a in equation.inputs]
-        outs = equation.primitive(*inputs, **equation.params)
-        outs = outs if equation.primitive.multiple else (outs,)
+        outs = equation.run(*inputs)
         environment.update(zip(equation.outputs, outs, strict=True))
     return pending
 
