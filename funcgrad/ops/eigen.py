@@ -78,6 +78,8 @@ def change_in_basis(v: Any, da: Any) -> Any:
 
 def keep_normalized(v: Any, dv: Any) -> Any:
     """The part of `dv` that keeps each column's length, and its largest component real."""
+    if not shape_of(v)[-1]:
+        return dv
     stretch = real(reduce_sum(multiply(conjugate(v), dv), -2))
     size = absolute(v)
     first = row_vector(argmax(size, -2))
