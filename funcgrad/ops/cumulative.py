@@ -8,13 +8,12 @@ import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Primitive
 from funcgrad.ir.types import FLOAT64, ArrayType, is_inexact
-from funcgrad.ops.arithmetic import MULTIPLY, subtract
+from funcgrad.ops.arithmetic import DIVIDE, MULTIPLY, subtract
 from funcgrad.ops.cast import convert
-from funcgrad.ops.compare import equal, greater, isinf, less, not_equal
-from funcgrad.ops.create import iota
+from funcgrad.ops.compare import equal, greater, isinf, less
+from funcgrad.ops.create import full
 from funcgrad.ops.exponential import exp
-from funcgrad.ops.families import Linear, move_batch_first, ndim_of, shape_of
-from funcgrad.ops.gather import gather_along
+from funcgrad.ops.families import Linear, move_batch_first, ndim_of
 from funcgrad.ops.recurrence import LINEAR_RECURRENCE, along, shifted
 from funcgrad.ops.reduce import accumulator, normalize_axes
 from funcgrad.ops.select import select
@@ -82,25 +81,22 @@ class CumProd(Cumulative):
 
 
 class CumExtremum(Cumulative):
-    """Running extremum. The derivative of each goes to the first element that reached it."""
+    """Running extremum. Equal elements share its derivative evenly, as those of a reduction do."""
 
     def jvp(self, primals: Any, tangents: Any, *, axis: int, reverse: bool) -> tuple[Any, Any]:
         (x,), (dx,) = primals, tangents
-        out = self(x, axis=axis, reverse=reverse)
-        return out, gather_along(dx, self.positions(x, out, axis, reverse), axis)
+        params = {"axis": axis, "reverse": reverse}
+        out = self(x, **params)
+        one = full((), 1, x.dtype)
+        # 1 where the extremum stays what it was, so that the sums over its elements go on.
+        stays = select(self.falls_short(shifted(out, axis, reverse), out), 0.0, one)
+        reaches = select(self.falls_short(x, out), 0.0, one)
+        count = LINEAR_RECURRENCE(stays, reaches, **params)
+        return out, DIVIDE(LINEAR_RECURRENCE(stays, MULTIPLY(dx, reaches), **params), count)
 
-    def exceeds(self, x: Any, y: Any) -> Any:
+    def falls_short(self, x: Any, out: Any) -> Any:
+        """Where an element is not the extremum; nothing falls short of NaN."""
         raise NotImplementedError
-
-    def positions(self, x: Any, out: Any, axis: int, reverse: bool) -> Any:
-        """Where along `axis` each running extremum was first reached; a NaN is never exceeded."""
-        before = shifted(out, axis, reverse)
-        is_new = select(not_equal(x, x), equal(before, before), self.exceeds(x, before))
-        count = shape_of(x)[axis]
-        number = iota(shape_of(x), axis)
-        found = select(is_new, number, count - 1 if reverse else 0)
-        step = CUM_MIN if reverse else CUM_MAX
-        return step(found, axis=axis, reverse=reverse)
 
 
 class CumMax(CumExtremum):
@@ -108,8 +104,8 @@ class CumMax(CumExtremum):
 
     combine = "maximum"
 
-    def exceeds(self, x: Any, y: Any) -> Any:
-        return greater(x, y)
+    def falls_short(self, x: Any, out: Any) -> Any:
+        return less(x, out)
 
 
 class CumMin(CumExtremum):
@@ -117,8 +113,8 @@ class CumMin(CumExtremum):
 
     combine = "minimum"
 
-    def exceeds(self, x: Any, y: Any) -> Any:
-        return less(x, y)
+    def falls_short(self, x: Any, out: Any) -> Any:
+        return greater(x, out)
 
 
 class CumLogSumExp(Cumulative):
@@ -176,7 +172,7 @@ def cumprod(x: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 
 def cummax(x: Any, axis: int = 0, reverse: bool = False) -> Any:
-    """Running maximum along an axis. The derivative goes to the first element that reached it.
+    """Running maximum along an axis. Of equal elements each shares its derivative with those before it.
 
     Example:
         >>> cummax([1, 3, 2])
@@ -186,7 +182,7 @@ def cummax(x: Any, axis: int = 0, reverse: bool = False) -> Any:
 
 
 def cummin(x: Any, axis: int = 0, reverse: bool = False) -> Any:
-    """Running minimum along an axis. The derivative goes to the first element that reached it.
+    """Running minimum along an axis. Of equal elements each shares its derivative with those before it.
 
     Example:
         >>> cummin([3, 1, 2])
