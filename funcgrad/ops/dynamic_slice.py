@@ -10,70 +10,62 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, is_linear
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import INT64, ArrayType
-from funcgrad.ops.arithmetic import ADD
 from funcgrad.ops.cast import convert
-from funcgrad.ops.compare import less
-from funcgrad.ops.create import full, iota
+from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear, all_batched, move_batch_first, ndim_of, shape_of
-from funcgrad.ops.gather import GATHER
 from funcgrad.ops.reduce import normalize_axes
-from funcgrad.ops.scatter import SCATTER_SET
-from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, reshape
 
 ZERO = np.int64(0)
 
 
-def window(shape: tuple, starts: Sequence[Any], sizes: Sequence[int]) -> tuple:
-    """The slices of a window; IndexError if it leaves the array. Negative starts count from the end."""
-    slices = []
+def first_places(shape: tuple, starts: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
+    """Where windows begin, counted from the front; IndexError for the first that leaves the array."""
+    places = []
     for axis, (length, start, size) in enumerate(zip(shape, starts, sizes, strict=True)):
-        first = int(start) + (length if start < 0 else 0)
-        if not 0 <= first <= length - size:
+        place = start + (start < 0) * length
+        is_outside = (place < 0) | (place > length - size)
+        if is_outside.any():
+            bad = int(start[is_outside].ravel()[0])
             raise IndexError(
-                f"[dynamic_slice] start index {int(start)} is out of bounds for axis {axis} with size {length}: a "
-                f"window of {size} starts at {-length} to {length - size}."
+                f"[dynamic_slice] start index {bad} is out of bounds for axis {axis} with size {length}: a window "
+                f"of {size} starts at {-length} to {length - size}."
             )
-        slices.append(slice(first, first + size))
-    return tuple(slices)
+        places.append(place)
+    return places
 
 
-def window_indices(
-    count: int, shape: tuple, starts: Sequence[Any], axes: Sequence[Any], sizes: Sequence[int]
-) -> list[Any]:
-    """Index arrays of one window per example, over the example axis and all axes of `shape`."""
-    rank = len(sizes) + 1
-    indices = [iota((count, *(1,) * (rank - 1)))]
-    for i, (length, start, axis, size) in enumerate(zip(shape, starts, axes, sizes, strict=True)):
-        if axis is not None:
-            start = reshape(start, (count, *(1,) * (rank - 1)))
-        start = select(less(start, 0), ADD(start, length), start)
-        # What is still negative is out of bounds, and must not count from the end a second time.
-        start = select(less(start, 0), length, start)
-        column = [1] * rank
-        column[i + 1] = size
-        indices.append(ADD(start, iota(tuple(column), i + 1)))
-    return indices
-
-
-def window_labels(rank: int) -> dict:
-    return {"labels": (-1, *range(rank)), "drop": False}
+def windows(xp: Any, x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> tuple[Any, tuple]:
+    """An array and the index that selects its windows, one for each example of the leading axes."""
+    lead = starts[0].ndim
+    places = first_places(x.shape[lead:], starts, sizes)
+    if not lead:
+        return x, tuple(slice(int(p), int(p) + n) for p, n in zip(places, sizes, strict=True))
+    # A view with all possible windows: overlapping, so that only the chosen ones are touched.
+    counts = [n - size + 1 for n, size in zip(x.shape[lead:], sizes, strict=True)]
+    view = xp.lib.stride_tricks.as_strided(
+        x, (*x.shape[:lead], *counts, *sizes), (*x.strides, *x.strides[lead:])
+    )
+    examples = xp.meshgrid(*map(xp.arange, x.shape[:lead]), indexing="ij")
+    return view, (*examples, *places)
 
 
 class DynamicSlice(Linear):
-    """The window of `sizes` elements per axis that begins at `starts`, one integer per axis."""
+    """The window of `sizes` elements per axis that begins at `starts`, one integer per axis.
+
+    Starts may have leading axes that `x` has too: then there is one window per example.
+    """
 
     kind = "library"
     keeps_inputs = True
 
     def type_rule(self, x: ArrayType, *starts: ArrayType, sizes: tuple[int, ...]) -> ArrayType:
-        del starts
-        return ArrayType(sizes, x.dtype)
+        return ArrayType((*starts[0].shape, *sizes), x.dtype)
 
     def numpy(self, xp: Any, x: Any, *starts: Any, sizes: tuple[int, ...]) -> Any:
-        del xp
-        return x[window(x.shape, starts, sizes)]
+        view, index = windows(xp, x, starts, sizes)
+        return view[index]
 
     def transpose(self, cotangent: Any, x: LinearInput, *starts: Any, sizes: Any) -> list[Any]:
         del sizes
@@ -81,20 +73,18 @@ class DynamicSlice(Linear):
         return [DYNAMIC_UPDATE(zeros, cotangent, *starts), *[None] * len(starts)]
 
     def batch(self, size: int, args: Any, axes: Any, *, sizes: tuple[int, ...]) -> tuple[Any, Any]:
-        starts, start_axes = args[1:], axes[1:]
-        if all(axis is None for axis in start_axes):
+        starts = args[1:]
+        if not ndim_of(starts[0]) and all(axis is None for axis in axes[1:]):
             (x,) = move_batch_first(args[:1], axes[:1])
             return self(x, ZERO, *starts, sizes=(size, *sizes)), 0
-        (x,) = all_batched(size, args[:1], axes[:1])
-        indices = window_indices(size, shape_of(x)[1:], starts, start_axes, sizes)
-        return GATHER(x, *indices, **window_labels(len(sizes))), 0
+        return self(*all_batched(size, args, axes), sizes=sizes), 0
 
     def lower(self, emit: Any, x: Any, *starts: Any, sizes: tuple[int, ...]) -> Any:
         return emit.dynamic_slice(x, starts, sizes)
 
 
 class DynamicUpdate(Linear):
-    """`x` with the window that begins at `starts` replaced by `updates`."""
+    """`x` with the window that begins at `starts` replaced by `updates`; leading axes as in `DynamicSlice`."""
 
     kind = "library"
     linear_args = (0, 1)
@@ -107,27 +97,25 @@ class DynamicUpdate(Linear):
         return x.strong()
 
     def numpy(self, xp: Any, x: Any, updates: Any, *starts: Any) -> Any:
-        out = xp.array(x)
-        out[window(x.shape, starts, updates.shape)] = updates
+        out = xp.array(x, order="C")
+        view, index = windows(xp, out, starts, updates.shape[starts[0].ndim :])
+        view[index] = updates
         return out
 
     def transpose(self, cotangent: Any, x: Any, updates: Any, *starts: Any) -> list[Any]:
-        sizes = shape_of(updates)
+        shape = shape_of(updates)
         pulled: list[Any] = [None] * (2 + len(starts))
         if is_linear(x):
-            pulled[0] = self(cotangent, full(sizes, 0, cotangent.dtype), *starts)
+            pulled[0] = self(cotangent, full(shape, 0, cotangent.dtype), *starts)
         if is_linear(updates):
-            pulled[1] = DYNAMIC_SLICE(cotangent, *starts, sizes=sizes)
+            pulled[1] = DYNAMIC_SLICE(cotangent, *starts, sizes=shape[ndim_of(starts[0]) :])
         return pulled
 
     def batch(self, size: int, args: Any, axes: Any) -> tuple[Any, Any]:
-        x, updates = all_batched(size, args[:2], axes[:2])
-        starts, start_axes = args[2:], axes[2:]
-        if all(axis is None for axis in start_axes):
-            return self(x, updates, ZERO, *starts), 0
-        sizes = shape_of(updates)[1:]
-        indices = window_indices(size, shape_of(x)[1:], starts, start_axes, sizes)
-        return SCATTER_SET(x, updates, *indices, unique=True, **window_labels(len(sizes))), 0
+        starts = args[2:]
+        if not ndim_of(starts[0]) and all(axis is None for axis in axes[2:]):
+            return self(*all_batched(size, args[:2], axes[:2]), ZERO, *starts), 0
+        return self(*all_batched(size, args, axes)), 0
 
     def lower(self, emit: Any, x: Any, updates: Any, *starts: Any) -> Any:
         return emit.dynamic_update(x, updates, starts)

@@ -32,6 +32,18 @@ def test_windows_at_traced_starts():
     assert_same(windows.dynamic_slice(X, np.array([1, 1]), (1, 2)), X[1:2, 1:3])
 
 
+def test_nested_batches():
+    read = lambda x, i, j: windows.dynamic_slice(x, (i, j), (2, 3))
+    starts = np.array([0, -2]), np.array([1, 0, -3])
+    found = vmap(vmap(read, (None, None, 0)), (None, 0, None))(X, *starts)
+    assert_same(found, [[read(X, i, j) for j in starts[1]] for i in starts[0]])
+    write = lambda x, u, i: windows.dynamic_update_slice(x, u, (i, 0))
+    stack, updates = np.stack([X, -X]), np.full((2, 4), 9.0)
+    found = vmap(vmap(write, (None, None, 0)), (0, 0, None))(stack, updates[:, None], np.arange(3))
+    for x, row in zip(stack, found, strict=True):
+        assert_same(row, [write(x, updates[:1], i) for i in range(3)])
+
+
 def test_one_index_along_an_axis():
     assert_same(jit(lambda i: windows.dynamic_index_in_dim(X, i, 1))(2), X[:, 2:3])
     assert_same(jit(lambda i: windows.dynamic_index_in_dim(X, i, -1, keepdims=False))(-1), X[:, -1])
@@ -60,8 +72,9 @@ def test_window_that_leaves_the_array(start):  # R30, R31
     for run in (read, jit(read), grad(lambda x, i: reduce_sum(read(x, i)))):
         with pytest.raises(IndexError, match=wanted):
             run(np.zeros(5), start)
-    with pytest.raises(IndexError, match="out of bounds for axis 0 with size 5"):
-        vmap(read, (None, 0))(np.zeros(5), np.array([0, start]))
+    for run in (vmap(read, (None, 0)), jit(vmap(read, (None, 0)))):
+        with pytest.raises(IndexError, match=wanted):
+            run(np.zeros(5), np.array([0, start]))
     with pytest.raises(IndexError, match=wanted):
         jit(lambda x, i: windows.dynamic_update_slice(x, np.ones(3), (i,)))(np.zeros(5), start)
 
