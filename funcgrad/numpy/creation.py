@@ -91,13 +91,25 @@ def asarray(
     check_device(device)
     if dtype is None:
         dtype = default_dtype(obj)
-    if not contains_tracer(obj) and not state.stack:
-        return np.asarray(obj, dtype, order=order, copy=copy)
+    if state.stack and type(obj) in PYTHON_SCALARS:
+        return create.full((), obj, np.dtype(dtype))
+    if not contains_tracer(obj) and not hasattr(obj, "__cuda_array_interface__"):
+        return indexable(np.asarray(obj, dtype, order=order, copy=copy))
     out = as_operand(obj)
     out = as_array(out) if dtype is None else convert(out, np.dtype(dtype))
     if copy is False and out is not obj:
         raise ValueError("[asarray] copy=False, but a list, number or other dtype needs a copy.")
     return copy_of(out) if copy and out is obj else out
+
+
+def indexable(array: Any) -> Any:
+    """An array that traced integers may index; those of transformations that only differentiate are plain."""
+    if state.ambient is not None:
+        return state.ambient.adopt(array, None)
+    for trace in reversed(state.stack):
+        if not trace.differentiates:
+            return trace.adopt(array, None)
+    return array
 
 
 def array(
@@ -245,6 +257,7 @@ def arange(
         known = [number.dtype for number in (start, stop, step) if hasattr(number, "dtype")]
         python = [number for number in (start, stop, step) if type(number) in PYTHON_SCALARS]
         dtype = np.result_type(*known, *python) if known else default_dtype(python)
+    dtype = np.dtype(dtype)
     if state.ambient is None:
         return np.arange(start, stop, step, dtype)
     index = create.iota((len(np.arange(start, stop, step)),), 0, dtype)

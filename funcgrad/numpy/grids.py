@@ -126,8 +126,10 @@ def geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:
     """Numbers from `start` to `stop` with a constant ratio; both have the same sign."""
-    if default_dtype([start, stop]) is not None:
-        start, stop = convert(start, FLOAT32), convert(stop, FLOAT32)
+    if dtype is None and default_dtype([start, stop]) is not None:
+        dtype = FLOAT32
+    elif dtype is None:
+        dtype = as_floating(start, stop)[0].dtype
     return numpy_geomspace(start, stop, num, endpoint, dtype, axis)
 
 
@@ -135,16 +137,17 @@ def geomspace(
 def numpy_geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:
-    """`np.geomspace`, with NumPy's default dtype."""
+    """`np.geomspace`, whose default dtype is at least float64."""
     start, stop = as_floating(start, stop)
     if start.dtype.kind == "c":
         raise TypeError(
-            "[geomspace] spirals between complex numbers: use exp(linspace(log(a), log(b)))."
+            "[geomspace] does not spiral between traced complex numbers. "
+            "Use np.exp(np.linspace(np.log(a), np.log(b)))."
         )
+    dtype = np.result_type(start.dtype, np.float64) if dtype is None else dtype
     exponents = numpy_linspace(log(absolute(start)), log(absolute(stop)), num, endpoint, axis=axis)
     signs = expand_dims(sign(start), axis) if ndim_of(start) else sign(start)
-    out = multiply(exp(exponents), signs)
-    return out if dtype is None else convert(out, dtype)
+    return convert(multiply(exp(exponents), signs), dtype)
 
 
 @numpy_function(np.meshgrid)

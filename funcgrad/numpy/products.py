@@ -94,6 +94,22 @@ def vector_product(name: str, x1: Any, x2: Any, axis: int) -> Any:
     return dot_general(conjugated(x1), x2, ((len(lead),), (len(lead),)), (batch, batch))
 
 
+def matmul(x1: Any, x2: Any, /, *, axes: Any = None) -> Any:
+    """Matrix product of the last two axes, with broadcasting over the others.
+
+    Args:
+        x1, x2: matrices, stacks of them, or vectors.
+        axes: for `x1`, `x2` and the result, which axes hold the matrices.
+    """
+    if axes is None:
+        return ops.matmul(x1, x2)
+    first, second, out = (axis_tuple(group) for group in axes)
+    places = {1: (-1,), 2: (-2, -1)}
+    x1 = moveaxis(x1, first, places[len(first)])
+    x2 = moveaxis(x2, second, places[len(second)])
+    return moveaxis(ops.matmul(x1, x2), places[len(out)], out) if out else ops.matmul(x1, x2)
+
+
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """Dot products of vectors along `axis`, with `x1` conjugated and broadcasting over the rest."""
     return vector_product("vecdot", x1, x2, axis)

@@ -20,6 +20,7 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.families import as_operand, operand_key, shape_of
 from funcgrad.ops.operators import fit_output
 from funcgrad.ops.select import select
+from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to
 
 FIRST_IN_PLACE, LAST_IN_PLACE = 13, 25  # NB_INPLACE_ADD to NB_INPLACE_XOR of BINARY_OP
@@ -147,6 +148,8 @@ def call_ufunc(ufunc: Any, inputs: tuple, options: dict, frame: FrameType | None
     loop = {name: options.pop(name) for name in ("dtype", "signature", "sig") if name in options}
     if loop or casting != "same_kind":
         inputs = cast_inputs(ufunc, inputs, loop, casting)
+    if where is not True:
+        inputs = tuple([select(where, x, harmless_input(ufunc, x)) for x in inputs])
     results = function(*inputs, **options)
     outs = outs if isinstance(outs, tuple) else (outs,) * 1
     if ufunc.nout == 1:
@@ -156,6 +159,11 @@ def call_ufunc(ufunc: Any, inputs: tuple, options: dict, frame: FrameType | None
         finish(ufunc, result, out, where, casting, inputs, frame)
         for result, out in zip(results, outs, strict=True)
     )
+
+
+def harmless_input(ufunc: Any, x: Any) -> Any:
+    """What takes the place of elements that `where=` leaves out, so that they neither warn nor become NaN."""
+    return np.asarray(0 if ufunc is np.arctanh else 1, as_array(x).dtype)[()]
 
 
 def new_value(result: Any, inputs: tuple) -> Any:
@@ -187,9 +195,8 @@ def cast_inputs(ufunc: Any, inputs: tuple, loop: dict, casting: str) -> tuple:
     if isinstance(signature, str):
         left, _, right = signature.partition("->")
         signature = tuple(map(np.dtype, left + right))
-    found = ufunc.resolve_dtypes(
-        (*kinds, *(None,) * ufunc.nout), signature=signature, casting=casting
-    )
+    wanted = {} if signature is None else {"signature": signature}
+    found = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), casting=casting, **wanted)
     return tuple(convert(x, dtype) for x, dtype in zip(operands, found, strict=False))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.numpy.products import matvec as matvec_of, vecdot as vecdot_of, vecmat as vecmat_of
+from funcgrad.numpy import products
 from funcgrad.numpy.ufunc import Ufunc
 from funcgrad.ops import (
     arithmetic,
@@ -18,7 +18,6 @@ from funcgrad.ops import (
     hyperbolic,
     integer,
     power as powers,
-    products,
     rounding,
     trigonometry,
 )
@@ -131,9 +130,9 @@ spacing = Ufunc(np.spacing, unit_in_last_place)
 degrees = Ufunc(np.degrees, trigonometry.rad2deg)
 radians = Ufunc(np.radians, trigonometry.deg2rad)
 matmul = Ufunc(np.matmul, products.matmul)
-vecdot = Ufunc(np.vecdot, vecdot_of)
-matvec = Ufunc(np.matvec, matvec_of)
-vecmat = Ufunc(np.vecmat, vecmat_of)
+vecdot = Ufunc(np.vecdot, products.vecdot)
+matvec = Ufunc(np.matvec, products.matvec)
+vecmat = Ufunc(np.vecmat, products.vecmat)
 
 abs, conj, mod, pow, true_divide = absolute, conjugate, remainder, power, divide
 acos, asin, atan, atan2 = arccos, arcsin, arctan, arctan2
