@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -98,9 +99,10 @@ def generate(program: Program, xp: Any) -> Callable[..., list[Any]]:
     exec(compile(text, filename, "exec"), namespace)
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     function = namespace[_identifier(program.name)]
+    weakref.finalize(function, linecache.cache.pop, filename, None)
 
     def run(*args: Any) -> list[Any]:
-        if config.debug_nans or config.debug_infs:
+        if config.checks_values:
             return evaluate(program, *args)
         return function(*args)
 
