@@ -144,7 +144,8 @@ def numpy_geomspace(
             "[geomspace] does not spiral between traced complex numbers. "
             "Use np.exp(np.linspace(np.log(a), np.log(b)))."
         )
-    dtype = np.result_type(start.dtype, np.float64) if dtype is None else dtype
+    start, stop = convert(start, np.float64), convert(stop, np.float64)
+    dtype = np.dtype(np.float64) if dtype is None else dtype
     exponents = numpy_linspace(log(absolute(start)), log(absolute(stop)), num, endpoint, axis=axis)
     signs = expand_dims(sign(start), axis) if ndim_of(start) else sign(start)
     return convert(multiply(exp(exponents), signs), dtype)

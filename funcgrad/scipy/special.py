@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import is_inexact
-from funcgrad.numpy.shape import reshape
+from funcgrad.numpy.shape import broadcast_to, reshape
 from funcgrad.numpy.ufunc import SPECIAL
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.bessel import i0, i0e, i1, i1e
@@ -19,7 +19,7 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, isfinite, logical_and
 from funcgrad.ops.exponential import exp, exp2, expit, expm1, log, log1p, log_sigmoid
 from funcgrad.ops.extremal_reduce import reduce_max
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.floats import absolute, sign
 from funcgrad.ops.gamma import betaln, digamma, gamma, gammaln, polygamma
 from funcgrad.ops.logsumexp import logsumexp as log_sum_exp
@@ -129,27 +129,33 @@ def logsumexp(
         >>> round(float(logsumexp([1000.0, 1000.0])), 4)
         1000.6931
     """
-    (a,) = as_floats(a)
+    if b is None:
+        (a,) = as_floats(a)
+    else:
+        a, b = as_floats(a, b)
+        a = broadcast_to(a, broadcast_shapes("logsumexp", [shape_of(a), shape_of(b)]))
     axes = normalize_axes("logsumexp", axis, ndim_of(a))
     kept = keep_axes(shape_of(a), axes)
     if b is None:
         result = log_sum_exp(a, axes)
         signs = sign(exp(result)) if return_sign else None
     else:
-        a, b = as_floats(a, b)
-        a = add(a, multiply(b, 0.0))
-        weighted = select(equal(b, 0.0), np.asarray(-np.inf, a.dtype), a)
-        highest = reshape(stop_gradient(reduce_max(weighted, axes)), kept)
-        highest = select(isfinite(highest), highest, 0.0)
-        total = reduce_sum(multiply(b, exp(subtract(a, highest))), axes)
+        total, highest = weighted_sum(a, b, axes)
         signs = sign(total)
-        result = add(
-            log(absolute(total) if return_sign else total), reshape(highest, shape_of(total))
-        )
+        result = add(log(absolute(total) if return_sign else total), highest)
     if keepdims:
         result = reshape(result, kept)
         signs = reshape(signs, kept) if return_sign else None
     return (result, signs) if return_sign else result
+
+
+def weighted_sum(a: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """`sum(b * exp(a - highest))`, and the highest element of `a` whose factor is not zero."""
+    included = select(equal(b, 0.0), np.asarray(-np.inf, a.dtype), a)
+    highest = stop_gradient(reduce_max(included, axes))
+    highest = select(isfinite(highest), highest, 0.0)
+    column = reshape(highest, keep_axes(shape_of(included), axes))
+    return reduce_sum(multiply(b, exp(subtract(included, column))), axes), highest
 
 
 def softmax(x: Any, axis: Any = None) -> Any:
