@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.ir.tracer import Tracer, rebind
 from funcgrad.numpy.rearranging import along
-from funcgrad.numpy.register import numpy_function
+from funcgrad.numpy.register import is_plain, numpy_function
 from funcgrad.numpy.shape import normalize_axis, ravel, reshape
 from funcgrad.numpy.ufunc import write_output
 from funcgrad.ops import select as ops, sort as sorts
@@ -66,6 +66,8 @@ def take(
         >>> fnp.take(fnp.asarray([5, 6, 7]), [2, 0])
         array([7, 5])
     """
+    if mode in (None, "raise") and is_plain():
+        return np.take(a, indices, axis, out)
     a, indices = as_array(a), as_array(indices)
     if axis is None:
         a, axis = ravel(a), 0
@@ -121,6 +123,8 @@ def take_along_axis(
         axis: None takes from the flattened array.
         mode, fill_value: as in `take`.
     """
+    if mode in (None, "raise") and is_plain():
+        return np.take_along_axis(as_array(arr), as_array(indices), axis)
     arr, indices, axis = lines("take_along_axis", arr, indices, axis)
     place = at(arr)[places_along(arr, indices, axis)]
     return place.get(mode=index_mode("take_along_axis", mode), fill_value=fill_value)

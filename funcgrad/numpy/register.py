@@ -18,6 +18,11 @@ from funcgrad.ir.tracer import FUNCTIONS, Tracer, register_view, state
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def is_plain() -> bool:
+    """Whether nothing is traced in this thread, so that NumPy itself may be called."""
+    return not (state.stack or config.debug_nans)
+
+
 def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], Function]:
     """Make the decorated function the meaning of NumPy functions on traced values.
 

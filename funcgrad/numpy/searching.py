@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.ir.tracer import Tracer
 from funcgrad.numpy.reductions import Unset, given, truth
-from funcgrad.numpy.register import numpy_function
+from funcgrad.numpy.register import is_plain, numpy_function
 from funcgrad.numpy.shape import normalize_axis, ravel, reshape
 from funcgrad.numpy.ufunc import write_output
 from funcgrad.ops import extremal_reduce, select as ops, sort as sorts
@@ -62,6 +62,8 @@ def where(
         >>> fnp.where(fnp.arange(4) > 1, 1.0, 0.0)
         array([0., 0., 1., 1.])
     """
+    if x is not None and y is not None and is_plain():
+        return np.where(condition, x, y)
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:

@@ -19,30 +19,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 UNARY = [
-    "cbrt",
-    "digamma",
-    "entr",
-    "erf",
-    "erfc",
-    "erfinv",
-    "exp2",
-    "exp10",
-    "expit",
-    "expm1",
-    "gamma",
-    "gammaln",
-    "i0",
-    "i0e",
-    "i1",
-    "i1e",
-    "log1p",
-    "log_expit",
-    "log_ndtr",
-    "logit",
-    "ndtr",
-    "ndtri",
-    "psi",
-]
+    "cbrt", "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "exp10",
+    "expit", "expm1", "gamma", "gammaln", "i0", "i0e", "i1", "i1e",
+    "log1p", "log_expit", "log_ndtr", "logit", "ndtr", "ndtri", "psi",
+]  # fmt: skip
 BINARY = ["beta", "betaln", "huber", "kl_div", "pseudo_huber", "rel_entr", "xlog1py", "xlogy"]
 PYTHON_LEVEL = {
     "logsumexp": lambda module, x: module.logsumexp(x, axis=1),
