@@ -87,10 +87,10 @@ class CumExtremum(Cumulative):
         (x,), (dx,) = primals, tangents
         params = {"axis": axis, "reverse": reverse}
         out = self(x, **params)
-        one = full((), 1, x.dtype)
+        zero, one = full((), 0, x.dtype), full((), 1, x.dtype)
         # 1 where the extremum stays what it was, so that the sums over its elements go on.
-        stays = select(self.falls_short(shifted(out, axis, reverse), out), 0.0, one)
-        reaches = select(self.falls_short(x, out), 0.0, one)
+        stays = select(self.falls_short(shifted(out, axis, reverse), out), zero, one)
+        reaches = select(self.falls_short(x, out), zero, one)
         count = LINEAR_RECURRENCE(stays, reaches, **params)
         return out, DIVIDE(LINEAR_RECURRENCE(stays, MULTIPLY(dx, reaches), **params), count)
 
