@@ -23,6 +23,15 @@ def thaw(array: np.ndarray) -> bool:
     return True
 
 
+def is_mutable(array: np.ndarray) -> bool:
+    """Whether a write can change an array: through itself, or through an array it is a view of."""
+    while type(array) is np.ndarray:
+        if array.flags.writeable:
+            return True
+        array = array.base
+    return False
+
+
 class FrozenArrays:
     """Arrays made read-only for a while, and who needs them."""
 
@@ -30,10 +39,14 @@ class FrozenArrays:
         self.held: list[tuple[np.ndarray, str]] = []
 
     def freeze(self, array: Any, needed_by: str) -> None:
-        """Make a writeable ndarray read-only until `release`."""
-        if type(array) is np.ndarray and array.flags.writeable:
-            array.flags.writeable = False
-            self.held.append((array, f"{needed_by} at {source.where()}"))
+        """Make a writeable ndarray, and the arrays it is a view of, read-only until `release`."""
+        where = ""
+        while type(array) is np.ndarray:
+            if array.flags.writeable:
+                where = where or source.where()
+                array.flags.writeable = False
+                self.held.append((array, f"{needed_by} at {where}"))
+            array = array.base
 
     def release(self) -> None:
         """Give the arrays back their write permission."""
@@ -47,10 +60,11 @@ class FrozenArrays:
         """The error to raise for `error`: a write to a frozen array says who still needs it."""
         if not self.held or "read-only" not in str(error):
             return error
+        readers = dict.fromkeys(f"needed by {needed_by}" for _, needed_by in self.held)
         return errors.MutatedResidualError(
             errors.compose(
                 "An array was written to that a traced operation reads again later.",
-                where="\n".join(f"needed by {needed_by}" for _, needed_by in self.held),
+                where="\n".join(readers),
                 why="The operations of a traced function run, or run backward, after your code has gone on; "
                 "they would see the new contents.",
                 fix="buf = np.full(n, i)    # make a new array in each step instead of writing into one\n"

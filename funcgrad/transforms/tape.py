@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config
-from funcgrad.ir.freeze import FrozenArrays
+from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
@@ -93,6 +93,15 @@ class Tape(Trace):
         self.nodes: list[Node] = []
         self.frozen = FrozenArrays()
 
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        super().__exit__(kind, error, traceback)
+        if error is None:
+            return
+        explained = self.frozen.explain(error) if isinstance(error, ValueError) else error
+        self.frozen.release()
+        if explained is not error:
+            raise explained from error
+
     def watch(self, value: Any) -> TapeTracer:
         """A tracer for an input whose cotangent is wanted."""
         return TapeTracer(self, value, self.record((), None))
@@ -124,7 +133,7 @@ class Tape(Trace):
                 type(arg) is np.ndarray
                 and primitive.keeps_inputs
                 and state.ambient is None
-                and arg.flags.writeable
+                and (arg.flags.writeable or is_mutable(arg))
             ):
                 arg = self.protect(arg, primitive)
             primals.append(arg)
