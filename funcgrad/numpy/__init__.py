@@ -16,6 +16,8 @@ from funcgrad.numpy.accumulations import (
     ediff1d,
 )
 from funcgrad.numpy.calculus import convolve, correlate, gradient, interp, trapezoid
+from funcgrad.numpy.choosing import piecewise, select, where
+from funcgrad.numpy.conversion import array, asarray, copy
 from funcgrad.numpy.counting import (
     bincount,
     histogram,
@@ -33,9 +35,6 @@ from funcgrad.numpy.counting import (
 )
 from funcgrad.numpy.creation import (
     arange,
-    array,
-    asarray,
-    copy,
     empty,
     empty_like,
     eye,
@@ -142,40 +141,27 @@ from funcgrad.numpy.grids import (
     triu_indices_from,
 )
 from funcgrad.numpy.indexing import (
-    argpartition,
-    argsort,
     choose,
     compress,
     copyto,
     extract,
-    lexsort,
-    partition,
     place,
     put,
     put_along_axis,
     putmask,
-    sort,
-    sort_complex,
     take,
     take_along_axis,
 )
 from funcgrad.numpy.joining import (
     append,
-    array_split,
     block,
     column_stack,
     concat,
     concatenate,
-    delete,
-    dsplit,
     dstack,
-    hsplit,
     hstack,
-    insert,
-    split,
     stack,
     unstack,
-    vsplit,
     vstack,
 )
 from funcgrad.numpy.logic import (
@@ -254,12 +240,9 @@ from funcgrad.numpy.searching import (
     digitize,
     flatnonzero,
     nonzero,
-    piecewise,
     ravel_multi_index,
     searchsorted,
-    select,
     unravel_index,
-    where,
 )
 from funcgrad.numpy.shape import (
     atleast_1d,
@@ -282,6 +265,8 @@ from funcgrad.numpy.shape import (
     swapaxes,
     transpose,
 )
+from funcgrad.numpy.sorting import argpartition, argsort, lexsort, partition, sort, sort_complex
+from funcgrad.numpy.splitting import array_split, delete, dsplit, hsplit, insert, split, vsplit
 from funcgrad.numpy.statistics import average, corrcoef, cov, std, var
 from funcgrad.numpy.ufunc import Ufunc as ufunc
 from funcgrad.numpy.ufuncs import (

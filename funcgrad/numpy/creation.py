@@ -9,26 +9,15 @@ import numpy as np
 
 from funcgrad.ir.tracer import FUNCTIONS, Tracer, state
 from funcgrad.ir.types import PYTHON_SCALARS, is_inexact
-from funcgrad.numpy.dtypes import DEFAULT_DTYPES
-from funcgrad.numpy.register import copy_of, numpy_function
+from funcgrad.numpy.conversion import FLOAT32, check_device, default_dtype
+from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import as_shape
 from funcgrad.ops import create
 from funcgrad.ops.arithmetic import add, multiply
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import as_operand, ndim_of, shape_of
-from funcgrad.ops.sequences import as_array, contains_tracer
-from funcgrad.ops.shape import broadcast_to, reshape
-
-FLOAT32 = np.dtype(np.float32)
-
-
-def check_device(device: Any) -> None:
-    """Creation functions make NumPy arrays; `device` is there for the array API only."""
-    if device not in (None, "cpu"):
-        raise ValueError(
-            f"[funcgrad.numpy] got device={device!r}, but these functions make NumPy arrays. "
-            'Use device=None or "cpu", and funcgrad.device_put(x, device) to move an array.'
-        )
+from funcgrad.ops.families import shape_of
+from funcgrad.ops.sequences import as_array
+from funcgrad.ops.shape import broadcast_to
 
 
 def writeable(array: Any) -> Any:
@@ -41,91 +30,8 @@ def writeable(array: Any) -> Any:
         if is_inexact(array.dtype) or not trace.differentiates:
             if isinstance(array, Tracer) and array.trace is trace:
                 return array
-            return trace.adopt(array, None)
+            return trace.adopt(array, None)  # type: ignore[arg-type]
     return array
-
-
-@numpy_function(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray)
-def numpy_array(a: Any, dtype: Any = None, **options: Any) -> Any:
-    """`np.array(a, like=t)` and its relatives: traced values inside lists are stacked."""
-    ndmin = options.get("ndmin", 0)
-    out = as_array(a)
-    out = out if dtype is None else convert(out, dtype)
-    if ndim_of(out) < ndmin:
-        out = reshape(out, (*(1,) * (ndmin - ndim_of(out)), *shape_of(out)))
-    return copy_of(out) if options.get("copy", False) and out is a else out
-
-
-def python_leaves(value: Any) -> set[type]:
-    """The types of the numbers inside a nested list."""
-    if isinstance(value, list | tuple):
-        return set().union(*map(python_leaves, value)) if value else {float}
-    return {type(value)}
-
-
-def default_dtype(value: Any) -> Any:
-    """The default dtype for Python numbers and lists of them; None for arrays, which keep theirs."""
-    leaves = python_leaves(value)
-    if not leaves <= set(PYTHON_SCALARS):
-        return None
-    return DEFAULT_DTYPES[max(leaves, key=PYTHON_SCALARS.index)]
-
-
-def asarray(
-    obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None, order: str = "K"
-) -> Any:
-    """`obj` as an array; Python numbers become float32 or int64, arrays keep their dtype.
-
-    Args:
-        obj: array, traced value, number, or nested list of these.
-        dtype: dtype of the result.
-        device: None or "cpu".
-        copy: True for a result that shares no memory with `obj`; False to forbid a copy.
-        order: accepted as in NumPy; traced arrays have no memory order.
-
-    Example:
-        >>> import funcgrad.numpy as fnp
-        >>> fnp.asarray([1.0, 2.0]).dtype
-        dtype('float32')
-    """
-    check_device(device)
-    if dtype is None:
-        dtype = default_dtype(obj)
-    if state.stack and type(obj) in PYTHON_SCALARS:
-        return create.full((), obj, np.dtype(dtype))
-    if not contains_tracer(obj) and not hasattr(obj, "__cuda_array_interface__"):
-        return indexable(np.asarray(obj, dtype, order=order, copy=copy))
-    out = as_operand(obj)
-    out = as_array(out) if dtype is None else convert(out, np.dtype(dtype))
-    if copy is False and out is not obj:
-        raise ValueError("[asarray] copy=False, but a list, number or other dtype needs a copy.")
-    return copy_of(out) if copy and out is obj else out
-
-
-def indexable(array: Any) -> Any:
-    """An array that traced integers may index; those of transformations that only differentiate are plain."""
-    if state.ambient is not None:
-        return state.ambient.adopt(array, None)
-    for trace in reversed(state.stack):
-        if not trace.differentiates:
-            return trace.adopt(array, None)
-    return array
-
-
-def array(
-    obj: Any, dtype: Any = None, *, copy: bool = True, order: str = "K", ndmin: int = 0
-) -> Any:
-    """A new array; see `asarray`. `ndmin` adds axes of length 1 in front."""
-    out = asarray(obj, dtype, copy=True if copy else None, order=order)
-    missing = ndmin - ndim_of(out)
-    return reshape(out, (*(1,) * missing, *shape_of(out))) if missing > 0 else out
-
-
-@numpy_function(np.copy)
-def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
-    """A new array with the elements of `a`."""
-    del order, subok
-    return copy_of(as_array(a))
 
 
 def empty(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
@@ -224,7 +130,11 @@ def full_like(
 
 
 numpy_function(np.zeros_like, np.empty_like)(zeros_like)
+
+
 numpy_function(np.ones_like)(ones_like)
+
+
 numpy_function(np.full_like)(full_like)
 
 
@@ -259,7 +169,7 @@ def arange(
         dtype = np.result_type(*known, *python) if known else default_dtype(python)
     dtype = np.dtype(dtype)
     if state.ambient is None:
-        return np.arange(start, stop, step, dtype)
+        return np.arange(start, stop, step, dtype)  # type: ignore[call-overload]
     index = create.iota((len(np.arange(start, stop, step)),), 0, dtype)
     return add(multiply(index, dtype.type(step)), dtype.type(start))
 
@@ -302,4 +212,6 @@ LIKE: dict[Any, Callable[..., Any]] = {
         *np.indices(shape, dtype), **options
     ),
 }
+
+
 FUNCTIONS.update(LIKE)

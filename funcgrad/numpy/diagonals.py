@@ -11,6 +11,7 @@ from funcgrad.numpy.reductions import sum as sum_of
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import moveaxis, ravel, reshape
 from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.index import setitem
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import PLACE, broadcast_to
@@ -73,7 +74,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """Write `val` into the main diagonal of `a`, in place."""
     if not isinstance(a, Tracer):
-        a.__setitem__(np.diag_indices(min(a.shape), a.ndim), val)
+        np.fill_diagonal(a, val, wrap)  # raises our error if `val` is traced
         return
     shape = shape_of(a)
     if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
@@ -81,21 +82,24 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     step = 1 + int(np.cumprod(shape[:0:-1]).sum())
     end = None if wrap or len(shape) > 2 else shape[1] * shape[1]
     flat = np.arange(a.size)[:end:step]
-    a[np.unravel_index(flat, shape)] = ravel(val)[np.arange(flat.size) % np.size(val)]
+    values = ravel(val)[np.arange(flat.size) % np.size(val)]
+    setitem(a, np.unravel_index(flat, shape), values)
 
 
 @numpy_function(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
     """`m` with zeros above its `k`-th diagonal."""
     m = at_least_matrix(m)
-    return select(np.tri(*shape_of(m)[-2:], k, np.bool_), m, np.zeros((), m.dtype))
+    height, width = shape_of(m)[-2:]
+    return select(np.tri(height, width, k, bool), m, np.zeros((), m.dtype))
 
 
 @numpy_function(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
     """`m` with zeros below its `k`-th diagonal."""
     m = at_least_matrix(m)
-    return select(np.tri(*shape_of(m)[-2:], k - 1, np.bool_), np.zeros((), m.dtype), m)
+    height, width = shape_of(m)[-2:]
+    return select(np.tri(height, width, k - 1, bool), np.zeros((), m.dtype), m)
 
 
 def at_least_matrix(m: Any) -> Any:

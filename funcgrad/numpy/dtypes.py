@@ -122,10 +122,10 @@ def isscalar(element: Any) -> bool:
     return np.isscalar(element)
 
 
-class NamespaceInfo(type(np.__array_namespace_info__())):
+class NamespaceInfo(type(np.__array_namespace_info__())):  # type: ignore[misc]
     """What the array API asks a namespace about itself."""
 
-    def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype]:
+    def default_dtypes(self, *, device: Any = None) -> dict[str, Any]:
         """The dtypes of creation functions."""
         return {
             **super().default_dtypes(device=device),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import is_inexact
-from funcgrad.numpy.creation import FLOAT32, check_device, default_dtype
+from funcgrad.numpy.conversion import FLOAT32, check_device, default_dtype
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.shape import as_shape, broadcast_to, expand_dims, moveaxis, reshape
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract

@@ -21,6 +21,7 @@ from funcgrad.numpy import (
     reductions,
     searching,
     shape as shapes,
+    sorting,
     statistics,
 )
 from funcgrad.numpy.creation import filled
@@ -79,11 +80,11 @@ def clip(self: Tracer, min: Any = None, max: Any = None, out: Any = None, **opti
 def sort(
     self: Tracer, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None
 ) -> None:
-    rebind(self, indexing.sort(self, axis, kind, order, stable=stable))
+    rebind(self, sorting.sort(self, axis, kind, order, stable=stable))
 
 
 def partition(self: Tracer, kth: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:
-    rebind(self, indexing.partition(self, kth, axis, kind, order))
+    rebind(self, sorting.partition(self, kth, axis, kind, order))
 
 
 def fill(self: Tracer, value: Any) -> None:
@@ -122,7 +123,7 @@ def searchsorted(self: Tracer, v: Any, side: str = "left", sorter: Any = None) -
     return searching.searchsorted(self, v, side, sorter)
 
 
-def to_device(self: Tracer, device: Any, /, *, stream: Any = None) -> Any:
+def to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
     if device != self.device or stream is not None:
         raise ValueError(
             f"A traced value is on device {self.device!r}, and cannot move to {device!r}."
@@ -130,12 +131,12 @@ def to_device(self: Tracer, device: Any, /, *, stream: Any = None) -> Any:
     return self
 
 
-def set_real(self: Tracer, value: Any) -> None:
+def set_real(self: Any, value: Any) -> None:
     new = fit_output("real", value_array(value), self.shape, self.real.dtype, "unsafe")
     rebind(self, make_complex(new, self.imag) if is_complex(self.dtype) else new)
 
 
-def set_imag(self: Tracer, value: Any) -> None:
+def set_imag(self: Any, value: Any) -> None:
     if not is_complex(self.dtype):
         raise TypeError("array does not have imaginary part to set")
     new = fit_output("imag", value_array(value), self.shape, self.imag.dtype, "unsafe")
@@ -172,7 +173,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "min": reductions.min, "any": reductions.any_, "all": reductions.all_, "mean": reductions.mean,
     "var": statistics.var, "std": statistics.std, "cumsum": accumulations.cumsum,
     "cumprod": accumulations.cumprod, "argmax": searching.argmax, "argmin": searching.argmin,
-    "argsort": indexing.argsort, "argpartition": indexing.argpartition, "nonzero": searching.nonzero,
+    "argsort": sorting.argsort, "argpartition": sorting.argpartition, "nonzero": searching.nonzero,
     "ravel": shapes.ravel, "squeeze": shapes.squeeze, "round": elementwise.round,
     "take": indexing.take, "put": indexing.put, "choose": indexing.choose,
     "repeat": rearranging.repeat, "diagonal": diagonals.diagonal,

@@ -21,7 +21,7 @@ from funcgrad.ops.operators import is_operand
 
 KNOWN_TYPES = (np.ndarray, Tracer)
 # CuPy names some kernels differently from the ufuncs they stand for.
-CUPY_KERNELS = {"cupy_clip": "clip", "cupy_where": "where", "cupy_copy": "positive"}
+CUPY_KERNELS = {"copy": "positive"}
 CUPY_REDUCTIONS = {
     "cupy_sum": "add", "cupy_sum_keep_dtype": "add", "cupy_prod": "multiply", "cupy_max": "maximum",
     "cupy_min": "minimum", "cupy_any": "logical_or", "cupy_all": "logical_and",
@@ -68,8 +68,8 @@ def array_namespace(self: Tracer, *, api_version: str | None = None) -> Any:
 
 def cupy_elementwise(self: Tracer, kernel: Any, *args: Any, **options: Any) -> Any:
     """CuPy's hook for elementwise kernels: the NumPy ufunc of the same name is meant."""
-    name = CUPY_KERNELS.get(kernel.name, kernel.name.removeprefix("cupy_"))
-    ufunc = getattr(np, name, None)
+    name = kernel.name.removeprefix("cupy_")
+    ufunc = getattr(np, CUPY_KERNELS.get(name, name), None)
     if isinstance(ufunc, np.ufunc):
         return call_ufunc(ufunc, args[: ufunc.nin], cupy_options(ufunc, args, options))
     if ufunc in FUNCTIONS:

@@ -157,7 +157,7 @@ def length(self: Tracer) -> int:
     return self.shape[0]
 
 
-def iterate(self: Tracer) -> Iterator[Any]:
+def iterate(self: Any) -> Iterator[Any]:
     if not self.shape:
         raise TypeError(f"iteration over a 0-d array: {self!r} has no axes")
     return (self[i] for i in range(self.shape[0]))

@@ -27,7 +27,7 @@ def check_matmul_shapes(shape_x: tuple, shape_y: tuple) -> None:
             f"[matmul] got operands of shapes {shape_x} and {shape_y}, but a scalar has no axis to sum over. "
             "Use x * y."
         )
-    inner_y = shape_y[-2] if len(shape_y) > 1 else shape_y[0]
+    inner_y = shape_y[max(len(shape_y) - 2, 0)]
     if shape_x[-1] != inner_y:
         raise ValueError(
             f"[matmul] shapes {shape_x} and {shape_y} do not fit: the last axis of the first has length "
