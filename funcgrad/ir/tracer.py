@@ -17,6 +17,7 @@ import numpy as np
 from funcgrad import errors
 from funcgrad.ir import source
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, scalar_type
+from funcgrad.tree.registry import add_identity_type
 
 
 class TraceState(threading.local):
@@ -343,6 +344,10 @@ def raise_leaked(tracer: Tracer, user: Any) -> Any:
             page="leaked-tracer",
         )
     )
+
+
+# A traced array that occurs twice in a tree is one leaf, as the array it stands for is.
+add_identity_type(Tracer)
 
 
 # --- tables that the layers above fill -------------------------------------------------------

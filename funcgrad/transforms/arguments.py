@@ -130,6 +130,11 @@ class Flat:
         return tree.path_string(self.treedef.paths()[self.places[index]])
 
 
+def output_flat(out: Any, what: str, inputs: Sequence[Flat]) -> Flat:
+    """A result taken apart. A value that occurs twice is two leaves, unless the arguments had tied leaves."""
+    return Flat(out, what, tie=any(flat.treedef.has_ties for flat in inputs))
+
+
 def fresh_outputs(outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> list[Any]:
     """Arrays that share memory with nothing: views, inputs and repeated arrays are copied."""
     taken = {id(x) for x in inputs}
@@ -142,6 +147,29 @@ def fresh_outputs(outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> list[An
             out = np.asarray(out)[()]
         result.append(out)
     return result
+
+
+def fresh_aux(aux: Any, lower: Callable[[Any], Any], inputs: Sequence[Any]) -> Any:
+    """Auxiliary results: `lower` gives the value behind a tracer, and arrays share memory with nothing."""
+    taken = {id(x) for x in inputs}
+
+    def leaf(value: Any) -> Any:
+        found = lower(value)
+        if type(found) is not np.ndarray:
+            return found
+        if found is value:  # an array that the function did not compute here
+            taken.add(id(found))
+        found = fresh_array(found, taken)
+        taken.add(id(found))
+        return found
+
+    return tree.map(leaf, aux)
+
+
+def fresh_tree(value: Any, inputs: Sequence[Any] = ()) -> Any:
+    """A tree whose arrays share memory with nothing; see `fresh_outputs`."""
+    leaves, treedef = tree.flatten(value)
+    return treedef.unflatten(fresh_outputs(leaves, inputs))
 
 
 def fresh_array(array: np.ndarray, taken: set[int]) -> np.ndarray:

@@ -187,7 +187,7 @@ def checkpoint(
 
         partial.__name__ = name_of(fun)
         program, captured, outputs = trace_tree(partial, dynamic, kwargs)
-        arrays = [x for part in (*dynamic, *kwargs.values()) for x in Flat(part).arrays]
+        arrays = [x for part in (*dynamic, *kwargs.values()) for x in Flat(part, tie=False).arrays]
         return outputs.rebuild(REMAT(*captured, *arrays, program=program, policy=policy))
 
     return checkpointed

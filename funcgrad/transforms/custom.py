@@ -72,7 +72,8 @@ class _Call:
         self.custom = custom
         self.static, dynamic = custom.split(args, kwargs)
         self.flats = [
-            Flat(x, f"argument {i} of {name_of(custom.fun)}") for i, x in enumerate(dynamic)
+            Flat(x, f"argument {i} of {name_of(custom.fun)}", tie=False)
+            for i, x in enumerate(dynamic)
         ]
         self.arrays = [x for flat in self.flats for x in flat.arrays]
         self.outputs: Flat | None = None
@@ -82,7 +83,7 @@ class _Call:
         return [flat.rebuild([next(given) for _ in flat.arrays]) for flat in self.flats]
 
     def note_outputs(self, out: Any) -> list[Any]:
-        flat = Flat(out, f"the result of {name_of(self.custom.fun)}")
+        flat = Flat(out, f"the result of {name_of(self.custom.fun)}", tie=False)
         arrays, flat.arrays = flat.arrays, []
         for place in flat.places:
             flat.leaves[place] = None

@@ -16,8 +16,10 @@ from funcgrad.transforms.arguments import (
     argument_name,
     check_callable,
     check_leaf,
+    fresh_aux,
     fresh_outputs,
     name_of,
+    output_flat,
 )
 from funcgrad.transforms.grad import fit_cotangent, match_cotangents
 from funcgrad.transforms.jvp import JvpTrace, JvpTracer, LinearizeTrace, instantiate_tangent
@@ -57,21 +59,20 @@ def jvp(
         ]
         out = fun(*args)
         out, aux = _split(out, has_aux, "jvp")
-        outputs = Flat(out, f"the result of {name_of(fun)}")
+        outputs = output_flat(out, f"the result of {name_of(fun)}", inputs)
         outs, moved = trace.split(outputs.arrays)
     moved = [
         instantiate_tangent(y, t) if is_inexact(type_of(y).dtype) else None
         for y, t in zip(outs, moved, strict=True)
     ]
-    given_arrays = [x for flat in inputs for x in flat.arrays]
+    given_arrays = [x for flat in [*inputs, outputs] for x in flat.arrays]
     given_arrays += [t for group in directions for t in group if t is not None]
     fresh = fresh_outputs([*outs, *moved], given_arrays)
     value, tangent = fresh[: len(outs)], fresh[len(outs) :]
     result = outputs.rebuild(value), outputs.rebuild_only(tangent)
     if not has_aux:
         return result
-    plain = lambda x: x.primal if isinstance(x, JvpTracer) and x.trace is trace else x  # noqa: E731
-    return (*result, tree.map(plain, aux))
+    return (*result, fresh_aux(aux, trace.lower, given_arrays))
 
 
 def _split(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
@@ -179,17 +180,16 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
                 ]
                 args.append(flat.rebuild(wrapped))
             out, aux = _split(fun(*args), has_aux, "linearize")
-            outputs = Flat(out, f"the result of {name_of(fun)}")
+            outputs = output_flat(out, f"the result of {name_of(fun)}", inputs)
             outs, tangents = trace.split(outputs.arrays)
         wanted = [i for i, y in enumerate(outs) if is_inexact(type_of(y).dtype)]
         linearized = close_linear(builder, outs, tangents, wanted)
     push = Pushforward(fun, inputs, outputs, linearized)
-    given = [x for flat in inputs for x in flat.arrays]
+    given = [x for flat in [*inputs, outputs] for x in flat.arrays]
     value = outputs.rebuild(fresh_outputs(outs, given))
     if not has_aux:
         return value, push
-    plain = lambda x: x.primal if isinstance(x, JvpTracer) and x.trace is trace else x  # noqa: E731
-    return value, push, tree.map(plain, aux)
+    return value, push, fresh_aux(aux, trace.lower, given)
 
 
 class Pushforward:
@@ -239,7 +239,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         (array([3., 6.]),)
     """
     check_callable(fun, "linear_transpose")
-    flats = [tree.flatten(primal) for primal in primals]
+    flats = [tree.flatten(primal, tie=False) for primal in primals]
     types = [
         ArrayType(x.shape, x.dtype) if hasattr(x, "shape") else type_of(x)
         for fl, _ in flats
@@ -250,7 +250,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     def flat_fun(*tracers: Any) -> list[Any]:
         given = iter(tracers)
         args = [treedef.unflatten([next(given) for _ in leaves]) for leaves, treedef in flats]
-        found.append(Flat(fun(*args), f"the result of {name_of(fun)}"))
+        found.append(Flat(fun(*args), f"the result of {name_of(fun)}", tie=False))
         return found[0].arrays
 
     program, captured = trace_flat(flat_fun, types, name_of(fun))

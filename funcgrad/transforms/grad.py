@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import tree
-from funcgrad.ir.tracer import Tracer, type_of
+from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_complex, is_inexact
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
@@ -18,10 +17,12 @@ from funcgrad.transforms.arguments import (
     argument_name,
     check_callable,
     check_leaf,
+    fresh_aux,
     fresh_outputs,
     is_array_leaf,
     name_of,
     normalize_argnums,
+    output_flat,
     wrap_like,
 )
 from funcgrad.transforms.collectives import sum_if_varying
@@ -99,22 +100,18 @@ def value_and_grad(
         try:
             with tape:
                 watched, call_args = _watch(tape, fun, args, wanted, holomorphic, allow_int)
-                try:
-                    out = fun(*call_args, **kwargs)
-                except ValueError as error:
-                    explained = tape.frozen.explain(error)
-                    if explained is error:
-                        raise
-                    raise explained from error
+                out = fun(*call_args, **kwargs)
             value, aux = _split_aux(out, has_aux)
             seed = _seed(value, holomorphic)
             pending = tape.pull_back([value], [seed])
-            gradients = [_collect(tape, w, pending, value) for w in watched]
+            gradients = _collect(tape, watched, pending, value)
         finally:
             tape.frozen.release()
-        gradient = gradients[0] if isinstance(argnums, int) else tuple(gradients)
-        value = _plain(tape.lower(value))
-        return ((value, _lower_tree(tape, aux)) if has_aux else value), gradient
+        gradient = gradients[0] if isinstance(argnums, int) else gradients
+        lowered = fresh_outputs([tape.lower(value)], [value])[0]
+        if not has_aux:
+            return lowered, gradient
+        return (lowered, fresh_aux(aux, tape.lower, _arrays_of(watched))), gradient
 
     return value_and_grad_fun
 
@@ -208,17 +205,20 @@ def _seed(value: Any, holomorphic: bool) -> Any:
     return found.dtype.type(1)
 
 
-def _collect(tape: Tape, watched: tuple[Flat, list[Any]], pending: list[Any], value: Any) -> Any:
-    """The gradient of one argument, in its structure, shapes and dtypes."""
-    flat, tracers = watched
+def _collect(
+    tape: Tape, watched: Sequence[tuple[Flat, list[Any]]], pending: list[Any], value: Any
+) -> tuple:
+    """The gradient of each argument, in its structure, shapes and dtypes."""
     gradients = []
-    for tracer, leaf in zip(tracers, flat.arrays, strict=True):
-        if not isinstance(tracer, TapeTracer) or tracer.trace is not tape:
-            gradients.append(None)
-            continue
-        gradient = fit_cotangent(pending[tracer.node.index], type_of(leaf))
-        gradients.append(sum_if_varying(gradient, leaf, tape.lower(value)))
-    return flat.rebuild_only(fresh_outputs(gradients, flat.arrays))
+    for flat, tracers in watched:
+        for tracer, leaf in zip(tracers, flat.arrays, strict=True):
+            if not isinstance(tracer, TapeTracer) or tracer.trace is not tape:
+                gradients.append(None)
+                continue
+            gradient = fit_cotangent(pending[tracer.node.index], type_of(leaf))
+            gradients.append(sum_if_varying(gradient, leaf, tape.lower(value)))
+    given = iter(fresh_outputs(gradients, _arrays_of(watched)))
+    return tuple(flat.rebuild_only([next(given) for _ in flat.arrays]) for flat, _ in watched)
 
 
 def fit_cotangent(cotangent: Any, type: ArrayType) -> Any:
@@ -230,12 +230,8 @@ def fit_cotangent(cotangent: Any, type: ArrayType) -> Any:
     return convert(cotangent, type.dtype)
 
 
-def _plain(value: Any) -> Any:
-    return fresh_outputs([value])[0] if not isinstance(value, Tracer) else value
-
-
-def _lower_tree(tape: Tape, value: Any) -> Any:
-    return tree.map(tape.lower, value)
+def _arrays_of(watched: Sequence[tuple[Flat, list[Any]]]) -> list[Any]:
+    return [x for flat, _ in watched for x in flat.arrays]
 
 
 class Pullback:
@@ -253,16 +249,17 @@ class Pullback:
     def __call__(self, cotangent: Any) -> tuple:
         cotangents = match_cotangents(self._outputs, cotangent, "vjp")
         pending = self._tape.pull_back(self._tracers, cotangents)
-        results = []
-        for flat, tracers in self._inputs:
-            pulled = [
-                fit_cotangent(pending[t.node.index], type_of(leaf))
-                if isinstance(t, TapeTracer) and t.trace is self._tape
-                else None
-                for t, leaf in zip(tracers, flat.arrays, strict=True)
-            ]
-            results.append(flat.rebuild_only(fresh_outputs(pulled, cotangents)))
-        return tuple(results)
+        pulled = [
+            fit_cotangent(pending[t.node.index], type_of(leaf))
+            if isinstance(t, TapeTracer) and t.trace is self._tape
+            else None
+            for flat, tracers in self._inputs
+            for t, leaf in zip(tracers, flat.arrays, strict=True)
+        ]
+        given = iter(fresh_outputs(pulled, cotangents))
+        return tuple(
+            flat.rebuild_only([next(given) for _ in flat.arrays]) for flat, _ in self._inputs
+        )
 
     def __del__(self) -> None:
         self._tape.frozen.release()
@@ -333,11 +330,13 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
             inputs.append((flat, tracers))
         out = fun(*[flat.rebuild(tape.handed_out(tracers)) for flat, tracers in inputs])
     value, aux = _split_aux(out, has_aux)
-    outputs = Flat(value, "the result")
+    outputs = output_flat(value, "the result", [flat for flat, _ in inputs])
     tracers = outputs.arrays
     lowered = [tape.lower(x) for x in tracers]
     given = [x for _, snapshots in inputs for x in map(tape.lower, snapshots)]
-    result = outputs.rebuild(fresh_outputs(lowered, given))
+    result = outputs.rebuild(fresh_outputs(lowered, [*given, *tracers]))
     outputs.arrays = lowered
     pullback = Pullback(tape, outputs, tracers, inputs)
-    return (result, pullback, _lower_tree(tape, aux)) if has_aux else (result, pullback)
+    if not has_aux:
+        return result, pullback
+    return result, pullback, fresh_aux(aux, tape.lower, [*_arrays_of(inputs), *given])

@@ -15,6 +15,7 @@ from funcgrad.transforms.arguments import (
     Flat,
     argument_name,
     check_callable,
+    fresh_tree,
     name_of,
     normalize_argnums,
     wrap_like,
@@ -73,7 +74,7 @@ def jacfwd(
 
             primals = [args[index] for index in wanted]
             out, tangent, *aux = jvp(partial, primals, tangents, has_aux=has_aux)
-            outputs, moved_out = Flat(out), Flat(tangent)
+            outputs, moved_out = Flat(out, tie=False), Flat(tangent, tie=False)
             _check_output(outputs, holomorphic, "jacfwd")
             found.append((outputs, aux))
             return moved_out.arrays
@@ -82,7 +83,7 @@ def jacfwd(
         columns = [place_axis(c, a, sum(sizes), -1) for c, a in zip(columns, axes, strict=True)]
         outputs, aux = found[0]
         blocks = [_split_last(column, arrays, sizes) for column in columns]
-        result = outputs.rebuild([_assemble(inputs, block, argnums) for block in blocks])
+        result = fresh_tree(outputs.rebuild([_assemble(inputs, b, argnums) for b in blocks]))
         return (result, aux[0]) if has_aux else result
 
     return jacfwd_fun
@@ -127,7 +128,7 @@ def jacrev(
             return fun(*call_args, **kwargs)
 
         out, pull, *aux = vjp(partial, *[args[index] for index in wanted], has_aux=has_aux)
-        outputs = Flat(out)
+        outputs = Flat(out, tie=False)
         _check_output(outputs, holomorphic, "jacrev")
         sizes = [int(np.prod(shape_of(y))) for y in outputs.arrays]
 
@@ -145,7 +146,7 @@ def jacrev(
         )
         rows = [place_axis(r, a, sum(sizes), 0) for r, a in zip(rows, axes, strict=True)]
         blocks = zip(*[_split_first(row, outputs.arrays, sizes) for row in rows], strict=True)
-        result = outputs.rebuild([_assemble(inputs, list(b), argnums) for b in blocks])
+        result = fresh_tree(outputs.rebuild([_assemble(inputs, b, argnums) for b in blocks]))
         return (result, aux[0]) if has_aux else result
 
     return jacrev_fun

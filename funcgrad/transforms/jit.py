@@ -22,6 +22,7 @@ from funcgrad.transforms.arguments import (
     check_callable,
     fresh_outputs,
     name_of,
+    output_flat,
 )
 from funcgrad.transforms.call import axis_names, call_program
 from funcgrad.transforms.dispatch import make_dispatch
@@ -161,7 +162,8 @@ class JitFunction:
         def flat_fun(*tracers: Any) -> list[Any]:
             args, kwargs = signature.rebuild(tracers, args_count)
             out = self.fun(*args, **kwargs)
-            outputs = flatten_outputs(out, signature, self.name)
+            inputs = [flat for flat in signature.flats if flat is not None]
+            outputs = output_flat(out, f"the result of {self.name}", inputs)
             found.append(outputs)
             return outputs.arrays
 
@@ -176,7 +178,11 @@ class JitFunction:
     def _remember_fast(
         self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled
     ) -> None:
-        if self.static or self.owner_state() or any(f is None or f.treedef.has_ties for f in signature.flats):
+        if (
+            self.static
+            or self.owner_state()
+            or any(f is None or f.treedef.has_ties for f in signature.flats)
+        ):
             return
         leaves, treedef = tree.flatten((args, kwargs), tie=False)
         owners, dynamic = [], []
@@ -214,12 +220,6 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"<jit {self.name}: {len(self.entries)} signatures>"
-
-
-def flatten_outputs(out: Any, signature: Signature, name: str) -> Flat:
-    """The outputs; an array that occurs twice is one leaf only if the arguments had tied leaves."""
-    tied = any(flat is not None and flat.treedef.has_ties for flat in signature.flats)
-    return Flat(out, f"the result of {name}", tie=tied)
 
 
 def _parameter_names(fun: Any) -> list[str]:

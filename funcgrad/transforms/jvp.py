@@ -68,6 +68,10 @@ class JvpTrace(Trace):
     def rule(self, primitive: Any) -> Any:
         return primitive.jvp
 
+    def lower(self, value: Any) -> Any:
+        """The primal behind a tracer of this trace; other values as they are."""
+        return value.primal if isinstance(value, JvpTracer) and value.trace is self else value
+
     def split(self, args: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Primals and tangents of values of this trace, or of outer ones."""
         primals, tangents = [], []

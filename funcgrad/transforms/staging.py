@@ -27,13 +27,13 @@ def is_typed_leaf(leaf: Any) -> bool:
 def trace_tree(
     fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
 ) -> tuple[Program, list[Any], Flat]:
-    """Record a function of trees.
+    """Record a function of trees; every position of an array is an input of its own.
 
     Returns:
         The Program, the values it captured (its first inputs), and its outputs as a Flat.
     """
     parts = [*args, *(kwargs or {}).values()]
-    flattened = [tree.flatten(part) for part in parts]
+    flattened = [tree.flatten(part, tie=False) for part in parts]
     types = [leaf_type(x) for leaves, _ in flattened for x in leaves if is_typed_leaf(x)]
     found: list[Flat] = []
 
@@ -44,7 +44,8 @@ def trace_tree(
             for leaves, treedef in flattened
         ]
         named = dict(zip(kwargs or {}, rebuilt[len(args) :], strict=True))
-        found.append(Flat(fun(*rebuilt[: len(args)], **named), f"the result of {name_of(fun)}"))
+        out = fun(*rebuilt[: len(args)], **named)
+        found.append(Flat(out, f"the result of {name_of(fun)}", tie=False))
         return found[0].arrays
 
     program, captured = trace_flat(flat_fun, types, name_of(fun))
@@ -147,7 +148,7 @@ def closure_convert(
 
     def converted(*args: Any) -> Any:
         values = args[len(args) - count :] if count else ()
-        leaves = [x for arg in args[: len(args) - count] for x in Flat(arg).arrays]
+        leaves = [x for arg in args[: len(args) - count] for x in Flat(arg, tie=False).arrays]
         return outputs.rebuild(evaluate(program, *values, *leaves))
 
     return converted, captured

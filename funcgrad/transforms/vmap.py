@@ -13,6 +13,7 @@ from funcgrad.transforms.arguments import (
     check_callable,
     fresh_outputs,
     name_of,
+    output_flat,
     wrap_like,
 )
 from funcgrad.transforms.batch import BatchTrace, place_axis
@@ -53,58 +54,77 @@ def vmap(
 
     @wrap_like(fun, "vmap")
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
-        flat = Flat((args, kwargs), f"an argument of {name_of(fun)}")
-        axes = _leaf_axes(fun, flat, args, kwargs, in_axes)
-        size = _common_size(fun, flat, axes, axis_size)
+        inputs = _flatten_inputs(fun, args, kwargs, in_axes)
+        size = _common_size(inputs, axis_size)
         with BatchTrace(size, axis_name) as trace:
-            inputs = [
-                trace.wrap(x, None if axis is None else axis % ndim_of(x))
-                for x, axis in zip(flat.arrays, axes, strict=True)
-            ]
-            call_args, call_kwargs = flat.rebuild(inputs)
-            out = fun(*call_args, **call_kwargs)
-            outputs = Flat(out, f"the result of {name_of(fun)}")
-            values, value_axes = trace.split(outputs.arrays)
-        wanted = _output_axes(outputs, out, out_axes)
+            values = [given.traced(trace) for given in inputs]
+            out = fun(*values[: len(args)], **dict(zip(kwargs, values[len(args) :], strict=True)))
+            outputs = output_flat(out, f"the result of {name_of(fun)}", [g.flat for g in inputs])
+            found, found_axes = trace.split(outputs.arrays)
+        wanted = _output_axes(outputs, out_axes)
         placed = [
             place_axis(value, axis, size, _checked_output_axis(want, value, axis))
-            for value, axis, want in zip(values, value_axes, wanted, strict=True)
+            for value, axis, want in zip(found, found_axes, wanted, strict=True)
         ]
-        return outputs.rebuild(fresh_outputs(placed, flat.arrays))
+        shared = [x for given in inputs for x in given.flat.arrays] + outputs.arrays
+        return outputs.rebuild(fresh_outputs(placed, shared))
 
     return vmap_fun
+
+
+class _Input:
+    """One argument: its arrays, and the batch axis of each."""
+
+    __slots__ = ("axes", "flat", "name")
+
+    def __init__(self, name: str, flat: Flat, axes: list[Any]) -> None:
+        self.name = name
+        self.flat = flat
+        self.axes = axes
+        for index, (axis, x) in enumerate(zip(axes, flat.arrays, strict=True)):
+            _check_axis(self.describe(index), axis, x)
+
+    def describe(self, index: int) -> str:
+        """'argument 'x' at layers.0' for the array leaf at this position."""
+        path = self.flat.path(index)
+        return self.name + (f" at {path}" if path else "")
+
+    def traced(self, trace: BatchTrace) -> Any:
+        """The argument with tracers in place of its batched arrays."""
+        return self.flat.rebuild(
+            [
+                trace.wrap(x, None if axis is None else axis % ndim_of(x))
+                for x, axis in zip(self.flat.arrays, self.axes, strict=True)
+            ]
+        )
 
 
 def _is_none(x: Any) -> bool:
     return x is None
 
 
-def _leaf_axes(fun: Any, flat: Flat, args: tuple, kwargs: dict, in_axes: Any) -> list[int | None]:
-    """The batch axis of every array leaf."""
+def _flatten_inputs(fun: Any, args: tuple, kwargs: dict, in_axes: Any) -> list[_Input]:
+    """Positional, then keyword arguments with their batch axes."""
     if isinstance(in_axes, tuple) and len(in_axes) != len(args):
         raise ValueError(
             f"[vmap] in_axes has {len(in_axes)} entries, but {name_of(fun)} was called with {len(args)} "
             f"positional arguments. Give one entry per argument, as in_axes={(0,) * len(args)}."
         )
-    full = (in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args), 0 if kwargs else {})
-    spread = tree.broadcast_prefix(full, (args, kwargs), is_leaf=_is_none, what="in_axes")
-    axes = [spread[place] for place in flat.places]
-    for index, (axis, x) in enumerate(zip(axes, flat.arrays, strict=True)):
-        _check_axis(fun, flat, index, axis, x)
-    return axes
+    prefixes = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
+    named = [
+        (f"argument {argument_name(fun, i)}", arg, prefix, f"in_axes[{i}]")
+        for i, (arg, prefix) in enumerate(zip(args, prefixes, strict=True))
+    ]
+    named += [(f"keyword argument {name!r}", arg, 0, "in_axes") for name, arg in kwargs.items()]
+    inputs = []
+    for name, arg, prefix, what in named:
+        flat = Flat(arg, f"{name} of {name_of(fun)}")
+        spread = tree.broadcast_prefix(prefix, flat.treedef, is_leaf=_is_none, what=what)
+        inputs.append(_Input(name, flat, [spread[place] for place in flat.places]))
+    return inputs
 
 
-def _describe(fun: Any, flat: Flat, index: int) -> str:
-    """'argument 'x' at layers.0' for the array leaf at this position of ((args), {kwargs})."""
-    keys = flat.path(index).split(".")
-    if keys[0] == "1":
-        return f"keyword argument {'.'.join(keys[1:])!r}"
-    rest = ".".join(keys[2:])
-    name = argument_name(fun, int(keys[1])) if len(keys) > 1 else "0"
-    return f"argument {name}" + (f" at {rest}" if rest else "")
-
-
-def _check_axis(fun: Any, flat: Flat, index: int, axis: Any, x: Any) -> None:
+def _check_axis(where: str, axis: Any, x: Any) -> None:
     if axis is None:
         return
     rank = ndim_of(x)
@@ -113,28 +133,26 @@ def _check_axis(fun: Any, flat: Flat, index: int, axis: Any, x: Any) -> None:
     if not -rank <= axis < rank:
         choices = "None" if rank == 0 else f"{-rank} to {rank - 1}, or None"
         raise ValueError(
-            f"[vmap] in_axes = {axis}, but {_describe(fun, flat, index)} has shape {shape_of(x)} "
+            f"[vmap] in_axes = {axis}, but {where} has shape {shape_of(x)} "
             f"({rank} axes). Use {choices}; None means the same value for every example."
         )
 
 
-def _common_size(fun: Any, flat: Flat, axes: list[int | None], axis_size: int | None) -> int:
-    sizes = {
-        index: shape_of(x)[axis]
-        for index, (axis, x) in enumerate(zip(axes, flat.arrays, strict=True))
+def _common_size(inputs: list[_Input], axis_size: int | None) -> int:
+    found = [
+        (given.describe(index), axis, shape_of(x)[axis])
+        for given in inputs
+        for index, (axis, x) in enumerate(zip(given.axes, given.flat.arrays, strict=True))
         if axis is not None
-    }
-    if not sizes and axis_size is None:
+    ]
+    if not found and axis_size is None:
         raise ValueError(
             "[vmap] needs at least one batched array, but every argument has in_axes None or there is no "
             "array. Give axis_size=, or an integer in in_axes."
         )
-    size = axis_size if axis_size is not None else next(iter(sizes.values()))
-    if any(found != size for found in sizes.values()):
-        listed = "\n".join(
-            f"  {_describe(fun, flat, index)}: axis {axes[index]} has length {found}"
-            for index, found in sizes.items()
-        )
+    size = axis_size if axis_size is not None else found[0][2]
+    if any(length != size for _, _, length in found):
+        listed = "\n".join(f"  {where}: axis {axis} has length {n}" for where, axis, n in found)
         given = f"\n  axis_size={axis_size} was given" if axis_size is not None else ""
         raise ValueError(
             f"[vmap] got inconsistent sizes for the batch axes:\n{listed}{given}\n"
@@ -143,10 +161,10 @@ def _common_size(fun: Any, flat: Flat, axes: list[int | None], axis_size: int | 
     return size
 
 
-def _output_axes(outputs: Flat, out: Any, out_axes: Any) -> list[Any]:
+def _output_axes(outputs: Flat, out_axes: Any) -> list[Any]:
     if isinstance(out_axes, list):
         out_axes = tuple(out_axes)
-    spread = tree.broadcast_prefix(out_axes, out, is_leaf=_is_none, what="out_axes")
+    spread = tree.broadcast_prefix(out_axes, outputs.treedef, is_leaf=_is_none, what="out_axes")
     return [spread[place] for place in outputs.places]
 
 

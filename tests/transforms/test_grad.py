@@ -175,6 +175,41 @@ class TestTrees:
         np.testing.assert_array_equal(found, [0.0, 0.0])
 
 
+@pytest.mark.parametrize(
+    "outer",
+    [
+        lambda f: f,
+        fg.jit,
+        lambda f: lambda p: fg.vmap(f, in_axes=None, axis_size=1, out_axes=None)(p),
+    ],
+    ids=["eager", "jit", "vmap"],
+)
+class TestTies:
+    """R66: one array at two places of an argument is one leaf; its gradients add up, everywhere."""
+
+    def test_gradient_is_the_sum_and_stays_tied(self, outer):
+        w = X.copy()
+        found = outer(fg.grad(lambda p: np.sum(2 * p["a"] + 3 * p["b"])))({"a": w, "b": w})
+        assert found["a"] is found["b"]
+        np.testing.assert_allclose(found["a"], [5.0, 5.0])
+
+    def test_equal_arrays_are_not_tied(self, outer):
+        found = outer(fg.grad(lambda p: np.sum(2 * p["a"] + 3 * p["b"])))({"a": X, "b": X.copy()})
+        np.testing.assert_allclose(found["a"], [2.0, 2.0])
+        np.testing.assert_allclose(found["b"], [3.0, 3.0])
+
+    def test_gradient_step_keeps_the_tie(self, outer):
+        w = X.copy()
+
+        def step(p):
+            gradient = fg.grad(lambda p: np.sum(p["a"] * p["b"]))(p)
+            return fg.tree.map(lambda x, g: x - 0.5 * g, p, gradient)
+
+        found = outer(step)({"a": w, "b": w})
+        assert found["a"] is found["b"]
+        np.testing.assert_allclose(found["a"], [0.0, 0.0])
+
+
 class TestDtypes:
     """R35: the gradient has the dtype of its argument."""
 

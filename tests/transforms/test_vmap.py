@@ -67,6 +67,31 @@ class TestInAxes:
         assert fg.vmap(f).__name__ == "vmap_f" and fg.vmap(f).__doc__ == "Doc."
 
 
+class TestSharedArrays:
+    """One array given twice: two arguments, but one leaf inside one argument."""
+
+    SQUARE = np.arange(9.0).reshape(3, 3)
+
+    @pytest.mark.parametrize("outer", [lambda f: f, fg.jit], ids=["eager", "jit"])
+    def test_one_array_for_two_arguments_with_different_axes(self, outer):
+        a = self.SQUARE
+        f = outer(lambda a: fg.vmap(np.dot, in_axes=(0, 1))(a, a))
+        np.testing.assert_allclose(f(a), np.sum(a * a.T, axis=1))
+        f = outer(lambda a: fg.vmap(lambda x, y: y @ x, in_axes=(0, None))(a, a))
+        np.testing.assert_allclose(f(a), a @ a.T)
+
+    def test_tied_arrays_of_one_argument_stay_tied(self):
+        loss = lambda p: np.sum(p["a"] * 2 + p["b"] * 3)
+        found = fg.vmap(fg.grad(loss))({"a": A, "b": A})
+        assert found["a"] is found["b"]
+        np.testing.assert_allclose(found["a"], np.full((2, 3), 5.0))
+
+    def test_result_returned_twice_with_different_axes(self):
+        found = fg.vmap(lambda x: (x, x), out_axes=(0, 1))(A)
+        np.testing.assert_array_equal(found[0], A)
+        np.testing.assert_array_equal(found[1], A.T)
+
+
 class TestOutAxes:
     def test_positions(self):
         f = lambda x: np.ones((4, 5)) * x
