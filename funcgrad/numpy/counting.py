@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -188,6 +188,29 @@ def unique(
     return (values, *extras) if extras else values
 
 
+class UniqueAll(NamedTuple):
+    """The result of `unique_all`."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCounts(NamedTuple):
+    """The result of `unique_counts`."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverse(NamedTuple):
+    """The result of `unique_inverse`."""
+
+    values: Any
+    inverse_indices: Any
+
+
 @numpy_function(np.unique_values)
 def unique_values(x: Any, /) -> Any:
     """The different elements."""
@@ -195,21 +218,21 @@ def unique_values(x: Any, /) -> Any:
 
 
 @numpy_function(np.unique_counts)
-def unique_counts(x: Any, /) -> tuple[Any, Any]:
+def unique_counts(x: Any, /) -> UniqueCounts:
     """The different elements, and how often each occurs."""
-    return unique(x, return_counts=True, equal_nan=False)
+    return UniqueCounts(*unique(x, return_counts=True, equal_nan=False))
 
 
 @numpy_function(np.unique_inverse)
-def unique_inverse(x: Any, /) -> tuple[Any, Any]:
+def unique_inverse(x: Any, /) -> UniqueInverse:
     """The different elements, and which of them each element is."""
-    return unique(x, return_inverse=True, equal_nan=False)
+    return UniqueInverse(*unique(x, return_inverse=True, equal_nan=False))
 
 
 @numpy_function(np.unique_all)
-def unique_all(x: Any, /) -> tuple[Any, Any, Any, Any]:
+def unique_all(x: Any, /) -> UniqueAll:
     """The different elements, where each occurs first, which each element is, and how often each occurs."""
-    return unique(x, True, True, True, equal_nan=False)
+    return UniqueAll(*unique(x, True, True, True, equal_nan=False))
 
 
 @numpy_function(np.union1d)

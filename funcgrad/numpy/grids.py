@@ -152,7 +152,7 @@ def numpy_geomspace(
 
 
 @numpy_function(np.meshgrid)
-def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Any]:
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple:
     """Coordinate arrays from coordinate vectors.
 
     Args:
@@ -182,7 +182,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         for vector, place in zip(vectors, places, strict=True)
     ]
     out = columns if sparse else [broadcast_to(column, shape) for column in columns]
-    return [copy_of(array) for array in out] if copy else out
+    return tuple(copy_of(array) if copy else array for array in out)
 
 
 def indices(dimensions: Any, dtype: Any = np.int64, sparse: bool = False) -> Any:

@@ -21,8 +21,8 @@ from funcgrad.ops.operators import is_operand
 
 KNOWN_TYPES = (np.ndarray, Tracer)
 # CuPy names some kernels differently from the ufuncs they stand for.
-CUPY_KERNELS = {"copy": "positive"}
-CUPY_REDUCTIONS = {
+CUPY_KERNELS: Any = {"copy": "positive"}
+CUPY_REDUCTIONS: Any = {
     "cupy_sum": "add", "cupy_sum_keep_dtype": "add", "cupy_prod": "multiply", "cupy_max": "maximum",
     "cupy_min": "minimum", "cupy_any": "logical_or", "cupy_all": "logical_and",
 }  # fmt: skip

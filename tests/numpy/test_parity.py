@@ -27,6 +27,7 @@ def leaves(value):
 
 
 def assert_same(found, wanted, tolerance=1e-12):
+    assert isinstance(found, list) == isinstance(wanted, list)
     found, wanted = leaves(found), leaves(wanted)
     assert len(found) == len(wanted)
     for a, b in zip(found, wanted, strict=True):
@@ -115,4 +116,49 @@ def leaves_of(value):
 @pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=identify)
 def test_derivatives(case):
     call, values = traced_call(case, np)
-    check_grads(call, values, order=1)
+    check_grads(call, values, order=2)
+
+
+REPEATED = np.array([3.0, 1.0, 3.0, 2.0])
+KNOWN_VALUES = {
+    "unique": np.unique,
+    "unique, all": lambda x: np.unique(x, True, True, True),
+    "unique, axis": lambda x: np.unique(np.stack([x, x], 1), axis=1, return_counts=True),
+    "unique_values": lambda x: np.sort(np.unique_values(x)),
+    "unique_counts": lambda x: np.unique_counts(x).counts.sum() + x,
+    "unique_inverse": lambda x: np.unique_inverse(x).values[np.unique_inverse(x).inverse_indices],
+    "unique_all": lambda x: np.unique_all(x).values[np.unique_all(x).inverse_indices],
+    "union1d": lambda x: np.union1d(x, [7.0]),
+    "intersect1d": lambda x: np.intersect1d(x, [3.0, 1.0]),
+    "setdiff1d": lambda x: np.setdiff1d(x, [3.0]),
+    "setxor1d": lambda x: np.setxor1d(x, [3.0, 4.0]),
+    "nonzero": lambda x: x[np.nonzero(x > 1)],
+    "argwhere": lambda x: np.argwhere(x - 1.0),
+    "flatnonzero": lambda x: np.flatnonzero(x - 1.0),
+    "trim_zeros": lambda x: x[np.trim_zeros(x.astype(int) - 3).size :],
+    "histogram_bin_edges": lambda x: np.histogram_bin_edges(x, "auto"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN_VALUES)
+def test_shapes_that_depend_on_values(name):
+    function = KNOWN_VALUES[name]
+    out, _ = vjp(function, REPEATED)
+    assert_same(out, function(REPEATED))
+    if name != "trim_zeros":
+        with pytest.raises((TypeError, IndexError), match=r"Write instead|no counterpart"):
+            jit(function)(REPEATED)
+
+
+def test_sizes_given_for_compiled_code():
+    x = np.array([3.0, 0.0, 3.0, 2.0])
+    assert_same(jit(lambda x: fnp.unique(x, size=2))(x), np.array([0.0, 2.0]))
+    assert_same(jit(lambda x: fnp.unique(x, size=4, fill_value=-1.0))(x), np.array([0.0, 2, 3, -1]))
+    assert_same(jit(lambda x: fnp.nonzero(x, size=2))(x), (np.array([0, 2]),))
+    assert_same(jit(lambda x: fnp.where(x > 2, size=3, fill_value=9))(x), (np.array([0, 2, 9]),))
+    matrix = np.array([[0, 1], [1, 0]])
+    assert_same(jit(lambda m: fnp.nonzero(m, size=2))(matrix), matrix.nonzero())
+    assert_same(vmap(lambda m: fnp.nonzero(m, size=1)[0])(matrix), np.array([[1], [0]]))
+    numbers = np.array([2, 0, 2])
+    assert_same(jit(lambda n: fnp.bincount(n, length=4))(numbers), np.array([1, 0, 2, 0]))
+    assert_same(jit(lambda n: fnp.bincount(n, length=2))(numbers), np.array([1, 0]))
