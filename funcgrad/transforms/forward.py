@@ -185,11 +185,11 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         wanted = [i for i, y in enumerate(outs) if is_inexact(type_of(y).dtype)]
         linearized = close_linear(builder, outs, tangents, wanted)
     push = Pushforward(fun, inputs, outputs, linearized)
-    given = [x for flat in [*inputs, outputs] for x in flat.arrays]
-    value = outputs.rebuild(fresh_outputs(outs, given))
+    # The linear function may read what is returned here: hand out copies.
+    value = outputs.rebuild(fresh_outputs(outs, outs))
     if not has_aux:
         return value, push
-    return value, push, fresh_aux(aux, trace.lower, given)
+    return value, push, fresh_aux(aux, trace.lower, tree.leaves(tree.map(trace.lower, aux)))
 
 
 class Pushforward:

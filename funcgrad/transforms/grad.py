@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import tree
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_complex, is_inexact
 from funcgrad.ops.cast import convert
@@ -333,10 +334,10 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     outputs = output_flat(value, "the result", [flat for flat, _ in inputs])
     tracers = outputs.arrays
     lowered = [tape.lower(x) for x in tracers]
-    given = [x for _, snapshots in inputs for x in map(tape.lower, snapshots)]
-    result = outputs.rebuild(fresh_outputs(lowered, [*given, *tracers]))
+    # The pullback may read what is returned here: hand out copies.
+    result = outputs.rebuild(fresh_outputs(lowered, lowered))
     outputs.arrays = lowered
     pullback = Pullback(tape, outputs, tracers, inputs)
     if not has_aux:
         return result, pullback
-    return result, pullback, fresh_aux(aux, tape.lower, [*_arrays_of(inputs), *given])
+    return result, pullback, fresh_aux(aux, tape.lower, tree.leaves(tree.map(tape.lower, aux)))
