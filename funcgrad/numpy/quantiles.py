@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.tracer import Tracer
-from funcgrad.ir.types import is_inexact
+from funcgrad.ir.types import is_inexact, real_dtype
 from funcgrad.numpy.reductions import finish, mean_dtype
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import moveaxis, reshape
@@ -95,7 +95,9 @@ def quantiles(
 ) -> Any:
     """The shared body of the functions below; `q` is between 0 and 1."""
     a, q = as_array(a), as_array(q)
-    q = convert(q, a.dtype if is_inexact(a.dtype) else np.float64)
+    if a.dtype.kind == "c" and name not in ("median", "nanmedian"):
+        raise TypeError(f"[{name}] needs an array of real numbers, but got {a.dtype}.")
+    q = convert(q, real_dtype(a.dtype) if is_inexact(a.dtype) else np.float64)
     if not isinstance(q, Tracer) and not ((q >= 0) & (q <= 1)).all():
         raise ValueError(f"[{name}] quantiles must be in the range 0 to 1 (percentiles 0 to 100).")
     axes = normalize_axes(name, axis, ndim_of(a))
