@@ -2,7 +2,7 @@
 
 A gradient transformation is a pair of functions, as in Optax: `init(params) -> state` and
 `update(grads, state, params) -> (updates, state)`. Updates are *added* to the parameters, so the sign is
-part of the transformation.
+part of the transformation. Half-precision gradients become float32 updates.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.types import FLOAT32, real_dtype
 from funcgrad.nn.filters import is_inexact_array, is_none
+from funcgrad.tree.registry import kind_of
 
 
 class GradientTransformation(NamedTuple):
@@ -132,14 +133,23 @@ def map_leaves(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
 
 def _map_unlike(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
     """For trees with None in different places."""
+    where = "tree.map_with_path: "
+
+    def visit(path: Any, *values: Any) -> Any:
+        if not all(value is None or kind_of(type(value)).is_leaf for value in values):
+            raise ValueError(
+                f"{where}at {tree.path_string(path)}: expected a leaf, got a container"
+            )
+        return f(*values)
+
     try:
-        return tree.map(f, first, *rest, is_leaf=is_none)
+        return tree.map_with_path(visit, first, *rest, is_leaf=is_none)
     except ValueError as error:
-        if not str(error).startswith("tree.map"):
+        if not str(error).startswith(where):
             raise
         raise ValueError(
             f"[{name}] the gradients do not have the structure of the parameters: "
-            f"{str(error).removeprefix('tree.map: ')}. Pass the gradients of the parameters that `init` got."
+            f"{str(error).removeprefix(where)}. Pass the gradients of the parameters that `init` got."
         ) from None
 
 

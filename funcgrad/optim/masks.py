@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.nn.filters import is_none
+from funcgrad.nn.module import is_module
 from funcgrad.optim.base import GradientTransformation, map_updates, stateless
 
 
@@ -52,7 +53,7 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
     """
 
     def mask_of(params: Any) -> Any:
-        return mask(params) if callable(mask) else mask
+        return mask(params) if callable(mask) and not is_module(mask) else mask
 
     def init(params: Any) -> MaskedState:
         return MaskedState(inner.init(_split(params, mask_of(params))[0]))
