@@ -55,7 +55,8 @@ def known_dtype(value: Any) -> Any:
     """What promotion sees of an operand: its dtype, or a Python scalar that stands for a weak one."""
     key = operand_key(value) if isinstance(value, Tracer) else value
     key = key[0] if isinstance(key, tuple) else key
-    return key(0) if key in (bool, int, float, complex) and isinstance(value, Tracer) else key
+    # A class stands for a weak scalar; a dtype would be equal to it by NumPy's `==`.
+    return key(0) if isinstance(key, type) and isinstance(value, Tracer) else key
 
 
 @numpy_function(np.result_type)
