@@ -26,7 +26,7 @@ from funcgrad.transforms.arguments import (
 )
 from funcgrad.transforms.call import axis_names, call_program
 from funcgrad.transforms.dispatch import make_dispatch
-from funcgrad.transforms.donation import check_donated, donate
+from funcgrad.transforms.donation import check_donated, donate, warn_unused
 from funcgrad.transforms.guards import collect_guards
 from funcgrad.transforms.recompile import count_trace, explain_difference
 from funcgrad.transforms.signature import Signature, has_state, object_state
@@ -169,6 +169,8 @@ class JitFunction:
 
         types = [type_of(x) for x in signature.arrays]
         program, captured = trace_flat(flat_fun, types, self.name)
+        if signature.donated:
+            warn_unused(program, signature.arrays, signature.donated, self.name)
         outputs = found[0]
         for place in outputs.places:  # keep no tracer alive
             outputs.leaves[place] = None

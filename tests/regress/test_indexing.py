@@ -70,9 +70,8 @@ OUT_OF_BOUNDS = {
 @pytest.mark.parametrize("name", OUT_OF_BOUNDS)
 def test_R30_out_of_bounds_eager(name):
     fun, index = OUT_OF_BOUNDS[name]
-    with pytest.raises(IndexError, match=f"{index}.*axis 0.*size 5") as caught:
-        fun(at(X).x if name.startswith("at") else fnp.asarray(X), index)
-    assert "-5 to" in str(caught.value) or name in ("integer", "negative", "array")
+    with pytest.raises(IndexError, match=f"{index}.*axis 0.*size 5"):
+        fun(X, index)
 
 
 @pytest.mark.parametrize("name", OUT_OF_BOUNDS)
