@@ -50,6 +50,7 @@ from funcgrad.numpy.creation import (
 )
 from funcgrad.numpy.diagonals import diag, diagflat, diagonal, fill_diagonal, trace, tril, triu
 from funcgrad.numpy.dtypes import (
+    __array_api_version__,
     __array_namespace_info__,
     bfloat16,
     bool_,
@@ -141,6 +142,7 @@ from funcgrad.numpy.grids import (
     triu_indices_from,
 )
 from funcgrad.numpy.indexing import (
+    at,
     choose,
     compress,
     copyto,

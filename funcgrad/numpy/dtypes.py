@@ -135,6 +135,9 @@ class NamespaceInfo(type(np.__array_namespace_info__())):  # type: ignore[misc]
         }
 
 
+__array_api_version__ = "2024.12"
+
+
 def __array_namespace_info__() -> NamespaceInfo:
     """Devices, dtypes and capabilities, as the array API defines them."""
     return NamespaceInfo()

@@ -54,7 +54,7 @@ def fresh(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         out = function(*args, **kwargs)
-        if args and out is args[0]:
+        if any(out is arg for arg in (*args[:1], *kwargs.values())):
             return copy_of(out)
         return out
 
