@@ -16,8 +16,8 @@ from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
-from funcgrad.ops.arithmetic import add
 from funcgrad.ops.families import RULES_STATE
+from funcgrad.transforms.accumulate import rounded, sum_cotangents
 from funcgrad.transforms.jvp import concrete_value, weaken
 from funcgrad.transforms.linearize import linearize_equation
 from funcgrad.transforms.transpose import backward_pass
@@ -190,9 +190,12 @@ class Tape(Trace):
             with quiet():
                 for node in reversed(self.nodes):
                     cotangent = pending[node.index]
-                    if cotangent is None or node.pullback is None:
+                    if cotangent is None:
                         continue
-                    pending[node.index] = None
+                    cotangent = rounded(cotangent)
+                    pending[node.index] = cotangent if node.pullback is None else None
+                    if node.pullback is None:
+                        continue
                     RULES_STATE.masked = masked[node.index]
                     passes_mask = masked[node.index] or (node.masks and nan_safe)
                     pulled = node.pullback(_as_list(cotangent) if node.multiple else cotangent)
@@ -211,7 +214,7 @@ class _Slots(dict):
 
 
 def _as_list(slots: _Slots) -> list[Any]:
-    return [slots.get(i) for i in range(max(slots) + 1)]
+    return [rounded(slots.get(i)) for i in range(max(slots) + 1)]
 
 
 def _accumulate(pending: list[Any], node: Node, slot: int, cotangent: Any) -> None:
@@ -219,9 +222,9 @@ def _accumulate(pending: list[Any], node: Node, slot: int, cotangent: Any) -> No
     if node.multiple:
         if known is None:
             known = pending[node.index] = _Slots()
-        known[slot] = add(known[slot], cotangent) if slot in known else cotangent
+        known[slot] = sum_cotangents(known[slot], cotangent) if slot in known else cotangent
     else:
-        pending[node.index] = cotangent if known is None else add(known, cotangent)
+        pending[node.index] = cotangent if known is None else sum_cotangents(known, cotangent)
 
 
 def derive_vjp(

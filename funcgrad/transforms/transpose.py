@@ -14,8 +14,8 @@ from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.program import Equation, Literal, Program, Variable
 from funcgrad.ir.quiet import quiet
-from funcgrad.ops.arithmetic import add
 from funcgrad.ops.families import RULES_STATE, zeros_like_type
+from funcgrad.transforms.accumulate import rounded, sum_cotangents
 
 
 class Cotangents:
@@ -29,13 +29,13 @@ class Cotangents:
         if cotangent is None:
             return
         known = self.values.get(key)
-        self.values[key] = cotangent if known is None else add(known, cotangent)
+        self.values[key] = cotangent if known is None else sum_cotangents(known, cotangent)
         if masked:
             self.masked.add(key)
 
     def take(self, keys: Sequence[Any]) -> tuple[list[Any], bool]:
         masked = any(key in self.masked for key in keys)
-        return [self.values.pop(key, None) for key in keys], masked
+        return [rounded(self.values.pop(key, None)) for key in keys], masked
 
 
 def backward_pass(
@@ -68,7 +68,7 @@ def backward_pass(
     finally:
         RULES_STATE.masked = saved
     linear_inputs = [v for v, is_linear in zip(program.inputs, linear, strict=True) if is_linear]
-    return [accumulated.values.get(variable) for variable in linear_inputs]
+    return accumulated.take(linear_inputs)[0]
 
 
 def _evaluate_known(program: Program, environment: dict, unknown: set) -> list[Equation]:

@@ -1,0 +1,36 @@
+"""Sums of cotangents. Those in half precision are added up in float32 and rounded once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.ops.arithmetic import add
+from funcgrad.ops.cast import convert
+from funcgrad.ops.reduce import accumulator
+
+
+class WideSum:
+    """A sum in a wider dtype than that of its terms."""
+
+    __slots__ = ("dtype", "value")
+
+    def __init__(self, value: Any, dtype: np.dtype) -> None:
+        self.value = value
+        self.dtype = dtype
+
+
+def sum_cotangents(known: Any, cotangent: Any) -> Any:
+    """The sum of two cotangents, of which the first may be a sum already."""
+    if type(known) is WideSum:
+        return WideSum(add(known.value, convert(cotangent, known.value.dtype)), known.dtype)
+    wide = accumulator(cotangent.dtype)
+    if wide == cotangent.dtype:
+        return add(known, cotangent)
+    return WideSum(add(convert(known, wide), convert(cotangent, wide)), cotangent.dtype)
+
+
+def rounded(cotangent: Any) -> Any:
+    """A finished sum in the dtype of its terms."""
+    return convert(cotangent.value, cotangent.dtype) if type(cotangent) is WideSum else cotangent
