@@ -10,8 +10,10 @@ from funcgrad.ir.tracer import Tracer
 from funcgrad.numpy.reductions import sum as sum_of
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import moveaxis, ravel, reshape
+from funcgrad.numpy.views import view_of
+from funcgrad.ops import shape as ops
 from funcgrad.ops.families import ndim_of, shape_of
-from funcgrad.ops.index import setitem
+from funcgrad.ops.index import getitem, setitem
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import PLACE, broadcast_to
@@ -30,9 +32,14 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     a = as_array(a)
     if ndim_of(a) < 2:
         raise ValueError(f"[diagonal] needs at least two axes, but got shape {shape_of(a)}.")
+    return view_of(a, lambda x: diagonal_of(x, offset, axis1, axis2))
+
+
+def diagonal_of(a: Any, offset: int, axis1: int, axis2: int) -> Any:
     a = moveaxis(a, (axis1, axis2), (-2, -1))
     *lead, height, width = shape_of(a)
-    return reshape(a, (*lead, height * width))[..., slice(*diagonal_slice(height, width, offset))]
+    flat = ops.reshape(a, (*lead, height * width))
+    return getitem(flat, (..., slice(*diagonal_slice(height, width, offset))))
 
 
 @numpy_function(np.trace)

@@ -11,9 +11,10 @@ from funcgrad.ir.types import is_complex, is_inexact
 from funcgrad.numpy.accumulations import cumsum, diff
 from funcgrad.numpy.joining import concatenate
 from funcgrad.numpy.rearranging import along
-from funcgrad.numpy.register import numpy_function, view_of
+from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.numpy.ufunc import write_output
+from funcgrad.numpy.views import view_of
 from funcgrad.ops import complex as complex_parts, extrema
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.bessel import i0 as bessel_i0

@@ -189,7 +189,7 @@ PROPERTIES: dict[str, Any] = {
     "mT": property(lambda self: shapes.matrix_transpose(self)),
     "real": property(lambda self: elementwise.real(self), set_real),
     "imag": property(lambda self: elementwise.imag(self), set_imag),
-    "flat": property(lambda self: shapes.ravel(self)),
+    "flat": property(shapes.flat_view),
     "at": property(lambda self: At(self)),
     "device": property(lambda self: "cpu"),
     "strides": property(refusal("strides", "x.shape and x.dtype are known")),

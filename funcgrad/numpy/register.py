@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad.config import config
-from funcgrad.ir.tracer import FUNCTIONS, Tracer, register_view, state
+from funcgrad.ir.tracer import FUNCTIONS, Tracer, state
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -66,13 +66,3 @@ def copy_of(value: Any) -> Any:
     if isinstance(value, Tracer):
         return value.snapshot()
     return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def view_of(
-    base: Any,
-    derive: Callable[[Any], Any],
-    write_back: Callable[[Any, Any], Any] | None = None,
-) -> Any:
-    """`derive(base)`, remembered as a view of `base` so that writes to either are seen by the other."""
-    view = derive(base)
-    return register_view(base, view, derive, write_back) if isinstance(base, Tracer) else view

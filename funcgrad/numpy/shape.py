@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.numpy.register import copy_of, numpy_function, view_of
+from funcgrad.numpy.register import copy_of, numpy_function
+from funcgrad.numpy.views import reshape_shares_memory, view_of
 from funcgrad.ops import shape as ops
 from funcgrad.ops.families import broadcast_shapes as joined_shape, ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes
@@ -49,6 +50,8 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None
     shape = as_shape(shape)
     found = shape_of(a)
     place = columns_first if order == "F" else ops.reshape
+    if not reshape_shares_memory(a, shape, order):
+        return copy_of(place(a, shape))
     out = view_of(a, lambda x: place(x, shape), lambda _, new: place(new, found))
     return copy_of(out) if copy else out
 
@@ -62,6 +65,12 @@ def columns_first(a: Any, shape: tuple[int, ...]) -> Any:
 def ravel(a: Any, order: str = "C") -> Any:
     """All elements along one axis."""
     return reshape(a, -1, order)
+
+
+def flat_view(a: Any) -> Any:
+    """All elements along one axis, as a view also where `ravel` copies: the `flat` of an array."""
+    found = shape_of(a)
+    return view_of(a, lambda x: ops.reshape(x, (-1,)), lambda _, new: ops.reshape(new, found))
 
 
 @numpy_function(np.transpose, view=True)
