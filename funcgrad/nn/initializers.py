@@ -199,12 +199,15 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         columns = shape[column_axis]
         rows = math.prod(shape) // columns if columns else 0
         tall = (max(rows, columns), min(rows, columns))
-        q, r = fnp.linalg.qr(random.normal(key, tall, dtype))
+        dtype = np.dtype(np.float32 if dtype is None else dtype)
+        wide = np.float32 if dtype.itemsize < 4 else dtype  # LAPACK has no half precision
+        q, r = fnp.linalg.qr(random.normal(key, tall, wide))
         # The signs make the result unique, and uniform over all orthogonal matrices.
         q = q * fnp.where(fnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
         q = q.T if columns > rows else q
         others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
-        return scale * fnp.moveaxis(fnp.reshape(q, (*others, columns)), -1, column_axis)
+        made = fnp.moveaxis(fnp.reshape(q, (*others, columns)), -1, column_axis)
+        return scale * made.astype(dtype)
 
     return init
 

@@ -136,8 +136,10 @@ def softmax_cross_entropy(logits: Any, labels: Any, axis: int = -1, where: Any =
     """
     logits, labels = as_array(logits), as_array(labels)
     _check_shapes("softmax_cross_entropy", logits, labels)
-    terms = labels * _finite_log_softmax(logits, axis, where)
-    return -fnp.sum(terms if where is None else fnp.where(where, terms, 0), axis=axis)
+    logarithms = log_softmax(logits, axis, where)
+    if where is not None:
+        labels, logarithms = fnp.where(where, labels, 0), fnp.where(where, logarithms, 0)
+    return -fnp.sum(labels * logarithms, axis=axis)
 
 
 def softmax_cross_entropy_with_integer_labels(
@@ -177,12 +179,6 @@ def softmax_cross_entropy_with_integer_labels(
         log_softmax(logits, axis, where), fnp.expand_dims(labels, axis), axis
     )
     return -fnp.squeeze(picked, axis)
-
-
-def _finite_log_softmax(logits: Any, axis: int, where: Any) -> Any:
-    """With 0 instead of -inf where a class does not exist."""
-    result = log_softmax(logits, axis, where)
-    return result if where is None else fnp.where(where, result, 0)
 
 
 def _errors(name: str, predictions: Any, targets: Any) -> Any:

@@ -7,6 +7,9 @@ import pytest
 import funcgrad as fg
 from funcgrad import nn, tree
 
+# The same lines are compiled for many cases.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled:UserWarning")
+
 
 @pytest.fixture
 def model():

@@ -1,0 +1,121 @@
+"""Initialisers: JAX's numbers, the variances they promise, shapes, dtypes and errors."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import funcgrad as fg
+from funcgrad.nn import initializers
+
+# The same lines are compiled for many cases.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled:UserWarning")
+
+# jax 0.10.2, key(3), float32.
+GOLDEN = {
+    "glorot_uniform": [-0.93320411, 0.95992619, 0.32634848, 1.04203343, -0.48554999, 0.18170823],
+    "he_normal": [-1.50053108, 1.58376765, 0.41414264, 1.91528535, -0.63422954, 0.22709230],
+    "lecun_normal": [-0.86633199, 0.91438866, 0.23910534, 1.10579038, -0.36617258, 0.13111179],
+    "fan_out": [-1.18086398, 1.25689936, 0.31231505, 1.60907137, -0.47982845, 0.17098716],
+    "orthogonal": [-1.79964185, 0.47596955, -0.73126066, 0.56067276, 1.91517329, -0.13325745],
+    "truncated": [-0.65995282, 0.69656132, 0.18214524],
+}
+MADE = {
+    "glorot_uniform": (initializers.glorot_uniform(), (2, 3)),
+    "he_normal": (initializers.he_normal(), (2, 3)),
+    "lecun_normal": (initializers.lecun_normal(in_axis=-1, out_axis=-2), (2, 3)),
+    "fan_out": (
+        initializers.variance_scaling(2.0, "fan_out", "normal", -1, 0, batch_axis=1),
+        (3, 2, 1, 1),
+    ),
+    "orthogonal": (initializers.orthogonal(2.0), (2, 3)),
+    "truncated": (initializers.truncated_normal(0.5), (3,)),
+}
+PRESETS = [
+    f"{name}_{kind}"
+    for name in ("glorot", "xavier", "lecun", "he", "kaiming")
+    for kind in ("uniform", "normal")
+]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_numbers_of_jax(name):
+    init, shape = MADE[name]
+    found = init(fg.random.key(3), shape, np.float32)
+    assert found.shape == shape and found.dtype == np.float32
+    np.testing.assert_allclose(found.ravel(), GOLDEN[name], rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_variances(name):
+    values = getattr(initializers, name)()(0, (200, 300))
+    fan = {"glorot": 250, "xavier": 250, "lecun": 200, "he": 100, "kaiming": 100}[
+        name.split("_")[0]
+    ]
+    assert values.var() == pytest.approx(1 / fan, rel=0.03)
+    assert abs(values.mean()) < 0.001 and values.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_found_by_name(name):
+    function = getattr(initializers, name)
+    assert pickle.loads(pickle.dumps(function)) is function
+    assert "variance_scaling" in function.__doc__
+
+
+def test_receptive_field_counts():
+    values = initializers.variance_scaling(1.0, "fan_in", "normal", 1, 0)(0, (64, 16, 3, 3))
+    assert values.var() == pytest.approx(1 / (16 * 9), rel=0.05)
+    values = initializers.variance_scaling(1.0, "fan_geo_avg", "normal")(0, (100, 400))
+    assert values.var() == pytest.approx(1 / 200, rel=0.05)
+
+
+def test_simple_ones():
+    assert initializers.zeros(None, (2, 3)).dtype == np.float32
+    assert initializers.ones(0, (2,), np.float64).tolist() == [1, 1]
+    assert initializers.constant(3)(0, (2,)).tolist() == [3, 3]
+    values = initializers.uniform(0.5)(0, (1000,))
+    assert values.min() >= 0 and values.max() < 0.5
+    assert initializers.normal(2.0)(0, (10000,)).std() == pytest.approx(2, rel=0.03)
+    values = initializers.truncated_normal(2.0, lower=-1.0, upper=0.5)(0, (1000,))
+    assert values.min() >= -2 and values.max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtypes(dtype):
+    for init in (initializers.normal(), initializers.he_uniform(), initializers.orthogonal()):
+        made = init(0, (4, 4), dtype)
+        assert made.dtype == dtype
+    assert initializers.normal(dtype=dtype)(0, (2,)).dtype == dtype
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 4), (2, 3, 4)])
+@pytest.mark.parametrize("column_axis", [-1, 0])
+def test_orthogonal(shape, column_axis):
+    made = initializers.orthogonal(2.0, column_axis)(0, shape, np.float64)
+    assert made.shape == shape
+    matrix = np.moveaxis(made, column_axis, -1).reshape(-1, shape[column_axis])
+    gram = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-6)
+
+
+def test_under_jit_and_vmap():
+    init = initializers.he_normal()
+    keys = fg.random.split(fg.random.key(0), 3)
+    single = fg.jit(lambda key: init(key, (2, 3)))(keys[1])
+    np.testing.assert_allclose(single, init(keys[1], (2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(fg.vmap(lambda key: init(key, (2, 3)))(keys)[1], single, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: initializers.variance_scaling(1.0, "fan", "normal"), "mode must be one of"),
+        (lambda: initializers.variance_scaling(1.0, "fan_in", "gamma"), "distribution must be"),
+        (lambda: initializers.he_normal()(0, (3,)), "at least two axes"),
+        (lambda: initializers.orthogonal()(0, (3,)), "at least two axes"),
+    ],
+)
+def test_errors(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
