@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     directory = path.parent
     sweep(directory)
-    temporary = directory / f"{PREFIX}{secrets.token_hex(8)}.tmp"
+    temporary = directory / f"{PREFIX}{os.urandom(8).hex()}.tmp"
     descriptor = os.open(temporary, FLAGS, 0o666)
     try:
         with open(descriptor, "wb") as file:

@@ -1,12 +1,9 @@
 """Recognising files of other formats by their first bytes, and naming the way to convert them.
 
-Nothing here reads more than the beginning of a file and the names in a zip directory.
+Nothing here reads more than the beginning of a file.
 """
 
 from __future__ import annotations
-
-import zipfile
-from pathlib import Path
 
 PYTORCH = (
     "a PyTorch file, which contains a pickle. Convert it where PyTorch is installed:\n"
@@ -50,18 +47,17 @@ MAGIC = {
 OLD_PYTORCH = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 
 
-def foreign_format(path: Path, start: bytes) -> str | None:
+def foreign_format(start: bytes) -> str | None:
     """What a file is that is not in safetensors format, and how to convert it; None if unknown.
 
     Args:
-        path: the file.
-        start: its first bytes, 64 if there are so many.
+        start: the first bytes of the file, 512 if there are so many.
     """
     for magic, text in MAGIC.items():
         if start.startswith(magic):
             return text
     if start.startswith(b"PK\x03\x04"):
-        return _zip_format(path)
+        return _zip_format(start)
     if OLD_PYTORCH in start:
         return PYTORCH
     if len(start) > 1 and start[0] == 0x80 and start[1] <= 5:
@@ -69,16 +65,12 @@ def foreign_format(path: Path, start: bytes) -> str | None:
     return None
 
 
-def _zip_format(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
-        return ZIP
-    if any(name.endswith("data.pkl") for name in names):
+def _zip_format(start: bytes) -> str:
+    """By the name of the first file inside, which stands behind 30 bytes of other things."""
+    length = int.from_bytes(start[26:28], "little")
+    first = start[30 : 30 + length].decode("utf-8", "replace")
+    if first.endswith("data.pkl"):
         return PYTORCH
-    if any(name.endswith(".weights.h5") for name in names):
+    if first in ("metadata.json", "config.json") or first.endswith(".weights.h5"):
         return KERAS
-    if names and all(name.endswith(".npy") for name in names):
-        return NPZ
-    return ZIP
+    return NPZ if first.endswith(".npy") else ZIP

@@ -157,7 +157,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"[load] {path} is not a regular file.")
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        start = file.read(64)
+        start = file.read(512)
         length = int.from_bytes(start[:8], "little")
         if start[8:9] != b"{" or length > MAX_HEADER:
             raise CheckpointError(_explain_start(path, start, length, size))
@@ -173,7 +173,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 
 def _explain_start(path: Path, start: bytes, length: int, size: int) -> str:
-    foreign = foreign_format(path, start)
+    foreign = foreign_format(start)
     if foreign is not None:
         return f"[load] {path} is no safetensors file. It looks like {foreign}"
     if size <= 8 or (length <= MAX_HEADER and 8 + length > size):

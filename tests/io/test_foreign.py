@@ -49,7 +49,7 @@ FILES = {
     "npy": (npy(), "np.load"),
     "torch": (zip_of(data__pkl=b"\x80\x02.", version="3"), "safetensors.torch.save_file"),
     "old torch": (OLD_TORCH, "safetensors.torch.save_file"),
-    "keras": (zip_of(config__json="{}", model__weights__h5=b""), "keras.models.load_model"),
+    "keras": (zip_of(metadata__json="{}", model__weights__h5=b""), "keras.models.load_model"),
     "zip": (zip_of(readme__txt="hello"), "Unpack it"),
     "broken zip": (zip_of(readme__txt="hello")[:40], "Unpack it"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "h5py"),
