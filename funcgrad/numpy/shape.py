@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.numpy.register import copy_of, numpy_function
-from funcgrad.numpy.views import reshape_shares_memory, view_of
+from funcgrad.numpy.views import ravel_shares_memory, reshape_shares_memory, view_of
 from funcgrad.ops import shape as ops
 from funcgrad.ops.families import broadcast_shapes as joined_shape, ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes
@@ -64,7 +64,7 @@ def columns_first(a: Any, shape: tuple[int, ...]) -> Any:
 @numpy_function(np.ravel, view=True)
 def ravel(a: Any, order: str = "C") -> Any:
     """All elements along one axis."""
-    return reshape(a, -1, order)
+    return reshape(a, -1, order, copy=not ravel_shares_memory(a, order))
 
 
 def flat_view(a: Any) -> Any:

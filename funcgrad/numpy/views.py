@@ -16,9 +16,16 @@ def view_of(
     derive: Callable[[Any], Any],
     write_back: Callable[[Any, Any], Any] | None = None,
 ) -> Any:
-    """`derive(base)`, remembered as a view of `base` so that writes to either are seen by the other."""
+    """`derive(base)`, remembered as a view of `base` so that writes to either are seen by the other.
+
+    A value without axes is a NumPy scalar, which nothing can write into, unless it is itself a view.
+    """
     view = derive(base)
-    return register_view(base, view, derive, write_back) if isinstance(base, Tracer) else view
+    if not isinstance(base, Tracer):
+        return view
+    if not base.shape and not is_view(base):
+        return view.snapshot() if view is base else view
+    return register_view(base, view, derive, write_back)
 
 
 @contextlib.contextmanager
@@ -43,17 +50,24 @@ def layout(tracer: Tracer) -> np.ndarray:
     record = tracer.inplace
     if record is None or record.base is None or record.derive is None:
         return np.empty(tracer.shape, tracer.dtype)
-    return record.derive(layout(record.base))
+    with nothing_traced():
+        return record.derive(layout(record.base))
 
 
 def reshape_shares_memory(value: Any, shape: tuple[int, ...], order: Any) -> bool:
     """Whether NumPy reshapes without copying. In C order only views can be laid out so that it cannot."""
     if not isinstance(value, Tracer) or (order == "C" and not is_view(value)):
         return True
-    with nothing_traced():
-        stand_in = layout(value)
     try:
-        stand_in.reshape(shape, order=order, copy=False)
+        layout(value).reshape(shape, order=order, copy=False)
     except ValueError:
         return False
     return True
+
+
+def ravel_shares_memory(value: Any, order: Any) -> bool:
+    """Whether NumPy flattens without copying: only if the elements lie one after the other."""
+    if not isinstance(value, Tracer) or (order == "C" and not is_view(value)):
+        return True
+    flags = layout(value).flags
+    return flags.f_contiguous if order == "F" else flags.c_contiguous
