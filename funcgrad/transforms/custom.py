@@ -34,7 +34,8 @@ class _Custom:
         names = (
             (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
         )
-        parameters = list(inspect.signature(fun).parameters) if names else []
+        self.signature = _signature_of(fun)
+        parameters = list(self.signature.parameters) if self.signature else []
         self.static = tuple(sorted({*numbers, *(parameters.index(name) for name in names)}))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -45,14 +46,14 @@ class _Custom:
 
     def split(self, args: tuple, kwargs: dict) -> tuple[list[Any], list[Any]]:
         """Static and differentiable arguments, by position."""
-        if kwargs:
-            bound = inspect.signature(self.fun).bind(*args, **kwargs)
+        if self.signature is not None and (kwargs or len(args) < len(self.signature.parameters)):
+            bound = self.signature.bind(*args, **kwargs)
             bound.apply_defaults()
             args = bound.args
-            if bound.kwargs:
+            if any(name in kwargs for name in bound.kwargs):
                 raise TypeError(
                     f"[{self.transform}] {name_of(self.fun)} was called with keyword-only arguments "
-                    f"{list(bound.kwargs)}; rules receive arguments by position."
+                    f"{[name for name in bound.kwargs if name in kwargs]}; rules receive arguments by position."
                 )
         static = [args[i] for i in self.static]
         return static, [a for i, a in enumerate(args) if i not in self.static]
@@ -63,6 +64,11 @@ class _Custom:
             next(fixed) if i in self.static else next(rest)
             for i in range(len(static) + len(dynamic))
         ]
+
+
+def _signature_of(fun: Any) -> inspect.Signature | None:
+    """None for functions written in C: they take positions only, or have optional outputs."""
+    return inspect.signature(fun) if hasattr(inspect.unwrap(fun), "__code__") else None
 
 
 class _Call:
@@ -83,12 +89,15 @@ class _Call:
         return [flat.rebuild([next(given) for _ in flat.arrays]) for flat in self.flats]
 
     def note_outputs(self, out: Any) -> list[Any]:
-        flat = Flat(out, f"the result of {name_of(self.custom.fun)}", tie=False)
-        arrays, flat.arrays = flat.arrays, []
-        for place in flat.places:
-            flat.leaves[place] = None
+        name = name_of(self.custom.fun)
+        flat = Flat(out, f"the result of {name}", tie=False)
+        if self.outputs is not None and self.outputs.treedef != flat.treedef:
+            raise TypeError(
+                f"[{self.custom.transform}] the rule of {name} must return an output with the structure of "
+                f"the function's: {self.outputs.treedef}, but returned {flat.treedef}."
+            )
         self.outputs = flat
-        return arrays
+        return flat.detach()
 
     def fun(self, *arrays: Any) -> list[Any]:
         return self.note_outputs(

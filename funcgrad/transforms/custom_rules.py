@@ -6,30 +6,30 @@ recorded, the function itself is recorded too, and the rules are traced when a t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import Primitive, is_linear
+from funcgrad.ir.program import evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
 from funcgrad.ops.families import zeros_like_type
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.shape import moveaxis
-from funcgrad.transforms.batch import batch_flat, place_axis
+from funcgrad.transforms.batch import BATCHING, batch_flat, place_axis
+from funcgrad.transforms.call import HigherOrder
 
 FlatFun = Callable[..., list[Any]]
 
 
-class CustomCall(Primitive):
+class CustomCall(HigherOrder):
     """A call of `fun` (a function of lists of arrays) with a derivative `rule`.
 
     In a Program `program` is what `fun` does; its first `captured` inputs are values that `fun` closes over.
     """
-
-    kind = "higher_order"
-    multiple = True
 
     def stage(self, args: tuple, params: dict) -> tuple[tuple, dict]:
         """Record `fun`, so that a Program holds no opaque call."""
@@ -57,6 +57,27 @@ class CustomCall(Primitive):
             )
         return primals[captured:]
 
+    def check_results(self, outs: Sequence, program: Any, label: str) -> None:
+        """Where `fun` was recorded, its rule must return the same types."""
+        found = [type_of(y).strong() for y in outs]
+        expected = found if program is None else [type.strong() for type in program.output_types]
+        if found != expected:
+            raise TypeError(
+                f"[{self.name}] the rule of {label} returned {found} as the output, but the function returns "
+                f"{expected}. They must be equal."
+            )
+
+    def batched_fun(self, size: int, args: Sequence, axes: Sequence, params: dict) -> FlatFun:
+        """`fun` for all examples, as a function of its own arguments."""
+        captured, program, axis_name = params["captured"], params["program"], BATCHING.axis_name
+        run = params["fun"] if program is None else functools.partial(evaluate, program)
+
+        def fun(*xs: Any) -> list[Any]:
+            outs, found = batch_flat(run, size, [*args[:captured], *xs], axes, axis_name)
+            return [place_axis(y, a, size, 0) for y, a in zip(outs, found, strict=True)]
+
+        return fun
+
     def lower(self, emit: Any, *values: Any, program: Any, **params: Any) -> Any:
         del params
         return emit.call(program, values)
@@ -70,18 +91,15 @@ class CustomJvp(CustomCall):
     def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
         captured = params["captured"]
         own = self.own_arguments(primals, [t is not None for t in tangents], params)
-        return params["rule"](own, tangents[captured:])
+        outs, moved = params["rule"](own, tangents[captured:])
+        self.check_results(outs, params["program"], params["label"])
+        return outs, moved
 
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
         captured = params["captured"]
-        fun, rule = params["fun"], params["rule"]
+        rule, axis_name = params["rule"], BATCHING.axis_name
         inner, inner_axes = args[captured:], list(axes[captured:])
-        found: list[Any] = []
-
-        def batched_fun(*xs: Any) -> list[Any]:
-            outs, out_axes = batch_flat(fun, size, xs, inner_axes)
-            found.append(len(outs))
-            return [place_axis(y, a, size, 0) for y, a in zip(outs, out_axes, strict=True)]
+        batched_fun = self.batched_fun(size, args, axes, params)
 
         def batched_rule(primals: Sequence, tangents: Sequence) -> tuple[list, list]:
             moving = [t for t in tangents if t is not None]
@@ -97,7 +115,7 @@ class CustomJvp(CustomCall):
                 return [*outs, *(t for t in moved if t is not None)]
 
             run_axes = [*inner_axes, *(inner_axes[i] for i in places)]
-            values, value_axes = batch_flat(run, size, [*primals, *moving], run_axes)
+            values, value_axes = batch_flat(run, size, [*primals, *moving], run_axes, axis_name)
             values = [place_axis(y, a, size, 0) for y, a in zip(values, value_axes, strict=True)]
             count = len(wanted[0])
             moved = iter(values[count:])
@@ -119,6 +137,7 @@ class CustomVjp(CustomCall):
     def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
         own = self.own_arguments(primals, active, params)
         outs, residuals, backward = params["rule"](*own)
+        self.check_results(outs, params["program"], params["label"])
         types = [type_of(y) for y in outs]
         captured = params["captured"]
 
@@ -140,6 +159,7 @@ class CustomVjp(CustomCall):
         captured = params["captured"]
         own = self.own_arguments(primals, [t is not None for t in tangents], params)
         outs, residuals, backward = params["rule"](*own)
+        self.check_results(outs, params["program"], params["label"])
         types = tuple(type_of(y) for y in outs)
         moving = [t for t in tangents[captured:] if t is not None]
         places = tuple(i for i, t in enumerate(tangents[captured:]) if t is not None)
@@ -157,15 +177,12 @@ class CustomVjp(CustomCall):
 
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
         captured = params["captured"]
-        fun, rule = params["fun"], params["rule"]
+        rule, axis_name = params["rule"], BATCHING.axis_name
         inner, inner_axes = args[captured:], list(axes[captured:])
-
-        def batched_fun(*xs: Any) -> list[Any]:
-            outs, out_axes = batch_flat(fun, size, xs, inner_axes)
-            return [place_axis(y, a, size, 0) for y, a in zip(outs, out_axes, strict=True)]
+        batched_fun = self.batched_fun(size, args, axes, params)
 
         def batched_rule(*xs: Any) -> tuple[list, list, Any]:
-            return _batched_reverse_rule(rule, size, xs, inner_axes)
+            return _batched_reverse_rule(rule, size, xs, inner_axes, axis_name)
 
         outs = self(
             *inner,
@@ -175,7 +192,7 @@ class CustomVjp(CustomCall):
 
 
 def _batched_reverse_rule(
-    rule: Any, size: int, xs: Sequence, axes: Sequence
+    rule: Any, size: int, xs: Sequence, axes: Sequence, axis_name: Any
 ) -> tuple[list, list, Any]:
     """A reverse rule for all examples; arguments that are the same for all get the sum of cotangents."""
     found: list[tuple[int, Any]] = []
@@ -185,7 +202,7 @@ def _batched_reverse_rule(
         found.append((len(outs), backward))
         return [*outs, *residuals]
 
-    values, value_axes = batch_flat(forward, size, xs, axes)
+    values, value_axes = batch_flat(forward, size, xs, axes, axis_name)
     count, backward = found[0]
     outs = [
         place_axis(y, a, size, 0) for y, a in zip(values[:count], value_axes[:count], strict=True)
@@ -201,7 +218,7 @@ def _batched_reverse_rule(
             return [ct for ct in pulled if ct is not None]
 
         run_axes = [*residual_axes, *[0] * len(cotangents)]
-        pulled, pulled_axes = batch_flat(run, size, [*residuals, *cotangents], run_axes)
+        pulled, pulled_axes = batch_flat(run, size, [*residuals, *cotangents], run_axes, axis_name)
         summed = iter(
             [place_axis(ct, a, size, 0) for ct, a in zip(pulled, pulled_axes, strict=True)]
         )

@@ -190,3 +190,18 @@ def test_batch_of_collectives():
     np.testing.assert_allclose(fg.vmap(normalise)(x), expected)
     inner = over(fg.vmap(lambda x: x - lax.pmean(x, "i")), in_axes=1, out_axes=1)
     np.testing.assert_allclose(inner(x), expected)
+
+
+@pytest.mark.parametrize("outer", [lambda f: f, fg.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "inner", [lambda f: f, fg.jit, fg.checkpoint], ids=["", "jit", "checkpoint"]
+)
+def test_inside_functions_with_rules_of_their_own(outer, inner):
+    forward = fg.custom_jvp(lambda x: lax.psum(x, "i") * x)
+    forward.defjvp(lambda p, t: (forward(*p), 10.0 * t[0]))
+    reverse = fg.custom_vjp(lambda x: lax.psum(x, "i") * x)
+    reverse.defvjp(lambda x: (reverse(x), x), lambda x, ct: (ct * lax.pmax(x, "i"),))
+    for f, slope in ((forward, 10.0), (reverse, 3.0)):
+        np.testing.assert_allclose(outer(over(inner(f)))(X), 4 * X)
+        gradient = outer(fg.grad(lambda x: np.sum(over(inner(f))(x))))
+        np.testing.assert_allclose(gradient(X), [slope, slope])

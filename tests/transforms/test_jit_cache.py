@@ -158,7 +158,8 @@ class TestCaptured:
         n = 2.0
         f = fg.jit(lambda x: x * n)
         found = []
-        for n in (2.0, 3.0, 2.0, 2.0, 3.0):
+        for value in (2.0, 3.0, 2.0, 2.0, 3.0):
+            n = value
             found.append(f(1.0))
         assert found == [2.0, 3.0, 2.0, 2.0, 3.0]
 

@@ -7,7 +7,6 @@ import pytest
 
 import funcgrad as fg
 
-
 # Rows of a table compile the same function of this file again.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 
