@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 
-__all__ = ["allow_nans", "config", "debug_infs", "debug_nans", "disable_jit"]
+__all__ = ["allow_nans", "checking_leaks", "config", "debug_infs", "debug_nans", "disable_jit"]
 
 
 def _flag(name: str) -> bool:
@@ -76,6 +76,20 @@ def debug_nans(enable: bool = True) -> contextlib.AbstractContextManager[None]:
 def debug_infs(enable: bool = True) -> contextlib.AbstractContextManager[None]:
     """Raise FloatingPointError at the first operation that makes an infinity, inside a `with` block."""
     return config.override(debug_infs=enable)
+
+
+def checking_leaks(enable: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Raise UnexpectedTracerError at the end of a trace if a traced value outlives it, naming its line.
+
+    Every trace then searches all objects, which takes long; meant for finding a leak, and for tests.
+
+    Example:
+        >>> import funcgrad as fg
+        >>> with fg.checking_leaks():
+        ...     float(fg.grad(lambda x: x * x)(3.0))
+        6.0
+    """
+    return config.override(checking_leaks=enable)
 
 
 def allow_nans() -> contextlib.AbstractContextManager[None]:

@@ -52,11 +52,8 @@ def record(
         given = iter(tracers)
         args = [flat.rebuild([next(given) for _ in flat.places]) for flat in flats]
         out = Flat(fun(*args), f"the result of {what} {name_of(fun)}", tie=False)
-        arrays, out.arrays = out.arrays, []
-        for place in out.places:
-            out.leaves[place] = None
         found.append(out)
-        return arrays
+        return out.detach()
 
     program, captured = trace_flat(flat_fun, types, name_of(fun))
     return Body(program, captured, found[0])

@@ -11,6 +11,7 @@ from funcgrad.config import config
 from funcgrad.ir import source
 from funcgrad.ir.check import check_program
 from funcgrad.ir.freeze import FrozenArrays
+from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.tracer import Trace, Tracer, raise_leaked, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType
@@ -129,10 +130,18 @@ class Builder(Trace):
             check_program(program)
         return program, [value for value, _ in captured]
 
+    def origin(self, tracer: Tracer) -> str:
+        variable = tracer.variable  # type: ignore[attr-defined]
+        for equation in self.equations:
+            if variable in equation.outputs and equation.source is not None:
+                return f"made by {equation.primitive} at {equation.source.describe()}"
+        return f"an argument of {self.name}" if variable in self.inputs else ""
+
     def describe(self) -> str:
         return f"jit({self.name})" if self.ambient else "linearize"
 
 
+@leak_checked
 def trace_flat(
     fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str = "fun"
 ) -> tuple[Program, list[Any]]:

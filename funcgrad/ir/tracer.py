@@ -28,6 +28,7 @@ class TraceState(threading.local):
         self.stack: list[Trace] = []
         self.ambient: Trace | None = None
         self.quiet = False
+        self.on_enter: Callable[[Trace], Any] | None = None  # see `ir/leaks.py`
 
 
 state = TraceState()
@@ -44,16 +45,21 @@ class Trace:
     differentiates = False
     level: int
     name = "a transformation"
+    thread = 0
+    origins: dict[int, tuple[weakref.ref, str]] = {}  # noqa: RUF012 (filled only while leaks are checked)
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
         raise NotImplementedError
 
     def __enter__(self) -> Any:
+        self.thread = threading.get_ident()
         self.level = len(state.stack)
         self.saved_ambient = state.ambient
         state.stack.append(self)
         if self.ambient:
             state.ambient = self
+        if state.on_enter is not None:
+            state.on_enter(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -67,6 +73,11 @@ class Trace:
 
     def describe(self) -> str:
         return self.name
+
+    def origin(self, tracer: Tracer) -> str:
+        """'made by multiply at model.py:41 ...' for a tracer of this trace, where that is known."""
+        found = self.origins.get(id(tracer))
+        return found[1] if found is not None and found[0]() is tracer else ""
 
     def adopt(self, value: Any, target: Tracer) -> Tracer:
         """A tracer of this trace that holds `value`, for an in-place write into `target`."""
@@ -334,13 +345,27 @@ def check_running(user: Any, args: tuple) -> None:
 
 
 def raise_leaked(tracer: Tracer, user: Any) -> Any:
+    trace = tracer.trace
+    here = threading.get_ident()
+    if trace.thread == here:
+        fate = "whose trace has ended"
+        why = "It was kept in a global, an attribute, a cache or a generator."
+        fix = "return the value from the traced function, and use what the transformed function returns"
+    else:
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        owner = repr(names[trace.thread]) if trace.thread in names else "that has ended"
+        fate = f"which belongs to thread {owner}, in thread {names.get(here)!r}"
+        why = "The traces of other threads are not seen here."
+        fix = (
+            "transform the function inside the thread: Thread(target=funcgrad.grad(fun), args=(x,))"
+        )
+    origin = trace.origin(tracer) or "call it inside `with funcgrad.checking_leaks():` to see where"
     raise errors.UnexpectedTracerError(
         errors.compose(
-            f"{user} got {tracer!r}, whose trace has ended or runs in another thread.",
-            where=source.where(),
-            why="A traced value lives only while its function is traced. It was kept in a global, an "
-            "attribute, a cache or a generator, or handed to another thread.",
-            fix="return the value from the traced function, and use what the transformed function returns",
+            f"{user} got {tracer!r}, {fate}.",
+            where=f"{source.where()}\n{origin}",
+            why=f"A traced value lives only while its function is traced. {why}",
+            fix=fix,
             page="leaked-tracer",
         )
     )

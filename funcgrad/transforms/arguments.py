@@ -118,6 +118,13 @@ class Flat:
             leaves[place] = array
         return self.treedef.unflatten(leaves)
 
+    def detach(self) -> list[Any]:
+        """Give the arrays away and keep the structure, so that no tracer outlives its trace."""
+        arrays, self.arrays = self.arrays, []
+        for place in self.places:
+            self.leaves[place] = None
+        return arrays
+
     def rebuild_only(self, arrays: Sequence[Any]) -> Any:
         """The tree with None in place of static leaves."""
         leaves: list[Any] = [None] * len(self.leaves)

@@ -7,6 +7,7 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.ir.builder import Builder, trace_flat
+from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.program import evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_complex, is_inexact
@@ -27,6 +28,7 @@ from funcgrad.transforms.linearize import Linearized, close_linear
 from funcgrad.transforms.transpose import backward_pass
 
 
+@leak_checked
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
 ) -> tuple:
@@ -60,12 +62,13 @@ def jvp(
         out = fun(*args)
         out, aux = _split(out, has_aux, "jvp")
         outputs = output_flat(out, f"the result of {name_of(fun)}", inputs)
-        outs, moved = trace.split(outputs.arrays)
+        returned = outputs.detach()
+        outs, moved = trace.split(returned)
     moved = [
         instantiate_tangent(y, t) if is_inexact(type_of(y).dtype) else None
         for y, t in zip(outs, moved, strict=True)
     ]
-    given_arrays = [x for flat in [*inputs, outputs] for x in flat.arrays]
+    given_arrays = [x for flat in inputs for x in flat.arrays] + returned
     given_arrays += [t for group in directions for t in group if t is not None]
     fresh = fresh_outputs([*outs, *moved], given_arrays)
     value, tangent = fresh[: len(outs)], fresh[len(outs) :]
@@ -143,6 +146,7 @@ def _match_tangent(transform: str, name: str, tangent: Any, type: ArrayType) -> 
     return convert(tangent, type.dtype)
 
 
+@leak_checked
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     """Value of a function, and its derivative at that point as a linear function.
 
@@ -181,7 +185,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
                 args.append(flat.rebuild(wrapped))
             out, aux = _split(fun(*args), has_aux, "linearize")
             outputs = output_flat(out, f"the result of {name_of(fun)}", inputs)
-            outs, tangents = trace.split(outputs.arrays)
+            outs, tangents = trace.split(outputs.detach())
         wanted = [i for i, y in enumerate(outs) if is_inexact(type_of(y).dtype)]
         linearized = close_linear(builder, outs, tangents, wanted)
     push = Pushforward(fun, inputs, outputs, linearized)
@@ -251,9 +255,10 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         given = iter(tracers)
         args = [treedef.unflatten([next(given) for _ in leaves]) for leaves, treedef in flats]
         found.append(Flat(fun(*args), f"the result of {name_of(fun)}", tie=False))
-        return found[0].arrays
+        return found[0].detach()
 
     program, captured = trace_flat(flat_fun, types, name_of(fun))
+    found[0].arrays = program.output_types
     linear = (False,) * len(captured) + (True,) * len(types)
 
     def transposed(cotangent: Any) -> tuple:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_complex, is_inexact
 from funcgrad.ops.cast import convert
@@ -95,6 +96,7 @@ def value_and_grad(
     name = f"grad({name_of(fun)})"
 
     @wrap_like(fun, "value_and_grad")
+    @leak_checked
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
         wanted = normalize_argnums(argnums, len(args), "grad")
         tape = Tape(name)
@@ -104,7 +106,7 @@ def value_and_grad(
                 out = fun(*call_args, **kwargs)
             value, aux = _split_aux(out, has_aux)
             seed = _seed(value, holomorphic)
-            pending = tape.pull_back([value], [seed])
+            pending = tape.pull_back([tape.place(value)], [seed])
             gradients = _collect(tape, watched, pending, value)
         finally:
             tape.frozen.release()
@@ -241,21 +243,19 @@ class Pullback:
     May be called several times. Large arrays that it needs stay read-only as long as it lives.
     """
 
-    def __init__(self, tape: Tape, outputs: Flat, tracers: list[Any], inputs: list[Any]) -> None:
+    def __init__(self, tape: Tape, outputs: Flat, places: list[Any], inputs: list[Any]) -> None:
         self._tape = tape
         self._outputs = outputs
-        self._tracers = tracers
+        self._places = places
         self._inputs = inputs
 
     def __call__(self, cotangent: Any) -> tuple:
         cotangents = match_cotangents(self._outputs, cotangent, "vjp")
-        pending = self._tape.pull_back(self._tracers, cotangents)
+        pending = self._tape.pull_back(self._places, cotangents)
         pulled = [
-            fit_cotangent(pending[t.node.index], type_of(leaf))
-            if isinstance(t, TapeTracer) and t.trace is self._tape
-            else None
-            for flat, tracers in self._inputs
-            for t, leaf in zip(tracers, flat.arrays, strict=True)
+            None if place is None else fit_cotangent(pending[place[0].index], type_of(leaf))
+            for flat, places in self._inputs
+            for place, leaf in zip(places, flat.arrays, strict=True)
         ]
         given = iter(fresh_outputs(pulled, cotangents))
         return tuple(
@@ -300,6 +300,7 @@ def match_cotangents(outputs: Flat, cotangent: Any, transform: str) -> list[Any]
     return cotangents
 
 
+@leak_checked
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     """Value of a function, and the function that pulls cotangents back through it.
 
@@ -332,12 +333,13 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
         out = fun(*[flat.rebuild(tape.handed_out(tracers)) for flat, tracers in inputs])
     value, aux = _split_aux(out, has_aux)
     outputs = output_flat(value, "the result", [flat for flat, _ in inputs])
-    tracers = outputs.arrays
+    tracers = outputs.detach()
     lowered = [tape.lower(x) for x in tracers]
     # The pullback may read what is returned here: hand out copies.
     result = outputs.rebuild(fresh_outputs(lowered, lowered))
     outputs.arrays = lowered
-    pullback = Pullback(tape, outputs, tracers, inputs)
+    sources = [(flat, [tape.place(x) for x in watched]) for flat, watched in inputs]
+    pullback = Pullback(tape, outputs, [tape.place(x) for x in tracers], sources)
     if not has_aux:
         return result, pullback
     return result, pullback, fresh_aux(aux, tape.lower, tree.leaves(tree.map(tape.lower, aux)))

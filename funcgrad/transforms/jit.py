@@ -165,16 +165,13 @@ class JitFunction:
             inputs = [flat for flat in signature.flats if flat is not None]
             outputs = output_flat(out, f"the result of {self.name}", inputs)
             found.append(outputs)
-            return outputs.arrays
+            return outputs.detach()
 
         types = [type_of(x) for x in signature.arrays]
         program, captured = trace_flat(flat_fun, types, self.name)
         if signature.donated:
             warn_unused(program, signature.arrays, signature.donated, self.name)
         outputs = found[0]
-        for place in outputs.places:  # keep no tracer alive
-            outputs.leaves[place] = None
-        outputs.arrays = []
         return Compiled(program, captured, outputs, collect_guards(self.fun, captured))
 
     def _remember_fast(

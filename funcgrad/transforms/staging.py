@@ -46,7 +46,7 @@ def trace_tree(
         named = dict(zip(kwargs or {}, rebuilt[len(args) :], strict=True))
         out = fun(*rebuilt[: len(args)], **named)
         found.append(Flat(out, f"the result of {name_of(fun)}", tie=False))
-        return found[0].arrays
+        return found[0].detach()
 
     program, captured = trace_flat(flat_fun, types, name_of(fun))
     return program, captured, found[0]

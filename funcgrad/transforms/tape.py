@@ -173,8 +173,16 @@ class Tape(Trace):
         """The value behind a tracer of this tape; other values as they are."""
         return value.value if isinstance(value, TapeTracer) and value.trace is self else value
 
-    def pull_back(self, outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """Cotangents of all nodes, given those of some outputs.
+    def place(self, value: Any) -> tuple[Node, int] | None:
+        """Where a value of this tape comes from; None for other values."""
+        if isinstance(value, TapeTracer) and value.trace is self:
+            return value.node, value.slot
+        return None
+
+    def pull_back(
+        self, outputs: Sequence[tuple[Node, int] | None], cotangents: Sequence[Any]
+    ) -> list[Any]:
+        """Cotangents of all nodes, given those of some outputs, named by their places.
 
         Returns:
             A list with one entry per node; only entries of watched inputs remain.
@@ -182,8 +190,8 @@ class Tape(Trace):
         pending: list[Any] = [None] * len(self.nodes)
         masked = [False] * len(self.nodes)
         for output, cotangent in zip(outputs, cotangents, strict=True):
-            if isinstance(output, TapeTracer) and output.trace is self and cotangent is not None:
-                _accumulate(pending, output.node, output.slot, cotangent)
+            if output is not None and cotangent is not None:
+                _accumulate(pending, *output, cotangent)
         saved = RULES_STATE.masked
         nan_safe = config.nan_safe_where
         try:
