@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.create import full
 from funcgrad.ops.families import all_batched
 from funcgrad.ops.shape import expand_dims, index_axis, moveaxis, stack
 from funcgrad.transforms.arguments import Flat, check_callable, name_of
@@ -49,6 +50,8 @@ class PureCallback(Primitive):
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
         method, types = params["vmap_method"], params["types"]
         count = len(types)
+        if size == 0:
+            return [full((0, *t.shape), 0, t.dtype) for t in types], [0] * count
         if method == "sequential":
             columns: list[list[Any]] = [[] for _ in types]
             for i in range(size):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from types import BuiltinFunctionType
 from typing import Any
+
+import numpy as np
 
 from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
@@ -46,6 +49,10 @@ class _Custom:
 
     def split(self, args: tuple, kwargs: dict) -> tuple[list[Any], list[Any]]:
         """Static and differentiable arguments, by position."""
+        if kwargs and self.signature is None:
+            raise TypeError(
+                f"[{self.transform}] {name_of(self.fun)} takes positional arguments only, but got {list(kwargs)}."
+            )
         if self.signature is not None and (kwargs or len(args) < len(self.signature.parameters)):
             bound = self.signature.bind(*args, **kwargs)
             bound.apply_defaults()
@@ -67,8 +74,9 @@ class _Custom:
 
 
 def _signature_of(fun: Any) -> inspect.Signature | None:
-    """None for functions written in C: they take positions only, or have optional outputs."""
-    return inspect.signature(fun) if hasattr(inspect.unwrap(fun), "__code__") else None
+    """None for functions written in C: their optional arguments are not for rules."""
+    is_builtin = isinstance(fun, np.ufunc | BuiltinFunctionType)
+    return None if is_builtin else inspect.signature(fun)
 
 
 class _Call:

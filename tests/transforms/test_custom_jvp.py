@@ -110,6 +110,15 @@ class TestArguments:
         assert fg.grad(lambda x: f(x, scale=3.0))(1.0) == 5.0
         assert f(x=2.0, scale=3.0) == 6.0
 
+    def test_ufunc_takes_positions_only(self):
+        f = fg.custom_jvp(np.exp)
+        f.defjvp(lambda p, t: (f(*p), t[0]))
+        assert f(0.0) == 1.0
+        with pytest.raises(
+            TypeError, match=r"exp takes positional arguments only, but got \['x'\]"
+        ):
+            f(x=0.0)
+
     def test_keyword_only_arguments_are_refused(self):
         f = fg.custom_jvp(lambda x, *, n: x)
         f.defjvp(lambda p, t: (p, t))
