@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
@@ -35,10 +33,6 @@ DTYPES = {
     "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-# Metadata keys with this in front are funcgrad's own; SEAL is the one that vouches for the header.
-RESERVED = "funcgrad."
-SEAL = RESERVED + "seal"
 
 
 def encode(value: Any, name: str) -> np.ndarray:
@@ -73,10 +67,3 @@ def checksum(array: np.ndarray) -> str:
     """A short hash of the bytes of an array in C order."""
     data = array.reshape(-1).view(np.uint8) if array.size else b""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def seal(texts: Mapping[str, str], tensors: Mapping[str, tuple[str, list[int]]]) -> str:
-    """A short hash of a header: all metadata but the seal, and dtype and shape of each tensor."""
-    unsealed = {key: text for key, text in texts.items() if key != SEAL}
-    content = json.dumps([unsealed, tensors], sort_keys=True).encode()
-    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from funcgrad.errors import CheckpointError
-from funcgrad.io.encoding import COMPLEX128, DTYPES, RESERVED, SEAL, checksum, seal
+from funcgrad.io.encoding import COMPLEX128, DTYPES, checksum
 from funcgrad.io.foreign import foreign_format
+from funcgrad.io.tables import read_tables
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType
 
 MAX_HEADER = 100_000_000
@@ -38,16 +39,17 @@ class CheckpointFile:
         entries = _read_header(self.path)
         texts = entries.pop("__metadata__", {})
         self._check_with_library()
-        self._check_seal(texts, entries)
-        self.stored = {name: entry["dtype"] for name, entry in entries.items()}
-        self.metadata = {k: v for k, v in texts.items() if not k.startswith(RESERVED)}
-        self.checksums = self._table(texts, "checksums")
-        self.aliases = self._table(texts, "aliases")
-        dtypes, scalars = self._table(texts, "dtypes"), self._table(texts, "scalars")
+        tensors = {name: (entry["dtype"], entry["shape"]) for name, entry in entries.items()}
+        try:
+            tables, self.metadata = read_tables(texts, tensors)
+        except ValueError as error:
+            raise self.fail(str(error)) from None
+        self.stored = {name: dtype for name, (dtype, _) in tensors.items()}
+        self.checksums, self.aliases = tables.checksums, tables.aliases
+        self.scalars = {k: SCALARS[text] for k, text in tables.scalars.items() if text in SCALARS}
         self.types = {
-            name: self._type(name, entry, dtypes.get(name)) for name, entry in entries.items()
+            name: self._type(name, tables.dtypes.get(name), *tensors[name]) for name in tensors
         }
-        self.scalars = {name: SCALARS[text] for name, text in scalars.items() if text in SCALARS}
         self._check_aliases()
 
     def read(self, names: list[str]) -> dict[str, Any]:
@@ -72,38 +74,15 @@ class CheckpointFile:
         except safetensors.SafetensorError as error:
             raise self.fail(f"the file is damaged: {error}") from None
 
-    def _check_seal(self, texts: dict[str, str], entries: dict[str, Any]) -> None:
-        """A file with own metadata must be as `save` wrote it."""
-        tensors = {name: (entry["dtype"], entry["shape"]) for name, entry in entries.items()}
-        is_own = any(key.startswith(RESERVED) for key in texts)
-        if is_own and texts.get(SEAL) != seal(texts, tensors):
-            raise self.fail(
-                "the header is damaged, or another program edited it and kept the metadata that begin with "
-                f"{RESERVED!r}. Use another copy, or let that program drop them."
-            )
-
-    def _type(self, name: str, entry: dict[str, Any], tag: str | None) -> ArrayType:
-        shape, dtype = tuple(entry["shape"]), DTYPES.get(entry["dtype"])
+    def _type(self, name: str, tag: str | None, stored: str, lengths: list[int]) -> ArrayType:
+        shape, dtype = tuple(lengths), DTYPES.get(stored)
         if dtype is None:
-            raise self.fail(
-                f"{name} has the dtype {entry['dtype']}, for which NumPy has no array type."
-            )
+            raise self.fail(f"{name} has the dtype {stored}, for which NumPy has no array type.")
         if tag is None:
             return ArrayType(shape, dtype)
         if tag != "complex128" or dtype != np.float64 or shape[-1:] != (2,):
             raise self.fail(f"{name} is marked as {tag!r} but stored as {dtype}{list(shape)}.")
         return ArrayType(shape[:-1], COMPLEX128)
-
-    def _table(self, texts: dict[str, str], key: str) -> dict[str, str]:
-        """One of the tables that `save` put into the metadata."""
-        try:
-            table = json.loads(texts.get(RESERVED + key, "{}"))
-        except (ValueError, RecursionError):
-            table = None
-        is_valid = isinstance(table, dict) and all(isinstance(v, str) for v in table.values())
-        if not is_valid:
-            raise self.fail(f"the metadata entry {RESERVED + key!r} is damaged.")
-        return table  # type: ignore[return-value]
 
     def _check_aliases(self) -> None:
         for alias, name in self.aliases.items():

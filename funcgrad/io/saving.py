@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +11,12 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.io.atomic import write_atomically
-from funcgrad.io.encoding import COMPLEX128, NAMES, RESERVED, SEAL, checksum, encode, seal
+from funcgrad.io.encoding import COMPLEX128, NAMES, checksum, encode
 from funcgrad.io.names import NamedLeaf, named_leaves
+from funcgrad.io.tables import KEY, OPENING, Tables
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS, ShapeDtypeStruct
 from funcgrad.nn.filters import is_array_like
-
-FORMAT = "1"
 
 
 def save(
@@ -54,10 +52,10 @@ def save(
     except ValueError as error:
         raise ValueError(f"[save] {error}") from None
     arrays = {leaf.names[0]: encode(leaf.value, leaf.names[0]) for leaf in found}
-    entries = {**_checked_metadata(metadata), **_own_metadata(found, arrays)}
+    texts = _checked_metadata(metadata)
     tensors = {name: (NAMES[array.dtype], list(array.shape)) for name, array in arrays.items()}
-    entries[SEAL] = seal(entries, tensors)
-    write_atomically(Path(path), _serialized(arrays, entries))
+    own = _tables(found, arrays).write(texts, tensors)
+    write_atomically(Path(path), _serialized(arrays, {**texts, KEY: own}))
 
 
 def _check_leaves(leaves: list[Any], treedef: tree.PyTreeDef) -> None:
@@ -83,27 +81,27 @@ def _checked_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
                 f"[save] metadata holds texts only, but got {key!r}: {value!r:.60}. Numbers can be leaves of "
                 "the tree; for the rest write metadata={'config': json.dumps(config)}."
             )
-        if key.startswith(RESERVED):
+        if key == KEY or value.startswith(OPENING):
             raise ValueError(
-                f"[save] metadata key {key!r}: names with {RESERVED!r} in front are funcgrad's own."
+                f"[save] metadata {key!r}: the key {KEY!r} and texts that begin with {OPENING!r} are "
+                "funcgrad's own."
             )
     return dict(metadata or {})
 
 
-def _own_metadata(found: list[NamedLeaf], arrays: dict[str, np.ndarray]) -> dict[str, str]:
+def _tables(found: list[NamedLeaf], arrays: dict[str, np.ndarray]) -> Tables:
     """What the tensors alone do not say."""
-    tables: dict[str, dict[str, str]] = {
-        "checksums": {name: checksum(array) for name, array in arrays.items()},
-        "aliases": {alias: leaf.names[0] for leaf in found for alias in leaf.names[1:]},
-        "dtypes": {leaf.names[0]: "complex128" for leaf in found if _is_complex128(leaf.value)},
-        "scalars": {
-            leaf.names[0]: type(leaf.value).__name__
-            for leaf in found
-            if type(leaf.value) in PYTHON_SCALARS
+    stored = {leaf.names[0]: leaf.value for leaf in found}
+    return Tables(
+        checksums={name: checksum(array) for name, array in arrays.items()},
+        aliases={alias: leaf.names[0] for leaf in found for alias in leaf.names[1:]},
+        dtypes={name: "complex128" for name, value in stored.items() if _is_complex128(value)},
+        scalars={
+            name: type(value).__name__
+            for name, value in stored.items()
+            if type(value) in PYTHON_SCALARS
         },
-    }
-    filled = {RESERVED + key: json.dumps(table) for key, table in tables.items() if table}
-    return {RESERVED + "format": FORMAT, **filled}
+    )
 
 
 def _is_complex128(value: Any) -> bool:

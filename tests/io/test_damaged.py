@@ -3,6 +3,7 @@
 import json
 import time
 import tracemalloc
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from funcgrad.errors import CheckpointError
 from funcgrad.io import load, load_dict, save
-from funcgrad.io.encoding import SEAL, seal
+from funcgrad.io.tables import Tables, _seal
 
 
 def with_header(header, data=b""):
@@ -22,11 +23,12 @@ def entry(dtype="F32", shape=(2,), begin=0, end=8):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
 
-def sealed(tables, **tensors):
+def sealed(**changes):
     """A file whose own metadata are hostile, with the right seal: anybody can compute it."""
-    texts = {f"funcgrad.{key}": table for key, table in tables.items()}
-    texts[SEAL] = seal(texts, {name: (t["dtype"], t["shape"]) for name, t in tensors.items()})
-    return with_header({"__metadata__": texts, **tensors}, EIGHT)
+    tables = {**asdict(Tables()), **changes}
+    seal = _seal({}, tables, {"a": ("F32", [2])})
+    text = json.dumps({"funcgrad": "1", **tables, "seal": seal})
+    return with_header({"__metadata__": {"funcgrad": text}, "a": entry()}, EIGHT)
 
 
 EIGHT = bytes(8)
@@ -59,15 +61,24 @@ ATTACKS = {
     "end is text": with_header({"a": entry(end="8")}, EIGHT),
     "entry is a number": with_header({"a": 1}),
     "no dtype": with_header({"a": {"shape": [2], "data_offsets": [0, 8]}}, EIGHT),
-    "no seal": with_header({"__metadata__": {"funcgrad.format": "1"}, "a": entry()}, EIGHT),
-    "aliases of nothing": sealed({"aliases": '{"b":"nothing"}'}, a=entry()),
-    "alias of a stored name": sealed({"aliases": '{"a":"a"}'}, a=entry()),
-    "aliases are no table": sealed({"aliases": "[1]"}, a=entry()),
-    "aliases of numbers": sealed({"aliases": '{"b":1}'}, a=entry()),
-    "aliases nested deeply": sealed({"aliases": "[" * 100_000}, a=entry()),
-    "complex tag on a vector": sealed({"dtypes": '{"a":"complex128"}'}, a=entry()),
-    "unknown tag": sealed({"dtypes": '{"a":"pickle"}'}, a=entry()),
-    "wrong checksum": sealed({"checksums": '{"a":"00"}'}, a=entry()),
+    "no seal": with_header(
+        {"__metadata__": {"funcgrad": '{"funcgrad": "1"}'}, "a": entry()}, EIGHT
+    ),
+    "moved seal": sealed().replace(b'{"funcgrad":', b'{"funcgraz":'),
+    "own metadata nested deeply": with_header(
+        {"__metadata__": {"funcgrad": "[" * 100_000}, "a": entry()}, EIGHT
+    ),
+    "own metadata of another version": with_header(
+        {"__metadata__": {"funcgrad": '{"funcgrad": "2"}'}, "a": entry()}, EIGHT
+    ),
+    "unknown table": sealed(code={}),
+    "aliases of nothing": sealed(aliases={"b": "nothing"}),
+    "alias of a stored name": sealed(aliases={"a": "a"}),
+    "aliases are no table": sealed(aliases=[1]),
+    "aliases of numbers": sealed(aliases={"b": 1}),
+    "complex tag on a vector": sealed(dtypes={"a": "complex128"}),
+    "unknown tag": sealed(dtypes={"a": "pickle"}),
+    "wrong checksum": sealed(checksums={"a": "00"}),
 }
 
 
@@ -87,6 +98,12 @@ def test_r71_attacks(tmp_path, attack):
         tracemalloc.stop()
     assert time.perf_counter() - start < 2
     assert peak < 2_000_000 + 20 * len(ATTACKS[attack])
+
+
+def test_sealed_file_without_hostile_metadata_loads(tmp_path):
+    path = tmp_path / "fine.safetensors"
+    path.write_bytes(sealed())
+    assert load(path)["a"].tolist() == [0, 0]
 
 
 def test_r71_many_entries_load(tmp_path):

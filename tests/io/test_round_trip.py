@@ -219,8 +219,17 @@ def test_metadata_must_be_text(path, metadata):
 
 
 def test_own_metadata_names_are_reserved(path):
-    with pytest.raises(ValueError, match="funcgrad's own"):
-        save(path, {"x": np.ones(1)}, metadata={"funcgrad.aliases": "{}"})
+    for metadata in ({"funcgrad": ""}, {"note": '{"funcgrad": "1"}'}):
+        with pytest.raises(ValueError, match="funcgrad's own"):
+            save(path, {"x": np.ones(1)}, metadata=metadata)
+
+
+def test_the_same_tree_gives_the_same_bytes(path):
+    tree = {"b": make_model(1.0), "a": np.array([1 + 2j]), "n": 3}
+    save(path, tree)
+    first = path.read_bytes()
+    save(path, tree)
+    assert path.read_bytes() == first
 
 
 @pytest.mark.parametrize(
