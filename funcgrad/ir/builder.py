@@ -24,7 +24,7 @@ class BuilderTracer(Tracer):
     payload = ("variable",)
 
     def __init__(self, trace: Builder, variable: Variable) -> None:
-        self.trace = trace
+        self.owner = trace
         self.inplace = None
         self.variable = variable
 
@@ -92,13 +92,13 @@ class Builder(Trace):
 
     def read(self, value: Any, user: Any = "the traced function") -> Atom:
         """The atom for an operand; foreign arrays and tracers are captured."""
-        if isinstance(value, BuilderTracer) and value.trace is self:
+        if isinstance(value, BuilderTracer) and value.owner is self:
             return value.variable
         if type(value) in PYTHON_SCALARS or isinstance(value, np.generic):
             return Literal(value)
         if isinstance(value, Tracer):
             stack = state.stack
-            if value.trace.level >= len(stack) or stack[value.trace.level] is not value.trace:
+            if value.owner.level >= len(stack) or stack[value.owner.level] is not value.owner:
                 raise_leaked(value, user)
             # The payload, not the tracer, says which value it is: an in-place write changes it.
             key = tuple([id(getattr(value, name)) for name in value.payload])
@@ -112,7 +112,7 @@ class Builder(Trace):
 
     def adopt(self, value: Any, target: Tracer) -> BuilderTracer:
         """A tracer of this trace for `value`, for an in-place write into `target`."""
-        if isinstance(value, Tracer) and value.trace.level > self.level:
+        if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         atom = self.read(value)
         if isinstance(atom, Literal):

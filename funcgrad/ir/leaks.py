@@ -50,7 +50,7 @@ def process_and_note(ref: weakref.ref, primitive: Any, args: tuple, params: dict
     assert trace is not None
     outs = type(trace).process(trace, primitive, args, params)
     for out in outs if primitive.multiple else (outs,):
-        if isinstance(out, Tracer) and out.trace is trace:
+        if isinstance(out, Tracer) and out.owner is trace:
             made = f"made by {primitive} at {source.where()}"
             trace.origins[id(out)] = (weakref.ref(out), made)
     return outs
@@ -65,12 +65,12 @@ def raise_survivors(opened: list[weakref.ref]) -> None:
     if not traces:
         return
     survivors = [x for x in gc.get_objects() if isinstance(x, Tracer)]
-    survivors = [x for x in survivors if any(x.trace is trace for trace in traces)]
+    survivors = [x for x in survivors if any(x.owner is trace for trace in traces)]
     if survivors:
-        listed = [f"{tracer!r}  {tracer.trace.origin(tracer)}" for tracer in survivors[:5]]
+        listed = [f"{tracer!r}  {tracer.owner.origin(tracer)}" for tracer in survivors[:5]]
         raise errors.UnexpectedTracerError(
             errors.compose(
-                f"{len(survivors)} traced value(s) outlived {survivors[0].trace.describe()}.",
+                f"{len(survivors)} traced value(s) outlived {survivors[0].owner.describe()}.",
                 where="\n".join(listed),
                 why="A traced value lives only while its function is traced. These are still held by a "
                 "global, an attribute, a cache, a generator or an exception.",

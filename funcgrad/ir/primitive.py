@@ -142,7 +142,7 @@ class Primitive:
         owner = self.outer_trace(params) if self.names_axes else state.ambient
         for arg in args:
             if isinstance(arg, Tracer):
-                trace = arg.trace
+                trace = arg.owner
                 if owner is None or trace.level >= owner.level:
                     owner = trace
         if owner is None:

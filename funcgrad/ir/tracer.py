@@ -91,11 +91,11 @@ class Tracer:
     operators are installed by the layers above.
     """
 
-    __slots__ = ("__weakref__", "inplace", "trace")
+    __slots__ = ("__weakref__", "inplace", "owner")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
-    trace: Trace
+    owner: Trace
     inplace: InPlace | None
     payload: tuple[str, ...] = ()
 
@@ -142,7 +142,7 @@ class Tracer:
     def snapshot(self) -> Tracer:
         """A copy that does not follow later in-place writes to this tracer."""
         copy = object.__new__(type(self))
-        copy.trace = self.trace
+        copy.owner = self.owner
         copy.inplace = None
         for name in self.payload:
             setattr(copy, name, getattr(self, name))
@@ -154,7 +154,7 @@ class Tracer:
             setattr(self, name, getattr(other, name))
 
     def __repr__(self) -> str:
-        return f"{self.type} traced by {self.trace.describe()}"
+        return f"{self.type} traced by {self.owner.describe()}"
 
     def __bool__(self) -> bool:
         raise errors.TracerBoolConversionError(
@@ -308,8 +308,8 @@ def _assign(tracer: Tracer, value: Any) -> None:
 
 
 def _become(tracer: Tracer, value: Any) -> None:
-    if not isinstance(value, Tracer) or value.trace is not tracer.trace:
-        value = tracer.trace.adopt(value, tracer)
+    if not isinstance(value, Tracer) or value.owner is not tracer.owner:
+        value = tracer.owner.adopt(value, tracer)
     tracer.assume(value)
 
 
@@ -340,12 +340,12 @@ def type_of(value: Any) -> ArrayType:
 def check_running(user: Any, args: tuple) -> None:
     """Raise if a traced value is used after its trace, or in another thread."""
     for arg in args:
-        if isinstance(arg, Tracer) and not arg.trace.is_running:
+        if isinstance(arg, Tracer) and not arg.owner.is_running:
             raise_leaked(arg, user)
 
 
 def raise_leaked(tracer: Tracer, user: Any) -> Any:
-    trace = tracer.trace
+    trace = tracer.owner
     here = threading.get_ident()
     if trace.thread == here:
         fate = "whose trace has ended"

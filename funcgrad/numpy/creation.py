@@ -28,7 +28,7 @@ def writeable(array: Any) -> Any:
     """
     for trace in reversed(state.stack):
         if is_inexact(array.dtype) or not trace.differentiates:
-            if isinstance(array, Tracer) and array.trace is trace:
+            if isinstance(array, Tracer) and array.owner is trace:
                 return array
             return trace.adopt(array, None)  # type: ignore[arg-type]
     return array

@@ -176,7 +176,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "argsort": sorting.argsort, "argpartition": sorting.argpartition, "nonzero": searching.nonzero,
     "ravel": shapes.ravel, "squeeze": shapes.squeeze, "round": elementwise.round,
     "take": indexing.take, "put": indexing.put, "choose": indexing.choose,
-    "repeat": rearranging.repeat, "diagonal": diagonals.diagonal,
+    "repeat": rearranging.repeat, "diagonal": diagonals.diagonal, "trace": diagonals.trace,
     "view": refusal("view()", "x.astype(dtype)                    # converts the values\n"
                     "funcgrad.lax.bitcast_convert_type(x, dtype)    # keeps the bits"),
     "byteswap": refusal("byteswap()", "x.astype(dtype)"),

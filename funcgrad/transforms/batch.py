@@ -30,10 +30,10 @@ class BatchTracer(Tracer):
 
     __slots__ = ("axis", "value")
     payload = ("value", "axis")
-    trace: BatchTrace
+    owner: BatchTrace
 
     def __init__(self, trace: BatchTrace, value: Any, axis: int) -> None:
-        self.trace = trace
+        self.owner = trace
         self.inplace = None
         self.value = value
         self.axis = axis
@@ -90,7 +90,7 @@ class BatchTrace(Trace):
     def split(self, args: Sequence[Any]) -> tuple[list[Any], list[Axis]]:
         values, axes = [], []
         for arg in args:
-            if isinstance(arg, BatchTracer) and arg.trace is self:
+            if isinstance(arg, BatchTracer) and arg.owner is self:
                 values.append(arg.value)
                 axes.append(arg.axis)
             else:
@@ -102,7 +102,7 @@ class BatchTrace(Trace):
         return value if axis is None else BatchTracer(self, value, axis)
 
     def adopt(self, value: Any, target: Tracer) -> BatchTracer:
-        if isinstance(value, Tracer) and value.trace.level > self.level:
+        if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return BatchTracer(self, broadcast_to(value, (self.size, *shape_of(value))), 0)
 

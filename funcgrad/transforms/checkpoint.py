@@ -139,7 +139,7 @@ def _evaluate_with_saved(
 
 
 def _with_primal(out: Any, primal: Any) -> Any:
-    return JvpTracer(out.trace, primal, out.tangent) if isinstance(out, JvpTracer) else primal
+    return JvpTracer(out.owner, primal, out.tangent) if isinstance(out, JvpTracer) else primal
 
 
 def checkpoint(

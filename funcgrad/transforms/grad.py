@@ -215,7 +215,7 @@ def _collect(
     gradients = []
     for flat, tracers in watched:
         for tracer, leaf in zip(tracers, flat.arrays, strict=True):
-            if not isinstance(tracer, TapeTracer) or tracer.trace is not tape:
+            if not isinstance(tracer, TapeTracer) or tracer.owner is not tape:
                 gradients.append(None)
                 continue
             gradient = fit_cotangent(pending[tracer.node.index], type_of(leaf))

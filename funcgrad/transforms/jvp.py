@@ -17,10 +17,10 @@ class JvpTracer(Tracer):
 
     __slots__ = ("primal", "tangent")
     payload = ("primal", "tangent")
-    trace: JvpTrace
+    owner: JvpTrace
 
     def __init__(self, trace: JvpTrace, primal: Any, tangent: Any) -> None:
-        self.trace = trace
+        self.owner = trace
         self.inplace = None
         self.primal = primal
         self.tangent = tangent
@@ -30,7 +30,7 @@ class JvpTracer(Tracer):
         return type_of(self.primal)
 
     def as_weak(self) -> JvpTracer:
-        return JvpTracer(self.trace, weaken(self.primal), self.tangent)  # type: ignore[arg-type]
+        return JvpTracer(self.owner, weaken(self.primal), self.tangent)  # type: ignore[arg-type]
 
     def concrete(self) -> Any:
         return concrete_value(self.primal)
@@ -70,13 +70,13 @@ class JvpTrace(Trace):
 
     def lower(self, value: Any) -> Any:
         """The primal behind a tracer of this trace; other values as they are."""
-        return value.primal if isinstance(value, JvpTracer) and value.trace is self else value
+        return value.primal if isinstance(value, JvpTracer) and value.owner is self else value
 
     def split(self, args: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Primals and tangents of values of this trace, or of outer ones."""
         primals, tangents = [], []
         for arg in args:
-            if isinstance(arg, JvpTracer) and arg.trace is self:
+            if isinstance(arg, JvpTracer) and arg.owner is self:
                 primals.append(arg.primal)
                 tangents.append(arg.tangent)
             else:
@@ -88,7 +88,7 @@ class JvpTrace(Trace):
         return primal if tangent is None else JvpTracer(self, primal, tangent)
 
     def adopt(self, value: Any, target: Tracer) -> JvpTracer:
-        if isinstance(value, Tracer) and value.trace.level > self.level:
+        if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return JvpTracer(self, value, None)
 

@@ -45,10 +45,10 @@ class TapeTracer(Tracer):
 
     __slots__ = ("node", "slot", "value")
     payload = ("value", "node", "slot")
-    trace: Tape
+    owner: Tape
 
     def __init__(self, trace: Tape, value: Any, node: Node, slot: int = 0) -> None:
-        self.trace = trace
+        self.owner = trace
         self.inplace = None
         self.value = value
         self.node = node
@@ -73,7 +73,7 @@ class TapeTracer(Tracer):
         return value.weak if isinstance(value, Tracer) else type(value) in (float, complex, int)
 
     def as_weak(self) -> TapeTracer:
-        return TapeTracer(self.trace, weaken(self.value), self.node, self.slot)  # type: ignore[arg-type]
+        return TapeTracer(self.owner, weaken(self.value), self.node, self.slot)  # type: ignore[arg-type]
 
     def concrete(self) -> Any:
         return concrete_value(self.value)
@@ -109,7 +109,7 @@ class Tape(Trace):
     def handed_out(self, tracers: Sequence[Any]) -> list[Any]:
         """Copies for the user's function: an in-place write there must not change what is watched."""
         return [
-            t.snapshot() if isinstance(t, TapeTracer) and t.trace is self else t for t in tracers
+            t.snapshot() if isinstance(t, TapeTracer) and t.owner is self else t for t in tracers
         ]
 
     def record(
@@ -124,7 +124,7 @@ class Tape(Trace):
         primals: list[Any] = []
         parents: list[Any] = []
         for arg in args:
-            if type(arg) is TapeTracer and arg.trace is self:
+            if type(arg) is TapeTracer and arg.owner is self:
                 primals.append(arg.value)
                 parents.append((arg.node, arg.slot))
                 continue
@@ -165,17 +165,17 @@ class Tape(Trace):
         return array
 
     def adopt(self, value: Any, target: Tracer) -> TapeTracer:
-        if isinstance(value, Tracer) and value.trace.level > self.level:
+        if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return self.watch(value)
 
     def lower(self, value: Any) -> Any:
         """The value behind a tracer of this tape; other values as they are."""
-        return value.value if isinstance(value, TapeTracer) and value.trace is self else value
+        return value.value if isinstance(value, TapeTracer) and value.owner is self else value
 
     def place(self, value: Any) -> tuple[Node, int] | None:
         """Where a value of this tape comes from; None for other values."""
-        if isinstance(value, TapeTracer) and value.trace is self:
+        if isinstance(value, TapeTracer) and value.owner is self:
             return value.node, value.slot
         return None
 
