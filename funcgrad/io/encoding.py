@@ -65,5 +65,5 @@ def encode(value: Any, name: str) -> np.ndarray:
 
 def checksum(array: np.ndarray) -> str:
     """A short hash of the bytes of an array in C order."""
-    data = array.reshape(-1).view(np.uint8) if array.size else b""
+    data = array.reshape(-1).view(np.uint8).data if array.size else b""
     return hashlib.blake2b(data, digest_size=16).hexdigest()

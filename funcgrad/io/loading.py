@@ -172,7 +172,8 @@ def _report(wanted: _Wanted, strict: bool) -> None:
         lines[_SHOWN:] = [f"  ... and {len(lines) - _SHOWN} more"]
     text = (
         f"[load] {wanted.file.path} does not fit the tree it is loaded into "
-        f"({len(wanted.differences)} differences):\n" + "\n".join(lines)
+        f"({len(wanted.differences)} difference{'s' * (len(wanted.differences) > 1)}):\n"
+        + "\n".join(lines)
     )
     if strict or wanted.without_value:
         raise CheckpointError(

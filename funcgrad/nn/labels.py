@@ -28,7 +28,8 @@ def checked_labels(name: str, labels: Any, count: int) -> Any:
         )
     if isinstance(labels, Tracer):
         # Looking the label up among all of them raises where it is not there; a negative one must not wrap.
-        return fnp.take(np.arange(count), fnp.where(labels < 0, labels - count, labels))
+        below = fnp.subtract(labels, count)
+        return fnp.take(np.arange(count), fnp.where(fnp.less(labels, 0), below, labels))
     wrong = labels[(labels < 0) | (labels >= count)]
     if wrong.size:
         raise IndexError(

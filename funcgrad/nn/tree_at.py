@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.tracer import Tracer
 from funcgrad.nn.filters import IsLeaf, is_array
+from funcgrad.nn.module import is_module
 from funcgrad.tree.static import same
 
 _MISSING: Any = object()
@@ -45,6 +46,11 @@ def tree_at(
         >>> tree_at(lambda t: t["b"][0], {"a": 1, "b": [2, 3]}, 20)
         {'a': 1, 'b': [20, 3]}
     """
+    if is_module(where) or not callable(where):
+        raise TypeError(
+            f"[tree_at] the first argument is a function that chooses a part, but got {type(where).__name__}. "
+            "Write tree_at(lambda m: m.weight, model, new_weight)."
+        )
     if (replace is _MISSING) == (replace_fn is None):
         raise ValueError("[tree_at] give either replace or replace_fn.")
     leaves, treedef = tree.flatten(pytree, is_leaf)
@@ -119,14 +125,11 @@ def tree_equal(*pytrees: Any, typematch: bool = False, rtol: float = 0.0, atol: 
         for left, right in zip(first, leaves, strict=True):
             if typematch and type(left) is not type(right):
                 return False
-            result = _both(result, _equal_leaves(left, right, rtol, atol))
-            if result is False:
+            is_equal = _equal_leaves(left, right, rtol, atol)
+            if is_equal is False:
                 return False
+            result = is_equal if result is True else result & is_equal
     return result
-
-
-def _both(left: Any, right: Any) -> Any:
-    return left & right if isinstance(left, Tracer) or isinstance(right, Tracer) else left and right
 
 
 def _equal_leaves(left: Any, right: Any, rtol: float, atol: float) -> Any:

@@ -59,6 +59,13 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
         array([-0.1 , -0.05])
     """
 
+    for one in transformations:
+        if not (hasattr(one, "init") and hasattr(one, "update")):
+            raise TypeError(
+                f"[chain] expected transformations such as optim.clip(1.0), but got {one!r:.60}. Give them one "
+                "by one: chain(first, second)."
+            )
+
     def init(params: Any) -> tuple:
         return tuple([one.init(params) for one in transformations])
 

@@ -75,11 +75,11 @@ def scale_by_learning_rate(learning_rate: Any, *, flip_sign: bool = True) -> Gra
         >>> scale_by_learning_rate(0.1).update(np.ones(2), ())[0]
         array([-0.1, -0.1])
     """
-    sign = -1 if flip_sign else 1
-    if callable(learning_rate):
-        return scale_by_schedule(lambda count: sign * learning_rate(count))
-    check_number("scale_by_learning_rate", "learning_rate", learning_rate)
-    return scale(sign * learning_rate)
+    sign: Any = -1 if flip_sign else 1
+    if not callable(learning_rate):
+        check_number("scale_by_learning_rate", "learning_rate", learning_rate)
+        return scale(sign * learning_rate)
+    return scale_by_schedule(lambda count: sign * learning_rate(count))
 
 
 def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> GradientTransformation:

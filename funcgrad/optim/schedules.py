@@ -200,5 +200,5 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
 
 
 def _check_steps(name: str, parameter: str, value: Any, least: int = 1) -> None:
-    if not value >= least:
+    if isinstance(value, str) or not value >= least:
         raise ValueError(f"[{name}] {parameter} must be at least {least}, but got {value}.")

@@ -148,6 +148,8 @@ def test_tree_at_refuses_what_is_no_part(model, where):
 def test_tree_at_argument_errors(model):
     with pytest.raises(ValueError, match="either replace or replace_fn"):
         nn.tree_at(lambda m: m.layers, model)
+    with pytest.raises(TypeError, match="function that chooses a part"):
+        nn.tree_at(model, lambda m: m.layers, 1)
     with pytest.raises(ValueError, match="no part"):
         nn.tree_at(lambda m: None, model, 1)
     with pytest.raises(ValueError, match="expected tuple of length 2"):

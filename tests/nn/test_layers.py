@@ -160,6 +160,10 @@ def test_sequential_errors():
         nn.Sequential(nn.relu, nn.relu)
     with pytest.raises(TypeError, match="in a list"):
         nn.Sequential(nn.Linear(2, 2, key=0))
+    with pytest.raises(TypeError, match="in a list"):
+        nn.Sequential(3)
+    with pytest.raises(TypeError, match="function of one array"):
+        nn.Lambda(3)
     with pytest.raises(TypeError, match="layer 1 is 3"):
         nn.Sequential([nn.relu, 3])
 
@@ -173,6 +177,21 @@ def test_sequential_names():
     ]
     gradient = fg.grad(lambda m: np.sum(m(X)))(model)
     assert gradient[1] is None and gradient[0].weight.shape == (3, 4)
+
+
+def test_stacked_layers_in_a_scan():
+    keys = fg.random.split(fg.random.key(0), 5)
+    stack = fg.vmap(lambda key: nn.Linear(4, 4, key=key))(keys)
+    assert stack.weight.shape == (5, 4, 4)
+
+    def deep(stack, x):
+        return fg.lax.scan(lambda h, layer: (np.tanh(layer(h)), None), x, stack)[0]
+
+    y = X
+    for key in keys:
+        y = np.tanh(nn.Linear(4, 4, key=key)(y))
+    np.testing.assert_allclose(fg.jit(deep)(stack, X), y, rtol=1e-5)
+    assert fg.grad(lambda s: np.sum(deep(s, X)))(stack).bias.shape == (5, 4)
 
 
 # --- Embedding, LayerNorm ---
@@ -224,6 +243,12 @@ def test_layer_norm():
 def test_layer_norm_in_half_precision():
     x = np.array([60000, 60001, 59999, 60000], np.float16)
     assert np.isfinite(nn.LayerNorm(4, use_weight=False, use_bias=False)(x)).all()
+
+
+@pytest.mark.parametrize("shape", ["a", 0, (2, -1), (2.0,)])
+def test_layer_norm_wrong_lengths(shape):
+    with pytest.raises(ValueError, match="a length or a tuple of lengths"):
+        nn.LayerNorm(shape)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (4, 3)])

@@ -65,6 +65,7 @@ def test_under_jit(name):
         (lambda: optim.linear_schedule(1.0, 0.0, 0), "transition_steps must be at least 1"),
         (lambda: optim.linear_schedule(1.0, 0.0, 5, -1), "transition_begin must be at least 0"),
         (lambda: optim.cosine_decay_schedule(1.0, 0), "decay_steps must be at least 1"),
+        (lambda: optim.cosine_decay_schedule(1.0, "10"), "decay_steps must be at least 1"),
         (lambda: optim.exponential_decay(1.0, 5, 0.0), "decay_rate must be positive"),
         (
             lambda: optim.warmup_cosine_decay_schedule(0.0, 1.0, 10, 10),

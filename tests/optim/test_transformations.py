@@ -71,6 +71,11 @@ def test_empty_chain_is_the_identity():
     assert updated(optim.chain(), np.ones(1)).tolist() == [1]
 
 
+def test_chain_of_something_else():
+    with pytest.raises(TypeError, match="one by one"):
+        optim.chain([optim.clip(1.0)])
+
+
 def test_scale_by_learning_rate():
     rates = optim.scale_by_learning_rate(lambda count: 10.0**-count)
     state = rates.init(None)

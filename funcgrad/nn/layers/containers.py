@@ -28,7 +28,7 @@ class Sequential(Module):
     layers: tuple
 
     def __init__(self, layers: Iterable[Callable[..., Any]], *more: Any) -> None:
-        if more or callable(layers):
+        if more or callable(layers) or not isinstance(layers, Iterable):
             raise TypeError(
                 "[Sequential] put the layers in a list: Sequential([first, second, ...])."
             )
@@ -78,6 +78,10 @@ class Lambda(Module):
     """
 
     fn: Callable[[Any], Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.fn):
+            raise TypeError(f"[Lambda] expected a function of one array, but got {self.fn!r:.60}.")
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """`fn(x)`; `key` is not used."""

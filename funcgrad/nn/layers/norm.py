@@ -46,6 +46,10 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if not all(isinstance(length, int) and length > 0 for length in self.shape):
+            raise ValueError(
+                f"[LayerNorm] shape must be a length or a tuple of lengths, but got {shape!r:.60}."
+            )
         self.eps = eps
         self.use_weight = use_weight
         self.use_bias = use_bias
