@@ -31,13 +31,16 @@ from funcgrad.ops.gather import gather
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import moveaxis, reshape
-from funcgrad.transforms.batch import batch_program
+from funcgrad.transforms.batch import batch_program, batched_type
 
 
 def batch_choice(
     cond: Any, size: int, args: Sequence, axes: Sequence, branches: Sequence[Program]
 ) -> tuple[list[Any], list[int]]:
     """Every example takes its own branch."""
+    if size == 0:
+        types = [batched_type(type, 0, 0) for type in branches[0].output_types]
+        return [zeros_like_type(type) for type in types], [0] * len(types)
     index = moveaxis(args[0], axes[0], 0)
     operands = [
         x if axis is None else moveaxis(x, axis, 0)

@@ -34,7 +34,7 @@ def batch_lanes(scan: Any, size: int, args: Sequence, axes: Sequence, params: di
     """A loop of run-time length with another length per example: run the longest, and let the others rest."""
     (counts,), consts, carry, xs = scan.parts(args, params)
     body, num_carry, num_consts = params["body"], params["num_carry"], params["num_consts"]
-    longest = reduce_max(counts)
+    longest = reduce_max(counts) if size else INT64.type(0)
     types = body.input_types
 
     def resting(*values: Any) -> list[Any]:

@@ -156,7 +156,7 @@ class Elementwise(Primitive):
     def type_rule(self, *types: ArrayType, **params: Any) -> ArrayType:
         del params
         strong = [type for type in types if not type.weak]
-        dtype = (strong or types)[0].dtype
+        dtype = strong[0].dtype if strong else np.result_type(*[type.dtype for type in types])
         if any(type.dtype != dtype for type in strong):
             raise TypeError(f"[{self.name}] needs equal dtypes, but got {types}")
         shape = broadcast_shapes(self.name, [type.shape for type in types])
@@ -227,7 +227,7 @@ class Elementwise(Primitive):
     def resolve(self, key: tuple) -> tuple | None:
         """The dtype each operand is converted to (None: as it is), for operand keys of `operand_key`."""
         dtypes = ufunc_inputs(self.name, array_function(np, self.ufunc), key)
-        strong = any(not isinstance(k, type) for k in key)
+        strong = any(isinstance(k, np.dtype) for k in key)
         casts = []
         for k, dtype in zip(key, dtypes, strict=True):
             if isinstance(k, type):

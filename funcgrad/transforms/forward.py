@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad import tree
 from funcgrad.ir.builder import Builder, trace_flat
 from funcgrad.ir.leaks import leak_checked
@@ -172,10 +174,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         with LinearizeTrace() as trace:
             args = []
             for flat in inputs:
-                arrays = [
-                    x.copy() if hasattr(x, "copy") and hasattr(x, "flags") else x
-                    for x in flat.arrays
-                ]
+                arrays = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
                 wrapped = [
                     JvpTracer(trace, x, builder.input(type_of(x).strong()))
                     if is_inexact(type_of(x).dtype)
