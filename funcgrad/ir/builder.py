@@ -54,6 +54,7 @@ class Builder(Trace):
     def __init__(self, name: str = "fun", ambient: bool = True) -> None:
         self.name = name
         self.ambient = ambient
+        self.labels: Callable[[], Sequence[str]] | None = None
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []
         self.captured: dict[tuple, tuple[Any, Variable]] = {}
@@ -66,12 +67,14 @@ class Builder(Trace):
         return super().__enter__()
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        super().__exit__(kind, error, traceback)
-        state.quiet = self.saved_quiet
-        explained = self.frozen.explain(error) if isinstance(error, ValueError) else error
-        self.frozen.release()
-        if explained is not error:
-            raise explained from error
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            state.quiet = self.saved_quiet
+            self.frozen.release()
+
+    def explain(self, error: BaseException) -> BaseException:
+        return self.frozen.explain(super().explain(error))
 
     def input(self, type: ArrayType) -> BuilderTracer:
         variable = Variable(type)
@@ -137,20 +140,42 @@ class Builder(Trace):
                 return f"made by {equation.primitive} at {equation.source.describe()}"
         return f"an argument of {self.name}" if variable in self.inputs else ""
 
+    def arguments_behind(self, tracer: Tracer) -> list[str]:
+        needed = {tracer.variable}  # type: ignore[attr-defined]
+        for equation in reversed(self.equations):
+            if not needed.isdisjoint(equation.outputs):
+                needed.update(atom for atom in equation.inputs if isinstance(atom, Variable))
+        labels = [] if self.labels is None else self.labels()
+        names = [label for v, label in zip(self.inputs, labels, strict=False) if v in needed]
+        for held, variable in self.captured.values():
+            if variable in needed and isinstance(held, Tracer):
+                names += held.owner.arguments_behind(held)
+        return list(dict.fromkeys(names))
+
     def describe(self) -> str:
         return f"jit({self.name})" if self.ambient else "linearize"
 
 
 @leak_checked
 def trace_flat(
-    fun: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str = "fun"
+    fun: Callable[..., Sequence[Any]],
+    types: Sequence[ArrayType],
+    name: str = "fun",
+    labels: Callable[[], Sequence[str]] | None = None,
 ) -> tuple[Program, list[Any]]:
     """Record `fun(*tracers) -> list` as a Program.
+
+    Args:
+        fun: the function.
+        types: of its arguments.
+        name: name of the Program.
+        labels: what the user calls each argument; asked for only by error messages.
 
     Returns:
         The Program, whose first inputs are the captured values, and the list of these values.
     """
     with Builder(name) as builder:
+        builder.labels = labels
         outputs = fun(*[builder.input(type) for type in types])
         return builder.build(outputs)
 

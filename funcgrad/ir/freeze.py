@@ -56,9 +56,9 @@ class FrozenArrays:
         self.held.clear()
         _waiting[:] = [weakref.ref(array) for array in arrays if not thaw(array)]
 
-    def explain(self, error: ValueError) -> ValueError:
+    def explain(self, error: BaseException) -> BaseException:
         """The error to raise for `error`: a write to a frozen array says who still needs it."""
-        if not self.held or "read-only" not in str(error):
+        if not self.held or not isinstance(error, ValueError) or "read-only" not in str(error):
             return error
         readers = dict.fromkeys(f"needed by {needed_by}" for _, needed_by in self.held)
         return errors.MutatedResidualError(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import linecache
 import os
 import sys
 from types import CodeType, FrameType
 
+
+def package_dir(name: str) -> str:
+    """Where an installed package lives, without importing it; a name that no file has if it is missing."""
+    found = importlib.util.find_spec(name)
+    return os.path.dirname(found.origin) + os.sep if found and found.origin else f"<no {name}>"
+
+
 PACKAGE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+LIBRARIES = tuple(package_dir(name) for name in ("numpy", "scipy", "cupy"))
+NOT_USER = (PACKAGE_DIR, "<funcgrad", "<__array_function__", *LIBRARIES)
 
 
 class SourceLocation:
@@ -49,12 +59,11 @@ class SourceLocation:
 
 
 def is_user_frame(frame: FrameType) -> bool:
-    filename = frame.f_code.co_filename
-    return not filename.startswith(PACKAGE_DIR) and not filename.startswith("<funcgrad")
+    return not frame.f_code.co_filename.startswith(NOT_USER)
 
 
 def user_frame() -> FrameType | None:
-    """The innermost frame that runs code outside funcgrad."""
+    """The innermost frame that runs code outside funcgrad, NumPy and SciPy."""
     frame = sys._getframe(1)
     while frame is not None and not is_user_frame(frame):
         frame = frame.f_back
@@ -71,3 +80,42 @@ def where() -> str:
     """The user's line, in the form of error messages."""
     location = user_location()
     return "" if location is None else location.describe()
+
+
+def where_traced() -> str:
+    """The user's line, and the line outside that called the transformed function."""
+    frame = inner = user_frame()
+    while frame is not None and is_user_frame(frame):
+        frame = frame.f_back
+    while frame is not None and not is_user_frame(frame):
+        frame = frame.f_back
+    if inner is None:
+        return ""
+    line = SourceLocation(inner.f_code, inner.f_lasti).describe()
+    if frame is None or frame.f_code.co_filename.startswith("<frozen"):
+        return line
+    return f"{line}\ncalled from {SourceLocation(frame.f_code, frame.f_lasti).describe()}"
+
+
+def where_raised(error: BaseException) -> str:
+    """The innermost user's line that an exception passed, in the form of error messages."""
+    found, traceback = "", error.__traceback__
+    while traceback is not None:
+        if is_user_frame(traceback.tb_frame):
+            found = SourceLocation(traceback.tb_frame.f_code, traceback.tb_lasti).describe()
+        traceback = traceback.tb_next
+    return found
+
+
+def library_call() -> str:
+    """'scipy.special.softmax': the function of NumPy or SciPy that the user's line called; '' if none."""
+    found = ""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_user_frame(frame):
+        name = frame.f_code.co_name
+        if frame.f_code.co_filename.startswith(LIBRARIES) and "wrap" not in name and name[0] != "<":
+            module = frame.f_globals.get("__name__", "").split(".")
+            public = [part for part in module if not part.startswith("_")]
+            found = ".".join([*public, name])
+        frame = frame.f_back
+    return found

@@ -16,6 +16,13 @@ import numpy as np
 
 from funcgrad import errors
 from funcgrad.ir import source
+from funcgrad.ir.conversions import (
+    refuse_bool,
+    refuse_index,
+    refuse_memory,
+    refuse_number,
+    unmasked,
+)
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, scalar_type
 from funcgrad.tree.registry import add_identity_type
 
@@ -62,9 +69,17 @@ class Trace:
             state.on_enter(self)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         state.stack.pop()
         state.ambient = self.saved_ambient
+        if error is not None:
+            explained = self.explain(error)
+            if explained is not error:
+                raise explained from error
+
+    def explain(self, error: BaseException) -> BaseException:
+        """The error to raise for one that left the user's function."""
+        return unmasked(error)
 
     @property
     def is_running(self) -> bool:
@@ -78,6 +93,11 @@ class Trace:
         """'made by multiply at model.py:41 ...' for a tracer of this trace, where that is known."""
         found = self.origins.get(id(tracer))
         return found[1] if found is not None and found[0]() is tracer else ""
+
+    def arguments_behind(self, tracer: Tracer) -> list[str]:
+        """'argument 'x' of loss' for the arguments that a tracer is computed from, where that is known."""
+        del tracer
+        return []
 
     def adopt(self, value: Any, target: Tracer) -> Tracer:
         """A tracer of this trace that holds `value`, for an in-place write into `target`."""
@@ -157,32 +177,10 @@ class Tracer:
         return f"{self.type} traced by {self.owner.describe()}"
 
     def __bool__(self) -> bool:
-        raise errors.TracerBoolConversionError(
-            errors.compose(
-                f"`if`, `while`, `and`, `not` and `assert` need a concrete bool, but got {self!r}.",
-                where=source.where(),
-                why="The traced code must serve every value of this array, so Python cannot choose here.",
-                fix="np.where(condition, a, b)                    # both are computed\n"
-                "funcgrad.lax.cond(condition, f, g, *args)    # one of them runs\n"
-                "funcgrad.lax.while_loop(condition, step, x)  # instead of `while`\n"
-                'funcgrad.jit(fun, static_argnames=("x",))    # compile once per value of x',
-                page="tracer-bool",
-            )
-        )
+        refuse_bool(self)
 
     def _refuse_scalar(self, function: str) -> Any:
-        raise errors.ConcretizationTypeError(
-            errors.compose(
-                f"{function}() needs a concrete number, but got {self!r}.",
-                where=source.where(),
-                why="A Python number cannot carry a derivative or stand for a value known only at run time.",
-                fix="x.astype(float)                       # stay with arrays\n"
-                "np.sin(x) instead of math.sin(x)      # NumPy functions work on traced values\n"
-                "buf = np.zeros(n, like=x)             # instead of np.zeros(n), before buf[i] = x\n"
-                "float(funcgrad.stop_gradient(x))      # outside jit and vmap, gives up the derivative",
-                page="concretization",
-            )
-        )
+        refuse_number(self, function)
 
     def __float__(self) -> float:
         return self._refuse_scalar("float")
@@ -201,35 +199,11 @@ class Tracer:
         return self._refuse_scalar("tolist")
 
     def __index__(self) -> int:
-        raise errors.TracerIntegerConversionError(
-            errors.compose(
-                f"Python needs a concrete integer here, but got {self!r}.",
-                where=source.where(),
-                why="`range(n)`, a list index, a shape and an index of a real ndarray are fixed when the "
-                "function is traced.",
-                fix="funcgrad.lax.fori_loop(0, n, body, init)     # instead of `for i in range(n)`\n"
-                "funcgrad.numpy.asarray(table)[i]             # instead of table[i] on a real ndarray\n"
-                'funcgrad.jit(fun, static_argnames=("n",))    # compile once per value of n',
-                page="tracer-integer",
-            )
-        )
+        refuse_index(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         del dtype, copy
-        raise errors.TracerArrayConversionError(
-            errors.compose(
-                f"NumPy asked for the memory of {self!r}, which has none yet.",
-                where=source.where(),
-                why="np.array, np.asarray, np.full, float32(...), writing into a real ndarray, and SciPy "
-                "functions written in Python ask for memory; np.stack, np.where, np.sin, ... do not.",
-                fix="np.stack([x, y])               instead of np.array([x, y])\n"
-                "x.astype(np.float32)           instead of np.float32(x)\n"
-                "np.full(shape, x, like=x)      instead of np.full(shape, x)\n"
-                "buf = np.zeros(n, like=x)      instead of np.zeros(n), then buf[i] = x works\n"
-                "funcgrad.numpy.asarray(table)[i]      instead of table[i] with a traced i",
-                page="tracer-array",
-            )
-        )
+        refuse_memory(self)
 
 
 class InPlace:
@@ -335,6 +309,11 @@ def type_of(value: Any) -> ArrayType:
     if value.dtype.isnative:
         return ArrayType(value.shape, value.dtype)
     return ArrayType(value.shape, value.dtype.newbyteorder("="))
+
+
+def arguments_behind(value: Any) -> list[str]:
+    """The arguments that a value is computed from, as far as its trace knows."""
+    return value.owner.arguments_behind(value) if isinstance(value, Tracer) else []
 
 
 def check_running(user: Any, args: tuple) -> None:

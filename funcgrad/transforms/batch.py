@@ -8,7 +8,7 @@ from typing import Any
 
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
-from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state
+from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import ArrayType, Shape
 from funcgrad.ops.families import shape_of
 from funcgrad.ops.shape import broadcast_to, moveaxis
@@ -81,6 +81,10 @@ class BatchTrace(Trace):
             saved, BATCHING.axis_name = BATCHING.axis_name, self.axis_name
             try:
                 outs, out_axes = primitive.batch(self.size, values, axes, **params)
+            except ValueError:
+                # The same error again, now in the shapes of one example, which are those of the user's code.
+                primitive.type_rule(*map(type_of, args), **params)
+                raise
             finally:
                 BATCHING.axis_name = saved
         if not primitive.multiple:
@@ -105,6 +109,9 @@ class BatchTrace(Trace):
         if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return BatchTracer(self, broadcast_to(value, (self.size, *shape_of(value))), 0)
+
+    def arguments_behind(self, tracer: Tracer) -> list[str]:
+        return arguments_behind(tracer.value)  # type: ignore[attr-defined]
 
     def describe(self) -> str:
         name = "" if self.axis_name is None else f", axis {self.axis_name!r}"

@@ -168,7 +168,7 @@ class JitFunction:
             return outputs.detach()
 
         types = [type_of(x) for x in signature.arrays]
-        program, captured = trace_flat(flat_fun, types, self.name)
+        program, captured = trace_flat(flat_fun, types, self.name, signature.labels)
         if signature.donated:
             warn_unused(program, signature.arrays, signature.donated, self.name)
         outputs = found[0]

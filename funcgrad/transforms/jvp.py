@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
-from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, type_of
+from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, type_of
 from funcgrad.ir.types import ArrayType, is_inexact
 from funcgrad.ops.families import zeros_like_type
 
@@ -64,6 +64,9 @@ class JvpTrace(Trace):
         if out_tangents is None:
             return outs
         return [self.wrap(out, t) for out, t in zip(outs, out_tangents, strict=True)]
+
+    def arguments_behind(self, tracer: Tracer) -> list[str]:
+        return arguments_behind(tracer.primal)  # type: ignore[attr-defined]
 
     def rule(self, primitive: Any) -> Any:
         return primitive.jvp

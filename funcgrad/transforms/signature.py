@@ -76,24 +76,25 @@ class StaticLeaf:
 class Signature:
     """A call taken apart: per argument a Flat (ties count within one argument), and the cache key."""
 
-    __slots__ = ("arrays", "donated", "flats", "key", "kwargs_names", "static")
+    __slots__ = ("arrays", "donated", "flats", "key", "kwargs_names", "names", "static")
 
     def __init__(self, jitted: Any, args: tuple, kwargs: dict) -> None:
         self.kwargs_names = tuple(sorted(kwargs))
         named = [(i, jitted.parameter(i), arg) for i, arg in enumerate(args)]
         named += [(None, name, kwargs[name]) for name in self.kwargs_names]
+        self.names = [f"argument {name!r} of {jitted.name}" for _, name, _ in named]
         self.flats: list[Flat | None] = []
         self.static: list[Any] = []
         self.arrays: list[Any] = []
         self.donated: list[Any] = []
         parts: list[Any] = [len(args), self.kwargs_names, named_axes(), *jitted.owner_state()]
-        for position, name, value in named:
+        for (position, name, value), what in zip(named, self.names, strict=True):
             if jitted.is_static(position, name):
                 self.flats.append(None)
                 self.static.append(value)
-                parts.append(StaticLeaf(value, f"argument {name!r} of {jitted.name}"))
+                parts.append(StaticLeaf(value, what))
                 continue
-            flat = Flat(value, f"argument {name!r} of {jitted.name}")
+            flat = Flat(value, what)
             self.flats.append(flat)
             self.arrays.extend(flat.arrays)
             if jitted.is_donated(position, name):
@@ -106,6 +107,15 @@ class Signature:
                 for i, leaf in enumerate(flat.leaves)
             )
         self.key = tuple(parts)
+
+    def labels(self) -> list[str]:
+        """What each array is: "argument 'x' of loss", with its path in a tree."""
+        labels = []
+        for name, flat in zip(self.names, self.flats, strict=True):
+            for index in range(0 if flat is None else len(flat.places)):
+                path = flat.path(index)  # type: ignore[union-attr]
+                labels.append(f"{name} at {path}" if path else name)
+        return labels
 
     def rebuild(self, arrays: Sequence[Any], args_count: int) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments with other arrays."""

@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
-from funcgrad.ir.tracer import Trace, Tracer, refuse_foreign_write, state, type_of
+from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
 from funcgrad.ops.families import RULES_STATE
 from funcgrad.transforms.accumulate import rounded, sum_cotangents
@@ -94,13 +94,17 @@ class Tape(Trace):
         self.frozen = FrozenArrays()
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        super().__exit__(kind, error, traceback)
-        if error is None:
-            return
-        explained = self.frozen.explain(error) if isinstance(error, ValueError) else error
-        self.frozen.release()
-        if explained is not error:
-            raise explained from error
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            if error is not None:
+                self.frozen.release()
+
+    def explain(self, error: BaseException) -> BaseException:
+        return self.frozen.explain(super().explain(error))
+
+    def arguments_behind(self, tracer: Tracer) -> list[str]:
+        return arguments_behind(tracer.value)  # type: ignore[attr-defined]
 
     def watch(self, value: Any) -> TapeTracer:
         """A tracer for an input whose cotangent is wanted."""

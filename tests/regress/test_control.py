@@ -43,7 +43,9 @@ def test_R45_fori_loop_with_static_and_traced_bound():
     traced = fg.jit(fg.grad(power))
     assert float(traced(2.0, 3)) == 12.0
     assert float(traced(2.0, 5)) == 80.0
-    assert float(fg.jit(lambda x, n: fg.jvp(lambda x: power(x, n), (x,), (1.0,))[1])(2.0, 3)) == 12.0
+    assert (
+        float(fg.jit(lambda x, n: fg.jvp(lambda x: power(x, n), (x,), (1.0,))[1])(2.0, 3)) == 12.0
+    )
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")

@@ -37,9 +37,7 @@ def test_R29_repeated_updates_add():
 
 
 def test_R29_repeated_updates_multiply_and_take_the_maximum():
-    check_gradient(
-        lambda v: np.sum(at(np.ones(1))[TWICE].mul(v)), np.array([0.0, 5.0]), [5.0, 0.0]
-    )
+    check_gradient(lambda v: np.sum(at(np.ones(1))[TWICE].mul(v)), np.array([0.0, 5.0]), [5.0, 0.0])
     check_gradient(
         lambda v: np.sum(at(np.zeros(1))[TWICE].max(v)), np.array([5.0, 5.0]), [0.5, 0.5]
     )

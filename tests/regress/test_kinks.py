@@ -26,9 +26,7 @@ def test_R01_norm_at_zero(order):
 
 def test_R01_norm_along_an_axis():
     x = np.array([[3.0, 4.0], [0.0, 0.0]])
-    check_gradient(
-        lambda x: np.sum(np.linalg.norm(x, axis=1)), x, [[0.6, 0.8], [0.0, 0.0]]
-    )
+    check_gradient(lambda x: np.sum(np.linalg.norm(x, axis=1)), x, [[0.6, 0.8], [0.0, 0.0]])
 
 
 def test_R01_square_of_the_norm_and_scaled_zero():
@@ -160,7 +158,12 @@ def test_R09_power_of_zero_by_its_exponent():
 
 @pytest.mark.parametrize(
     ("fun", "expected"),
-    [(lambda x: x**1.0, 0.0), (lambda x: x**2, 2.0), (lambda x: x**2.0, 2.0), (lambda x: x**3, 0.0)],
+    [
+        (lambda x: x**1.0, 0.0),
+        (lambda x: x**2, 2.0),
+        (lambda x: x**2.0, 2.0),
+        (lambda x: x**3, 0.0),
+    ],
 )
 def test_R09_second_derivatives_of_powers(fun, expected):
     check_gradient(fg.grad(fun), 0.0, expected)

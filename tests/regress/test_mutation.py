@@ -59,9 +59,7 @@ TRANSFORMS = {
     "grad(jit)": lambda fun, x: fg.grad(fg.jit(fun))(x),
     "vjp": lambda fun, x: fg.vjp(fun, x)[1](1.0)[0],
     "jvp": lambda fun, x: np.full(len(x), fg.jvp(fun, (x,), (np.ones(len(x)),))[1] / len(x)),
-    "linearize": lambda fun, x: np.full(
-        len(x), fg.linearize(fun, x)[1](np.ones(len(x))) / len(x)
-    ),
+    "linearize": lambda fun, x: np.full(len(x), fg.linearize(fun, x)[1](np.ones(len(x))) / len(x)),
     "jacrev": lambda fun, x: fg.jacrev(fun)(x),
 }
 
@@ -398,8 +396,9 @@ def test_A6_writing_a_traced_value_into_a_real_array_names_the_fix(key, transfor
         out[key] = x
         return np.sum(out)
 
-    with pytest.raises((TypeError, ValueError)) as caught:
+    with pytest.raises(TypeError) as caught:
         transform(fun)(np.ones(2) if transform is fg.vmap else 1.0)
-    message = str(caught.value.__cause__ or caught.value)
+    message = str(caught.value)
     assert "like=x" in message
     assert "out[key] = x" in message
+    assert type(caught.value) in (fg.ConcretizationTypeError, fg.TracerArrayConversionError)

@@ -64,9 +64,7 @@ def test_R23_one_element_against_none():
 
 
 def test_R23_a_scalar_stays_a_scalar():
-    check_gradients(
-        lambda x, y: np.sum(x * y), 2.0, np.ones(3), expected=(3.0, [2.0, 2.0, 2.0])
-    )
+    check_gradients(lambda x, y: np.sum(x * y), 2.0, np.ones(3), expected=(3.0, [2.0, 2.0, 2.0]))
 
 
 def test_R24_vmap_over_no_examples():

@@ -497,7 +497,6 @@ class TestFailure:
             buffer[0] = x
             return buffer
 
-        with pytest.raises(ValueError) as raised:  # NumPy's own error, ours is its cause
+        with pytest.raises(fg.ConcretizationTypeError, match=r"np\.zeros\(n, like=x\)") as raised:
             fg.jit(f)(2.0)
-        assert isinstance(raised.value.__cause__, fg.ConcretizationTypeError)
-        assert "np.zeros(n, like=x)" in str(raised.value.__cause__)
+        assert isinstance(raised.value.__cause__, ValueError)  # NumPy's own error
