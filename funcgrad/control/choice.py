@@ -1,8 +1,7 @@
 """`cond` with a predicate that differs between examples: every example takes its own branch.
 
-Each branch runs for all examples, but an example that does not take it computes on the values of one that does:
-no branch ever sees a value it would not see alone, so nothing divides by zero and no loop in a branch fails to
-end. A branch that no example takes does not run.
+Each branch runs for all examples, but an example that does not take it computes on the values of one that does.
+A branch that no example takes does not run.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.control.lanes import borrowed, like
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.program import Program
@@ -19,28 +19,21 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
-from funcgrad.ops.extremal_reduce import argmax
 from funcgrad.ops.families import (
     Linear,
     all_batched,
-    ndim_of,
-    shape_of,
     zeros_like_type,
 )
-from funcgrad.ops.gather import gather
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.ops.select import select
-from funcgrad.ops.shape import moveaxis, reshape
-from funcgrad.transforms.batch import batch_program, batched_type
+from funcgrad.ops.shape import moveaxis
+from funcgrad.transforms.batch import batch_program
 
 
 def batch_choice(
     cond: Any, size: int, args: Sequence, axes: Sequence, branches: Sequence[Program]
 ) -> tuple[list[Any], list[int]]:
     """Every example takes its own branch."""
-    if size == 0:
-        types = [batched_type(type, 0, 0) for type in branches[0].output_types]
-        return [zeros_like_type(type) for type in types], [0] * len(types)
     index = moveaxis(args[0], axes[0], 0)
     operands = [
         x if axis is None else moveaxis(x, axis, 0)
@@ -51,11 +44,7 @@ def batch_choice(
     results: list[Any] = []
     for number, branch in enumerate(branches):
         takes = equal(index, number)
-        lane = argmax(convert(takes, np.int64), axis=0)
-        safe = [
-            x if axis is None else select(_like(takes, x), x, gather(x, [lane]))
-            for x, axis in zip(operands, in_axes, strict=True)
-        ]
+        safe = borrowed(takes, operands, in_axes)
         batched, _ = batch_program(branch, size, in_axes, force)
         runs = reduce_or(takes)
         outs = cond(convert(runs, np.int64), *safe, branches=(_zero_branch(batched), batched))
@@ -66,7 +55,7 @@ def batch_choice(
 def _merge(takes: Any, runs: Any, outs: Sequence, old: Sequence, branch: Program) -> list[Any]:
     """The results of one branch for the examples that take it, the old results for the others."""
     return [
-        PICK_STACK(runs, y, before) if None in type.shape else select(_like(takes, y), y, before)
+        PICK_STACK(runs, y, before) if None in type.shape else select(like(takes, y), y, before)
         for y, before, type in zip(outs, old, branch.output_types, strict=True)
     ]
 
@@ -105,11 +94,6 @@ class PickStack(Linear):
 
 
 PICK_STACK = PickStack()
-
-
-def _like(flags: Any, x: Any) -> Any:
-    """Flags per example in a shape that broadcasts against `x`."""
-    return reshape(flags, (*shape_of(flags), *(1,) * (ndim_of(x) - 1)))
 
 
 def _zero_branch(program: Program) -> Program:

@@ -1,4 +1,8 @@
-"""Loops whose number of iterations differs between the examples of a batch."""
+"""Examples of a batch that do not take part: in a branch that they do not take, in a loop that they have left.
+
+Such an example computes on the values of one that does take part, so that no code ever sees a value it would
+not see alone: nothing divides by zero, and no loop fails to end.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,29 @@ from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.program import evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import INT64, ArrayType
+from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import less
-from funcgrad.ops.extremal_reduce import reduce_max
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.extremal_reduce import argmax, reduce_max
+from funcgrad.ops.families import ndim_of, shape_of, zeros_like_type
+from funcgrad.ops.gather import gather
 from funcgrad.ops.select import select
+from funcgrad.ops.shape import reshape
+
+
+def like(flags: Any, x: Any) -> Any:
+    """Flags per example in a shape that broadcasts against `x`."""
+    return reshape(flags, (*shape_of(flags), *(1,) * (ndim_of(x) - 1)))
+
+
+def borrowed(takes: Any, values: Sequence[Any], axes: Sequence[int | None]) -> list[Any]:
+    """Values with batch axis 0 (or None): examples that do not take part get those of one that does."""
+    if shape_of(takes) == (0,):
+        return list(values)
+    lane = argmax(convert(takes, INT64), axis=0)
+    return [
+        x if axis is None or None in shape_of(x) else select(like(takes, x), x, gather(x, [lane]))
+        for x, axis in zip(values, axes, strict=True)
+    ]
 
 
 class RunTimeIota(Primitive):

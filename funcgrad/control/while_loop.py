@@ -23,6 +23,7 @@ from funcgrad.control.common import (
     record,
     select_outputs,
 )
+from funcgrad.control.lanes import borrowed, like
 from funcgrad.control.residuals import (
     LoopResiduals,
     batched_carry,
@@ -39,10 +40,8 @@ from funcgrad.ir.types import INT64, ArrayType, kind
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.ops.select import select
-from funcgrad.ops.shape import reshape
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
 from funcgrad.transforms.batch import batch_program
 from funcgrad.transforms.call import HigherOrder, present, spread
@@ -214,17 +213,24 @@ class While(HigherOrder):
             ],
         ]
         if differs:
-            return self._batch_lanes(size, operands, new_cond, new_body, params, num_carry)
+            return self._batch_lanes(size, operands, in_consts, new_cond, new_body, params)
         outs = self(*operands, **{**params, "cond": new_cond, "body": new_body})
         ys_axes = [None if axis is None else 1 for axis in out_axes[num_carry:]]
         tail = [None] if params["collect"] else []
         return outs, [*axes_of(batched), *ys_axes, *tail]
 
     def _batch_lanes(
-        self, size: int, operands: list, cond: Program, body: Program, params: dict, num_carry: int
+        self,
+        size: int,
+        operands: list,
+        in_consts: Sequence,
+        cond: Program,
+        body: Program,
+        params: dict,
     ) -> tuple[Any, Any]:
         """Run until the last example is done; examples that are done keep their carry."""
         num_cond, num_body = params["num_cond"], params["num_body"]
+        num_carry = len(operands) - num_cond - num_body
         collect = params["collect"]
         cond_types = cond.input_types[:num_cond]
         const_types = body.input_types[:num_body]
@@ -239,9 +245,10 @@ class While(HigherOrder):
             before = values[num_cond + num_body : num_cond + num_body + num_carry]
             counts = values[-1]
             runs = evaluate(cond, *tests, *before)[0]
-            outs = evaluate(body, *consts, *before)
+            safe = borrowed(runs, [*consts, *before], [*in_consts, *[0] * num_carry])
+            outs = evaluate(body, *safe)
             kept = [
-                select(_like(runs, new), new, old)
+                select(like(runs, new), new, old)
                 for new, old in zip(outs[:num_carry], before, strict=True)
             ]
             return [*kept, add(counts, convert(runs, INT64)), *outs[num_carry:]]
@@ -277,10 +284,6 @@ def _stack(xp: Any, column: list[Any], type: ArrayType) -> Any:
     if not column:
         return xp.empty((0, *type.shape), type.dtype)
     return xp.stack([xp.asarray(y) for y in column])
-
-
-def _like(flags: Any, x: Any) -> Any:
-    return reshape(flags, (*shape_of(flags), *(1,) * (ndim_of(x) - 1)))
 
 
 def with_extra_inputs(program: Program, types: Sequence[ArrayType]) -> Program:
