@@ -69,6 +69,33 @@ def check_callable(fun: Any, transform: str) -> None:
         )
 
 
+def bind_static(
+    fun: Callable[..., Any], args: tuple, static_argnums: int | Sequence[int]
+) -> tuple[Callable[..., Any], list[Any]]:
+    """`fun` with the static positional arguments filled in, and the other arguments."""
+    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
+    positions = {i % len(args) for i in static} if args else set()
+
+    def partial(*given: Any, **named: Any) -> Any:
+        rest = iter(given)
+        return fun(*[a if i in positions else next(rest) for i, a in enumerate(args)], **named)
+
+    partial.__name__ = name_of(fun)
+    return partial, [arg for i, arg in enumerate(args) if i not in positions]
+
+
+def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
+    """The output and the auxiliary data of a function's result."""
+    if not has_aux:
+        return out, None
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(
+            f"[{transform}] has_aux=True needs a function that returns (output, aux), but it returned "
+            f"{type(out).__name__}. Write `return loss, aux`."
+        )
+    return out
+
+
 def normalize_argnums(argnums: Any, count: int, transform: str) -> tuple[int, ...]:
     """Non-negative positions of the differentiated arguments."""
     wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)

@@ -13,7 +13,7 @@ from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Equation, Literal, Program, Variable, evaluate
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Linear
-from funcgrad.transforms.arguments import Flat, check_callable, name_of, wrap_like
+from funcgrad.transforms.arguments import Flat, bind_static, check_callable, wrap_like
 from funcgrad.transforms.batch import batch_program
 from funcgrad.transforms.call import Call, present, spread
 from funcgrad.transforms.jvp import JvpTracer
@@ -174,18 +174,10 @@ def checkpoint(
             function, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums
         )
     check_callable(fun, "checkpoint")
-    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
 
     @wrap_like(fun, "checkpoint")
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        positions = {i % len(args) for i in static} if args else set()
-        dynamic = [arg for i, arg in enumerate(args) if i not in positions]
-
-        def partial(*given: Any, **named: Any) -> Any:
-            rest = iter(given)
-            return fun(*[a if i in positions else next(rest) for i, a in enumerate(args)], **named)
-
-        partial.__name__ = name_of(fun)
+        partial, dynamic = bind_static(fun, args, static_argnums)
         program, captured, outputs = trace_tree(partial, dynamic, kwargs)
         arrays = [x for part in (*dynamic, *kwargs.values()) for x in Flat(part, tie=False).arrays]
         return outputs.rebuild(REMAT(*captured, *arrays, program=program, policy=policy))

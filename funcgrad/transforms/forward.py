@@ -23,6 +23,7 @@ from funcgrad.transforms.arguments import (
     fresh_outputs,
     name_of,
     output_flat,
+    split_aux,
 )
 from funcgrad.transforms.grad import fit_cotangent, match_cotangents
 from funcgrad.transforms.jvp import JvpTrace, JvpTracer, LinearizeTrace, instantiate_tangent
@@ -62,7 +63,7 @@ def jvp(
             for flat, given in zip(inputs, directions, strict=True)
         ]
         out = fun(*args)
-        out, aux = _split(out, has_aux, "jvp")
+        out, aux = split_aux(out, has_aux, "jvp")
         outputs = output_flat(out, f"the result of {name_of(fun)}", inputs)
         returned = outputs.detach()
         outs, moved = trace.split(returned)
@@ -78,17 +79,6 @@ def jvp(
     if not has_aux:
         return result
     return (*result, fresh_aux(aux, trace.lower, given_arrays))
-
-
-def _split(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
-    if not has_aux:
-        return out, None
-    if not isinstance(out, tuple) or len(out) != 2:
-        raise TypeError(
-            f"[{transform}] has_aux=True needs a function that returns (output, aux), but it returned "
-            f"{type(out).__name__}."
-        )
-    return out
 
 
 def _flatten_primals(fun: Any, primals: Sequence[Any], transform: str) -> list[Flat]:
@@ -182,7 +172,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
                     for x in arrays
                 ]
                 args.append(flat.rebuild(wrapped))
-            out, aux = _split(fun(*args), has_aux, "linearize")
+            out, aux = split_aux(fun(*args), has_aux, "linearize")
             outputs = output_flat(out, f"the result of {name_of(fun)}", inputs)
             outs, tangents = trace.split(outputs.detach())
         wanted = [i for i, y in enumerate(outs) if is_inexact(type_of(y).dtype)]

@@ -25,6 +25,7 @@ from funcgrad.transforms.arguments import (
     name_of,
     normalize_argnums,
     output_flat,
+    split_aux,
     wrap_like,
 )
 from funcgrad.transforms.collectives import sum_if_varying
@@ -104,7 +105,7 @@ def value_and_grad(
             with tape:
                 watched, call_args = _watch(tape, fun, args, wanted, holomorphic, allow_int)
                 out = fun(*call_args, **kwargs)
-            value, aux = _split_aux(out, has_aux)
+            value, aux = split_aux(out, has_aux, "grad")
             seed = _seed(value, holomorphic)
             pending = tape.pull_back([tape.place(value)], [seed])
             gradients = _collect(tape, watched, pending, value)
@@ -162,17 +163,6 @@ def _check_holomorphic_input(type: ArrayType, holomorphic: bool, fun: Any, index
             f"[grad] holomorphic=True needs complex arguments, but argument {argument_name(fun, index)} "
             f"is {type}. Use x.astype(complex), or drop holomorphic=True for a real function."
         )
-
-
-def _split_aux(out: Any, has_aux: bool) -> tuple[Any, Any]:
-    if not has_aux:
-        return out, None
-    if not isinstance(out, tuple) or len(out) != 2:
-        raise TypeError(
-            f"[grad] has_aux=True needs a function that returns (value, aux), but it returned "
-            f"{type(out).__name__}. Write `return loss, aux`."
-        )
-    return out
 
 
 def _seed(value: Any, holomorphic: bool) -> Any:
@@ -331,7 +321,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
             tracers = [tape.watch(x) if is_inexact(type_of(x).dtype) else x for x in snapshots]
             inputs.append((flat, tracers))
         out = fun(*[flat.rebuild(tape.handed_out(tracers)) for flat, tracers in inputs])
-    value, aux = _split_aux(out, has_aux)
+    value, aux = split_aux(out, has_aux, "vjp")
     outputs = output_flat(value, "the result", [flat for flat, _ in inputs])
     tracers = outputs.detach()
     lowered = [tape.lower(x) for x in tracers]

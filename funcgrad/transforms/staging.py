@@ -10,7 +10,14 @@ from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, ShapeDtypeStruct
-from funcgrad.transforms.arguments import Flat, check_callable, is_array_leaf, name_of, wrap_like
+from funcgrad.transforms.arguments import (
+    Flat,
+    bind_static,
+    check_callable,
+    is_array_leaf,
+    name_of,
+    wrap_like,
+)
 
 
 def leaf_type(leaf: Any) -> ArrayType:
@@ -79,18 +86,10 @@ def make_jaxpr(
     """
     check_callable(fun, "make_jaxpr")
     del axis_env
-    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
 
     @wrap_like(fun, "make_jaxpr")
     def make_program(*args: Any, **kwargs: Any) -> Any:
-        positions = {i % len(args) for i in static} if args else set()
-        dynamic = [arg for i, arg in enumerate(args) if i not in positions]
-
-        def partial(*given: Any, **named: Any) -> Any:
-            rest = iter(given)
-            return fun(*[a if i in positions else next(rest) for i, a in enumerate(args)], **named)
-
-        partial.__name__ = name_of(fun)
+        partial, dynamic = bind_static(fun, args, static_argnums)
         program, _, outputs = trace_tree(partial, dynamic, kwargs)
         return (program, _shapes(program, outputs)) if return_shape else program
 
