@@ -131,7 +131,7 @@ class TestAux:
 
     @pytest.mark.parametrize("result", [1.0, (1.0,), [1.0, 2.0]])
     def test_not_a_pair(self, result):
-        with pytest.raises(TypeError, match=r"has_aux=True needs .*\(value, aux\)"):
+        with pytest.raises(TypeError, match=r"has_aux=True needs .*\(output, aux\)"):
             fg.grad(lambda x: result, has_aux=True)(1.0)
 
     def test_aux_of_an_inner_gradient_reaches_the_outer_one(self):
