@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config
-from funcgrad.ir import source
+from funcgrad.ir.attribution import current_location
 from funcgrad.ir.check import check_program
 from funcgrad.ir.freeze import FrozenArrays
 from funcgrad.ir.leaks import leak_checked
@@ -61,16 +61,16 @@ class Builder(Trace):
         self.frozen = FrozenArrays()
 
     def __enter__(self) -> Any:
-        self.saved_quiet = state.quiet
+        self.saved = state.quiet, state.location
         if self.ambient:  # what is recorded may be run again elsewhere
-            state.quiet = False
+            state.quiet, state.location = False, None
         return super().__enter__()
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         try:
             super().__exit__(kind, error, traceback)
         finally:
-            state.quiet = self.saved_quiet
+            state.quiet, state.location = self.saved
             self.frozen.release()
 
     def explain(self, error: BaseException) -> BaseException:
@@ -88,7 +88,7 @@ class Builder(Trace):
         if not primitive.multiple:
             types = (types,)
         outputs = [Variable(type) for type in types]
-        location = source.user_location()
+        location = current_location()
         self.equations.append(Equation(primitive, inputs, outputs, params, location, state.quiet))
         tracers = [BuilderTracer(self, variable) for variable in outputs]
         return tracers if primitive.multiple else tracers[0]

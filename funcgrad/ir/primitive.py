@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config
-from funcgrad.ir import source
+from funcgrad.ir.finite import check_finite
 from funcgrad.ir.tracer import Trace, Tracer, check_running, state
-from funcgrad.ir.types import ArrayType, kind
+from funcgrad.ir.types import ArrayType
 
 MULTIPLE = "multiple"
 
@@ -157,7 +157,7 @@ class Primitive:
         xp = array_module(args) if "cupy" in sys.modules else np
         out = self.numpy(xp, *args, **params)
         if config.checks_values:
-            check_finite(self, args, out)
+            check_finite(self.name, args, out if self.multiple else (out,))
         return out
 
     def __repr__(self) -> str:
@@ -182,33 +182,3 @@ def array_module(args: Sequence) -> Any:
                 f"numpy.ndarray of shape {arg.shape}. Move one: cupy.asarray(x) or x.get()."
             )
     return cupy
-
-
-def check_finite(primitive: Primitive, args: Sequence, out: Any) -> None:
-    """Raise FloatingPointError if `out` has a NaN (or infinity) that `debug_nans` forbids."""
-    for array in out if primitive.multiple else (out,):
-        if not isinstance(array, np.ndarray | np.generic) or kind(array.dtype) not in "fc":
-            continue
-        found = [
-            name
-            for name, enabled, test in (
-                ("NaN", config.debug_nans, np.isnan),
-                ("infinity", config.debug_infs, np.isinf),
-            )
-            if enabled and np.any(test(array))
-        ]
-        if found:
-            shown = ", ".join(describe_operand(arg) for arg in args if not isinstance(arg, Tracer))
-            raise FloatingPointError(
-                f"{primitive.name} made a {found[0]} from ({shown}).\n  {source.where()}\n"
-                "Use funcgrad.allow_nans() around code that makes one on purpose."
-            )
-
-
-def describe_operand(value: Any) -> str:
-    array = np.asarray(value)
-    if array.size == 0 or array.dtype.kind not in "biuf":
-        return f"{array.dtype.name}{list(array.shape)}"
-    if array.ndim == 0:
-        return repr(array.item())
-    return f"{array.dtype.name}{list(array.shape)} in [{array.min()}, {array.max()}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from funcgrad.ir.attribution import attributed
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.types import ArrayType, scalar_type
@@ -70,11 +71,12 @@ class Equation:
 
     def run(self, *args: Any) -> Sequence[Any]:
         """The list of results for arrays or tracers."""
-        if self.is_quiet:
-            with quiet():
+        with attributed(self.source):
+            if self.is_quiet:
+                with quiet():
+                    outs = self.primitive(*args, **self.params)
+            else:
                 outs = self.primitive(*args, **self.params)
-        else:
-            outs = self.primitive(*args, **self.params)
         return outs if self.primitive.multiple else (outs,)
 
 

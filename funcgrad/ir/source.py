@@ -21,13 +21,21 @@ NOT_USER = (PACKAGE_DIR, "<funcgrad", "<__array_function__", *LIBRARIES)
 
 
 class SourceLocation:
-    """A code object and an instruction in it; the line number is worked out on demand."""
+    """A code object and an instruction in it; the line number is worked out on demand.
 
-    __slots__ = ("code", "instruction")
+    A note is printed below the line in error messages.
+    """
 
-    def __init__(self, code: CodeType, instruction: int) -> None:
+    __slots__ = ("code", "instruction", "note")
+
+    def __init__(self, code: CodeType, instruction: int, note: str = "") -> None:
         self.code = code
         self.instruction = instruction
+        self.note = note
+
+    def noted(self, note: str) -> SourceLocation:
+        """The same place with a note."""
+        return SourceLocation(self.code, self.instruction, note)
 
     @property
     def filename(self) -> str:
@@ -55,7 +63,8 @@ class SourceLocation:
 
     def describe(self) -> str:
         """File, line, function and the line's text, for error messages."""
-        return f"{self}  in {self.function}".ljust(32) + f"  {self.text}"
+        line = f"{self}  in {self.function}".ljust(32) + f"  {self.text}"
+        return f"{line}\n{self.note}" if self.note else line
 
 
 def is_user_frame(frame: FrameType) -> bool:

@@ -35,6 +35,7 @@ class TraceState(threading.local):
         self.stack: list[Trace] = []
         self.ambient: Trace | None = None
         self.quiet = False
+        self.location: source.SourceLocation | None = None  # see `ir/attribution.py`
         self.on_enter: Callable[[Trace], Any] | None = None  # see `ir/leaks.py`
 
 

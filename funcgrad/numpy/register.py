@@ -20,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def is_plain() -> bool:
     """Whether nothing is traced in this thread, so that NumPy itself may be called."""
-    return not (state.stack or config.debug_nans)
+    return not (state.stack or config.checks_values)
 
 
 def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], Function]:
@@ -39,7 +39,7 @@ def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], 
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if state.stack or config.debug_nans:
+            if state.stack or config.checks_values:
                 return traced(*args, **kwargs)
             return eager(*args, **kwargs)
 

@@ -41,7 +41,7 @@ class Ufunc:
         UFUNCS[ufunc] = function
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        if state.stack or config.debug_nans:
+        if state.stack or config.checks_values:
             return call_with_positional_out(self.ufunc, args, options)
         return self.ufunc(*args, **options)
 
@@ -66,7 +66,7 @@ class Ufunc:
         self.method("at", a, indices, *args)
 
     def method(self, name: str, *args: Any, **options: Any) -> Any:
-        if state.stack or config.debug_nans:
+        if state.stack or config.checks_values:
             return UFUNC_METHODS[name](self.ufunc, *args, **options)
         return getattr(self.ufunc, name)(*args, **options)
 

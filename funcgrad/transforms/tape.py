@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config
+from funcgrad.ir.attribution import behind_mask, current_location
 from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
+from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
 from funcgrad.ops.families import RULES_STATE
@@ -28,7 +30,7 @@ SNAPSHOT_BYTES = 1 << 20
 class Node:
     """One recorded operation: where its active inputs come from, and how cotangents go back."""
 
-    __slots__ = ("index", "masks", "multiple", "parents", "pullback")
+    __slots__ = ("index", "location", "masks", "multiple", "parents", "pullback")
 
     def __init__(
         self, index: int, parents: Sequence[Any], pullback: Any, masks: bool, multiple: bool
@@ -36,6 +38,7 @@ class Node:
         self.index = index
         self.parents = parents
         self.pullback = pullback
+        self.location: SourceLocation | None = None
         self.masks = masks
         self.multiple = multiple
 
@@ -153,6 +156,8 @@ class Tape(Trace):
         if pullback is None:
             return outs
         node = self.record(parents, pullback, primitive.masks_cotangents, primitive.multiple)
+        if config.checks_values or state.ambient is not None:
+            node.location = current_location()
         if not primitive.multiple:
             return TapeTracer(self, outs, node)
         return [
@@ -192,11 +197,11 @@ class Tape(Trace):
             A list with one entry per node; only entries of watched inputs remain.
         """
         pending: list[Any] = [None] * len(self.nodes)
-        masked = [False] * len(self.nodes)
+        masks: list[Any] = [None] * len(self.nodes)  # the `select` behind each, or True
         for output, cotangent in zip(outputs, cotangents, strict=True):
             if output is not None and cotangent is not None:
                 _accumulate(pending, *output, cotangent)
-        saved = RULES_STATE.masked
+        saved = RULES_STATE.masked, state.location
         nan_safe = config.nan_safe_where
         try:
             with quiet():
@@ -208,16 +213,19 @@ class Tape(Trace):
                     pending[node.index] = cotangent if node.pullback is None else None
                     if node.pullback is None:
                         continue
-                    RULES_STATE.masked = masked[node.index]
-                    passes_mask = masked[node.index] or (node.masks and nan_safe)
+                    mask = masks[node.index]
+                    RULES_STATE.masked = nan_safe and mask is not None
+                    state.location = behind_mask(node.location, mask) or saved[1]
+                    if mask is None and node.masks:
+                        mask = node.location or True
                     pulled = node.pullback(_as_list(cotangent) if node.multiple else cotangent)
                     for parent, term in zip(node.parents, pulled, strict=True):
                         if parent is not None and term is not None:
                             _accumulate(pending, parent[0], parent[1], term)
-                            if passes_mask:
-                                masked[parent[0].index] = True
+                            if mask is not None:
+                                masks[parent[0].index] = mask
         finally:
-            RULES_STATE.masked = saved
+            RULES_STATE.masked, state.location = saved
         return pending
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.config import config
+from funcgrad.ir.attribution import attributed, behind_mask
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.program import Equation, Literal, Program, Variable
@@ -19,23 +20,24 @@ from funcgrad.transforms.accumulate import rounded, sum_cotangents
 
 
 class Cotangents:
-    """Accumulated cotangents of variables, and whether each passed a `select`."""
+    """Accumulated cotangents of variables, and the `select` that each passed (its line, or True)."""
 
     def __init__(self) -> None:
         self.values: dict[Any, Any] = {}
-        self.masked: set[Any] = set()
+        self.masks: dict[Any, Any] = {}
 
-    def accumulate(self, key: Any, cotangent: Any, masked: bool) -> None:
+    def accumulate(self, key: Any, cotangent: Any, mask: Any) -> None:
         if cotangent is None:
             return
         known = self.values.get(key)
         self.values[key] = cotangent if known is None else sum_cotangents(known, cotangent)
-        if masked:
-            self.masked.add(key)
+        if mask is not None:
+            self.masks[key] = mask
 
-    def take(self, keys: Sequence[Any]) -> tuple[list[Any], bool]:
-        masked = any(key in self.masked for key in keys)
-        return [rounded(self.values.pop(key, None)) for key in keys], masked
+    def take(self, keys: Sequence[Any]) -> tuple[list[Any], Any]:
+        """Finished cotangents, and the mask that one of them passed, if any."""
+        mask = next((self.masks[key] for key in keys if key in self.masks), None)
+        return [rounded(self.values.pop(key, None)) for key in keys], mask
 
 
 def backward_pass(
@@ -59,7 +61,7 @@ def backward_pass(
     accumulated = Cotangents()
     for atom, cotangent in zip(program.outputs, cotangents, strict=True):
         if isinstance(atom, Variable) and atom in unknown:
-            accumulated.accumulate(atom, cotangent, RULES_STATE.masked)
+            accumulated.accumulate(atom, cotangent, True if RULES_STATE.masked else None)
     saved = RULES_STATE.masked
     try:
         with quiet():
@@ -88,7 +90,7 @@ def _evaluate_known(program: Program, environment: dict, unknown: set) -> list[E
 def _transpose_equation(
     equation: Equation, environment: dict, unknown: set, accumulated: Cotangents
 ) -> None:
-    cotangents, masked = accumulated.take(equation.outputs)
+    cotangents, mask = accumulated.take(equation.outputs)
     if all(cotangent is None for cotangent in cotangents):
         return
     inputs = [
@@ -100,14 +102,16 @@ def _transpose_equation(
         for atom in equation.inputs
     ]
     primitive = equation.primitive
-    RULES_STATE.masked = masked
-    pulled = primitive.transpose(
-        cotangents if primitive.multiple else cotangents[0], *inputs, **equation.params
-    )
-    masked = masked or (primitive.masks_cotangents and config.nan_safe_where)
+    RULES_STATE.masked = config.nan_safe_where and mask is not None
+    with attributed(behind_mask(equation.source, mask)):
+        pulled = primitive.transpose(
+            cotangents if primitive.multiple else cotangents[0], *inputs, **equation.params
+        )
+    if mask is None and primitive.masks_cotangents:
+        mask = equation.source or True
     for atom, cotangent in zip(equation.inputs, pulled, strict=True):
         if isinstance(atom, Variable) and atom in unknown:
-            accumulated.accumulate(atom, cotangent, masked)
+            accumulated.accumulate(atom, cotangent, mask)
 
 
 def transpose_program(
