@@ -41,6 +41,7 @@ LATE_PACKAGES = {
 WITHOUT_A_ROW = {
     "pick_stack",  # residuals of a loop inside a branch: their length is known when it runs
     "run_time_iota",  # the same: an axis without a length in its type
+    "add_stacks",  # the same
     "sum_if_varying",  # asks which of its operands vary along a named axis
 }
 

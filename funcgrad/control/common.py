@@ -16,15 +16,6 @@ from funcgrad.ops.cast import convert
 from funcgrad.transforms.arguments import Flat, is_array_leaf, name_of
 
 
-class RaggedStack(list):
-    """Values of successive iterations whose lengths differ: residuals of a run-time loop inside a loop."""
-
-    def __init__(self, values: Sequence[Any], type: ArrayType) -> None:
-        super().__init__(values)
-        self.shape = (len(self), *type.shape)
-        self.dtype = type.dtype
-
-
 class Body:
     """A recorded loop body or branch.
 

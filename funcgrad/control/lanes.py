@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.ir.builder import close_program
-from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.program import evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import INT64, ArrayType
@@ -19,6 +18,7 @@ from funcgrad.ops.compare import less
 from funcgrad.ops.extremal_reduce import argmax, reduce_max
 from funcgrad.ops.families import ndim_of, shape_of, zeros_like_type
 from funcgrad.ops.gather import gather
+from funcgrad.ops.run_time import RUN_TIME_IOTA
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import reshape
 
@@ -37,20 +37,6 @@ def borrowed(takes: Any, values: Sequence[Any], axes: Sequence[int | None]) -> l
         x if axis is None or None in shape_of(x) else select(like(takes, x), x, gather(x, [lane]))
         for x, axis in zip(values, axes, strict=True)
     ]
-
-
-class RunTimeIota(Primitive):
-    """0, 1, 2, ... up to a length that is the value of the operand."""
-
-    def type_rule(self, count: ArrayType) -> ArrayType:
-        del count
-        return ArrayType((None,), INT64)
-
-    def numpy(self, xp: Any, count: Any) -> Any:
-        return xp.arange(int(count), dtype=INT64)
-
-
-RUN_TIME_IOTA = RunTimeIota()
 
 
 def batch_lanes(scan: Any, size: int, args: Sequence, axes: Sequence, params: dict) -> tuple:

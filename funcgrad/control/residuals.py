@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.control.common import (
-    RaggedStack,
     invariant_outputs,
     output_slice,
     permute_inputs,
@@ -16,6 +15,7 @@ from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import shape_of, zeros_like_type
+from funcgrad.ops.run_time import RaggedStack
 from funcgrad.ops.shape import broadcast_to, moveaxis
 
 

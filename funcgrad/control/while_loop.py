@@ -12,7 +12,6 @@ import numpy as np
 
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.control.common import (
-    RaggedStack,
     array_flat,
     as_types,
     carry_types,
@@ -41,6 +40,7 @@ from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.reduce import reduce_or
+from funcgrad.ops.run_time import RaggedStack
 from funcgrad.ops.select import select
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
 from funcgrad.transforms.batch import batch_program

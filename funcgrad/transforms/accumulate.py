@@ -8,7 +8,9 @@ import numpy as np
 
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
+from funcgrad.ops.families import shape_of
 from funcgrad.ops.reduce import accumulator
+from funcgrad.ops.run_time import ADD_STACKS, is_run_time
 
 
 class WideSum:
@@ -20,11 +22,17 @@ class WideSum:
         self.value = value
         self.dtype = dtype
 
+    @property
+    def shape(self) -> tuple:
+        return shape_of(self.value)
+
 
 def sum_cotangents(known: Any, cotangent: Any) -> Any:
     """The sum of two cotangents, of which the first may be a sum already."""
     if type(known) is WideSum:
         return WideSum(add(known.value, convert(cotangent, known.value.dtype)), known.dtype)
+    if is_run_time(cotangent) or shape_of(known) != shape_of(cotangent):
+        return ADD_STACKS(known, cotangent)
     wide = accumulator(cotangent.dtype)
     if wide == cotangent.dtype:
         return add(known, cotangent)
