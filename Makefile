@@ -13,8 +13,9 @@ EXTRAS_examples := examples
 EXTRAS_test := test,examples
 EXTRAS_dev := dev
 
-# One BLAS thread per process: the test workers already use all the cores.
-TEST_ENVIRONMENT := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
+# One BLAS thread per process: the test workers already use all the cores, and the matrices are so small that
+# BLAS threads would mostly wait for each other.
+ONE_BLAS_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
 .PHONY: help demo test slow lint types bench gpu-check clean
 
@@ -29,14 +30,14 @@ help:
 	@echo "make clean      remove the environment and caches"
 
 demo: $(VENV)/installed-examples
-	$(RUN) examples/train_digits.py $(ARGS)
+	$(ONE_BLAS_THREAD) $(RUN) examples/train_digits.py $(ARGS)
 
 test: $(VENV)/installed-test
-	$(TEST_ENVIRONMENT) $(RUN) -m pytest -n $(WORKERS) $(ARGS)
+	$(ONE_BLAS_THREAD) $(RUN) -m pytest -n $(WORKERS) $(ARGS)
 
 # pytest exits with 5 where no selected test exists.
 slow: $(VENV)/installed-test
-	$(TEST_ENVIRONMENT) FUNCGRAD_SLOW_SECONDS=$(SLOW_SECONDS) \
+	$(ONE_BLAS_THREAD) FUNCGRAD_SLOW_SECONDS=$(SLOW_SECONDS) \
 		$(RUN) -m pytest -n $(WORKERS) -m slow $(ARGS) || test $$? -eq 5
 
 lint: $(VENV)/installed-dev
