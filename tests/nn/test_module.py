@@ -233,7 +233,7 @@ def test_replace():
         *(1, 2.5, True, None, "text", np.tanh, abs, np.dtype("f4"), np.float32, (1, 2), [1, 2]),
         *({"a": 1}, {1, 2}, slice(1), ..., np.array(["a"]), nn.relu, range(3), lambda x: x),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_static_values(value):
     module = Affine(np.ones(2), value)

@@ -242,7 +242,9 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 class TestDerivatives:
     @pytest.mark.parametrize(
-        "policy", [None, policies.everything_saveable, policies.dots_saveable], ids=str
+        "policy",
+        [None, policies.everything_saveable, policies.dots_saveable],
+        ids=["inputs", "everything", "dots"],
     )
     def test_both_modes_to_second_order(self, name, policy):
         check_grads(fg.checkpoint(FUNCTIONS[name], policy=policy), (X,), order=2)
