@@ -19,12 +19,12 @@ from tqdm import tqdm
 import funcgrad as fg
 from funcgrad import nn, optim, random
 
-BATCH = 32
+BATCH = 64
 OUTPUT = Path(__file__).parent / "output"
 OPTIMIZERS = {
     "sgd": lambda schedule: optim.sgd(schedule(0.1), momentum=0.9, nesterov=True),
-    "adam": lambda schedule: optim.adam(schedule(2e-3)),
-    "adamw": lambda schedule: optim.adamw(schedule(2e-3), weight_decay=0.05, mask=is_matrix),
+    "adam": lambda schedule: optim.adam(schedule(4e-3)),
+    "adamw": lambda schedule: optim.adamw(schedule(4e-3), weight_decay=0.05, mask=is_matrix),
 }
 
 
@@ -77,7 +77,7 @@ def make_step(optimizer):
 
     @fg.jit
     def step(model, state, images, labels, key):
-        noisy = images + 0.1 * random.normal(key, images.shape)
+        noisy = images + 0.2 * random.normal(key, images.shape)
         (value, right), gradient = fg.value_and_grad(loss, has_aux=True)(model, noisy, labels)
         updates, state = optimizer.update(gradient, state, model)
         return optim.apply_updates(model, updates), state, value, right

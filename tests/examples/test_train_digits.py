@@ -38,7 +38,7 @@ def test_short_run_learns(short_run):
 
 def test_progress_bar_has_loss_and_accuracy(short_run):
     _, result = short_run
-    assert "220/220" in result.stderr and re.search(r"accuracy=[\d.]+, loss=[\d.]+", result.stderr)
+    assert "110/110" in result.stderr and re.search(r"accuracy=[\d.]+, loss=[\d.]+", result.stderr)
 
 
 def test_file_holds_the_parameters(short_run):
