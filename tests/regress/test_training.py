@@ -134,14 +134,14 @@ def test_R67_clipping_the_norm_of_zeros_infinities_and_nans():
     with np.errstate(all="ignore"):
         for bad in (np.inf, np.nan):
             found = update({"w": np.array([bad, 1.0])})
-            assert not np.isfinite(found).all() or (found == 0).all()
+            np.testing.assert_array_equal(found, np.zeros(2))  # the step is skipped
 
 
 @pytest.mark.parametrize("optimizer", [optim.sgd(0.1), optim.adam(0.1), optim.adamw(0.1)])
 def test_R67_missing_gradients_are_named(optimizer):
     params = {"a": np.ones(2), "b": {"w": np.ones(2)}}
     state = optimizer.init(params)
-    with pytest.raises(ValueError, match="b"):
+    with pytest.raises(ValueError, match="at b: .* missing .w."):
         updates, state = optimizer.update({"a": np.ones(2), "b": {}}, state, params)
         optim.apply_updates(params, updates)
 
