@@ -215,7 +215,8 @@ class Tape(Trace):
                         continue
                     mask = masks[node.index]
                     RULES_STATE.masked = nan_safe and mask is not None
-                    state.location = behind_mask(node.location, mask) or saved[1]
+                    if node.location is not None:
+                        state.location = behind_mask(node.location, mask)
                     if mask is None and node.masks:
                         mask = node.location or True
                     pulled = node.pullback(_as_list(cotangent) if node.multiple else cotangent)
