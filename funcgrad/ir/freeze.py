@@ -25,10 +25,11 @@ def thaw(array: np.ndarray) -> bool:
 
 def is_mutable(array: np.ndarray) -> bool:
     """Whether a write can change an array: through itself, or through an array it is a view of."""
-    while type(array) is np.ndarray:
-        if array.flags.writeable:
+    base: Any = array
+    while type(base) is np.ndarray:
+        if base.flags.writeable:
             return True
-        array = array.base
+        base = base.base
     return False
 
 

@@ -6,6 +6,8 @@ about an operation that the user did not write. What is computed or recorded her
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from funcgrad.ir.tracer import state
@@ -22,7 +24,7 @@ class quiet:  # noqa: N801
             state.quiet = True
             self.errstate.__enter__()
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if self.errstate is not None:
             state.quiet = False
-            self.errstate.__exit__(*exc)
+            self.errstate.__exit__(kind, error, traceback)

@@ -57,9 +57,7 @@ def test_R16_softmax_with_a_mask():
     weights = np.array([1.0, 5.0, 0.0])
     x = np.array([0.0, NAN, 0.0])
     check_value(lambda x: fg.nn.softmax(x, where=some), x, expected=[0.5, 0.0, 0.5])
-    check_gradient(
-        lambda x: np.sum(fg.nn.softmax(x, where=some) * weights), x, [0.25, 0.0, -0.25]
-    )
+    check_gradient(lambda x: np.sum(fg.nn.softmax(x, where=some) * weights), x, [0.25, 0.0, -0.25])
 
 
 def attention(query, key, mask):

@@ -38,7 +38,9 @@ def test_R63_nan_in_forward_code(road):
         ROADS[road](logarithm)(np.array([-3.0, 0.0, 5.0]))
     message = str(caught.value)
     assert message.startswith("log made a NaN.")
-    assert re.search(r"test_debug_nans\.py:\d+  in logarithm +return np\.sum\(fnp\.log\(y\)\)", message)
+    assert re.search(
+        r"test_debug_nans\.py:\d+  in logarithm +return np\.sum\(fnp\.log\(y\)\)", message
+    )
     assert re.search(r"operand 0: float64\[(2, )?3\] in \[-2\.0, 6\.0\]", message)
     assert "funcgrad.allow_nans()" in message
     assert message.endswith("See docs/errors.md#debug-nans")

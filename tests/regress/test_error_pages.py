@@ -31,7 +31,9 @@ def test_every_page_that_a_message_names_has_a_section(page):
     assert page in SECTIONS
 
 
-@pytest.mark.parametrize("name", [n for n in errors.__all__ if n not in ("compose", "ProgramError")])
+@pytest.mark.parametrize(
+    "name", [n for n in errors.__all__ if n not in ("compose", "ProgramError")]
+)
 def test_every_error_class_is_explained(name):
     parents = {"ConcretizationTypeError", "KeyReuseError"}
     assert name in TEXT or name in parents, f"docs/errors.md does not explain {name}"
@@ -45,7 +47,9 @@ def test_section_fails_and_then_works(section):
     examples = parser.get_examples(SECTIONS[section])
     if section != "key-reuse":
         assert any(example.exc_msg for example in examples), "no snippet that fails"
-    assert any(example.want and not example.exc_msg for example in examples), "no snippet that works"
+    assert any(example.want and not example.exc_msg for example in examples), (
+        "no snippet that works"
+    )
     report: list[str] = []
     runner.run(test, out=report.append)
     assert not runner.failures, "".join(report)

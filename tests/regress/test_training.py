@@ -24,7 +24,9 @@ def minimise(loss, params, optimizer, steps, wrap=fg.jit):
     return params
 
 
-@pytest.mark.parametrize("optimizer", [optim.sgd(0.1), optim.sgd(0.05, momentum=0.5), optim.adam(0.1)])
+@pytest.mark.parametrize(
+    "optimizer", [optim.sgd(0.1), optim.sgd(0.05, momentum=0.5), optim.adam(0.1)]
+)
 @pytest.mark.parametrize("wrap", [fg.jit, lambda f: f])
 def test_R44_complex_parameters_converge(optimizer, wrap):
     z = minimise(lambda z: np.abs(z - (1 + 2j)) ** 2, np.complex128(0), optimizer, 300, wrap)
@@ -146,7 +148,9 @@ def test_R67_missing_gradients_are_named(optimizer):
         optim.apply_updates(params, updates)
 
 
-@pytest.mark.parametrize("optimizer", [optim.sgd(0.1, momentum=0.9), optim.adam(0.1), optim.adamw(0.1)])
+@pytest.mark.parametrize(
+    "optimizer", [optim.sgd(0.1, momentum=0.9), optim.adam(0.1), optim.adamw(0.1)]
+)
 def test_R67_leaves_that_are_no_parameters_are_skipped(optimizer):
     params = {"w": np.ones(2), "activation": np.tanh, "name": "mlp", "n": 3, "steps": np.arange(2)}
     fun = lambda p: np.sum(p["activation"](p["w"]))
@@ -178,7 +182,7 @@ def test_R68_memory_layouts_survive_a_file(make, tmp_path):
     assert found.flags.c_contiguous
 
 
-DTYPES = ["bool", "int8", "uint8", "int16", "int32", "int64", "uint64", "float16", "float32", "float64"]
+DTYPES = "bool int8 uint8 int16 int32 int64 uint64 float16 float32 float64".split()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,9 @@ def test_R69_dtypes_and_shapes_survive_a_file(dtype, shape, tmp_path):
     np.testing.assert_array_equal(found, x)
 
 
-@pytest.mark.parametrize("x", [np.array([None]), np.array(["a"]), np.array(["2020"], "datetime64[Y]")])
+@pytest.mark.parametrize(
+    "x", [np.array([None]), np.array(["a"]), np.array(["2020"], "datetime64[Y]")]
+)
 def test_R69_other_dtypes_are_refused_with_their_path(x, tmp_path):
     with pytest.raises((TypeError, ValueError), match=r"layer\.x|layer"):
         fg.save(tmp_path / "x.safetensors", {"layer": {"x": x}})
