@@ -182,11 +182,12 @@ def test_R68_memory_layouts_survive_a_file(make, tmp_path):
     assert found.flags.c_contiguous
 
 
-DTYPES = "bool int8 uint8 int16 int32 int64 uint64 float16 float32 float64".split()
+INTEGERS = ["bool", "int8", "uint8", "int16", "int32", "int64", "uint64"]
+FLOATS = ["float16", "float32", "float64", "complex64", "complex128"]
 
 
 @pytest.mark.parametrize(
-    "dtype", [*map(np.dtype, [*DTYPES, "complex64", "complex128"]), np.dtype(ml_dtypes.bfloat16)]
+    "dtype", [*map(np.dtype, [*INTEGERS, *FLOATS]), np.dtype(ml_dtypes.bfloat16)]
 )
 @pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
 def test_R69_dtypes_and_shapes_survive_a_file(dtype, shape, tmp_path):
