@@ -58,12 +58,14 @@ def last_uses(program: Program) -> list[list[Variable]]:
     return ends[::-1]
 
 
-def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any]]:
-    """The text of a function of the Program's inputs, and the constants it refers to."""
+def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any], dict[int, Any]]:
+    """The text of a function of the Program's inputs, the constants it refers to, and the user's line behind
+    each line of it."""
     writer = SourceWriter()
     arguments = ", ".join(writer.variable(variable) for variable in program.inputs)
     writer.lines.append(f"def {_identifier(program.name)}({arguments}):")
     writer.constants["quiet"] = quiet
+    sources: dict[int, Any] = {}
     indent = "    "
     for equation, ending in zip(program.equations, last_uses(program), strict=True):
         if equation.is_quiet and len(indent) == 4:
@@ -77,11 +79,12 @@ def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any]]:
         assign = f"{targets} = " if targets else ""
         comment = "" if equation.source is None else f"  # {equation.source}"
         writer.lines.append(f"{indent}{assign}{function}({operands}){comment}")
+        sources[len(writer.lines)] = equation.source
         if ending:
             writer.lines.append(f"{indent}del " + ", ".join(map(writer.variable, ending)))
     outputs = ", ".join(writer.atom(atom) for atom in program.outputs)
     writer.lines.append(f"    return [{outputs}]")
-    return "\n".join(writer.lines) + "\n", writer.constants
+    return "\n".join(writer.lines) + "\n", writer.constants, sources
 
 
 def _identifier(name: str) -> str:
@@ -93,7 +96,7 @@ _counter = iter(range(1 << 62))
 
 def generate(program: Program, xp: Any) -> Callable[..., list[Any]]:
     """Compile a Program to a Python function; its text is kept for tracebacks."""
-    text, constants = python_source(program, xp)
+    text, constants, sources = python_source(program, xp)
     filename = f"<funcgrad {program.name} {next(_counter)}>"
     namespace = dict(constants)
     exec(compile(text, filename, "exec"), namespace)
@@ -104,6 +107,21 @@ def generate(program: Program, xp: Any) -> Callable[..., list[Any]]:
     def run(*args: Any) -> list[Any]:
         if config.checks_values:
             return evaluate(program, *args)
-        return function(*args)
+        try:
+            return function(*args)
+        except Exception as error:
+            note_source(error, filename, sources)
+            raise
 
     return run
+
+
+def note_source(error: Exception, filename: str, sources: dict[int, Any]) -> None:
+    """Add the user's line to an error that was raised while the line made from it ran."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == filename:
+            source = sources.get(traceback.tb_lineno)
+            if source is not None:
+                error.add_note(f"in compiled code for\n  {source.describe()}")
+        traceback = traceback.tb_next

@@ -41,6 +41,9 @@ NUMBER_FIXES = {
     r"\bar(ray|range)\(": "np.stack([x, y])                        # instead of np.array([x, y])",
 }
 INDEX_FIXES = {
+    r"\b(reshape|broadcast_to|zeros|ones|empty|full|eye|arange|tile|repeat)\(": (
+        "x.reshape(x.shape[0], -1)                   # shapes of traced values are concrete"
+    ),
     r"\brange\(": "funcgrad.lax.fori_loop(0, n, body, init)    # instead of `for i in range(n)`",
     r"\w\[": TABLE,
     r"\[\s*:|:\s*\w+\s*\]": (
@@ -93,8 +96,8 @@ def refuse_bool(tracer: Any) -> NoReturn:
         errors.compose(
             f"`if`, `while`, `and`, `not` and `assert` need a concrete bool, but got {tracer!r}.",
             where=source.where_traced(),
-            why=f"The traced code must serve every value of this array{depends_on(tracer)}, so Python "
-            "cannot choose here.",
+            why="The traced code must serve every value of this array, so Python cannot choose here."
+            f"{depends_on(tracer)}",
             fix=fix + static_fix(tracer),
             page="tracer-bool",
         )
@@ -104,7 +107,7 @@ def refuse_bool(tracer: Any) -> NoReturn:
 def refuse_number(tracer: Any, function: str) -> NoReturn:
     fixes = matching(NUMBER_FIXES, user_line())
     if tracer.concrete() is None:
-        why = f"The value is known only when the traced code runs{depends_on(tracer)}."
+        why = f"The value is known only when the traced code runs.{depends_on(tracer)}"
         fixes += static_fix(tracer)
     else:
         why = (
@@ -128,7 +131,7 @@ def refuse_index(tracer: Any) -> NoReturn:
             f"Python needs a concrete integer here, but got {tracer!r}.",
             where=source.where_traced(),
             why="`range(n)`, a list index, a shape and an index of a real ndarray are fixed when the "
-            f"function is traced{depends_on(tracer)}.",
+            f"function is traced.{depends_on(tracer)}",
             fix=matching(INDEX_FIXES, user_line()) + static_fix(tracer),
             page="tracer-integer",
         )
@@ -185,9 +188,9 @@ def unmasked(error: BaseException) -> BaseException:
 
 
 def depends_on(tracer: Any) -> str:
-    """', which depends on argument 'x' of loss', as far as the trace knows."""
+    """' It depends on argument 'x' of loss.', as far as the trace knows."""
     names = tracer.owner.arguments_behind(tracer)
-    return f", which depends on {' and '.join(names)}" if names else ""
+    return f" It depends on {' and '.join(names)}." if names else ""
 
 
 def static_fix(tracer: Any) -> str:

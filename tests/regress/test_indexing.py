@@ -82,6 +82,19 @@ def test_R31_out_of_bounds_compiled(name):
     assert compiled(X, 1) is not None
 
 
+def test_R31_the_compiled_error_names_the_users_line():
+    def pick(x, i):
+        y = x * 2.0
+        return fg.lax.scan(lambda c, j: (c, y[i + j]), 0.0, np.arange(2))[1]
+
+    batched = fg.jit(fg.vmap(pick, (None, 0)))
+    for fun, index in [(fg.jit(pick), 9), (fg.jit(lambda x, i: pick(x, i)), 9), (batched, [9])]:
+        with pytest.raises(IndexError) as caught:
+            fun(X, np.array(index))
+        notes = caught.value.__notes__
+        assert any("in compiled code for" in note and "y[i + j]" in note for note in notes)
+
+
 @pytest.mark.parametrize("name", OUT_OF_BOUNDS)
 def test_R31_out_of_bounds_batched_and_differentiated(name):
     fun, index = OUT_OF_BOUNDS[name]
