@@ -16,30 +16,26 @@ import numpy as np
 from funcgrad.config import config
 from funcgrad.ir.finite import check_finite
 from funcgrad.ir.tracer import Trace, Tracer, check_running, state
-from funcgrad.ir.types import ArrayType
-
-MULTIPLE = "multiple"
+from funcgrad.ir.types import ArrayType, scalar_type
 
 
 class LinearInput:
     """Stands in `transpose` for an input that is being transposed: its type is known, its value is not."""
 
-    __slots__ = ("type",)
+    __slots__ = ("dtype", "shape")
 
-    def __init__(self, type: ArrayType) -> None:
-        self.type = type
-
-    @property
-    def shape(self) -> tuple:
-        return self.type.shape
+    def __init__(self, like: Any) -> None:
+        """Has the shape and dtype of an ArrayType, array, tracer or Python scalar, and keeps nothing else."""
+        self.shape: tuple = getattr(like, "shape", ())
+        self.dtype: np.dtype = like.dtype if hasattr(like, "dtype") else scalar_type(like).dtype
 
     @property
-    def dtype(self) -> np.dtype:
-        return self.type.dtype
+    def type(self) -> ArrayType:
+        return ArrayType(self.shape, self.dtype)
 
     @property
     def ndim(self) -> int:
-        return len(self.type.shape)
+        return len(self.shape)
 
     def __repr__(self) -> str:
         return f"LinearInput({self.type})"

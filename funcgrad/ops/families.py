@@ -9,6 +9,7 @@ Reduction: over the param `axes`.
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -138,6 +139,11 @@ class Elementwise(Primitive):
     def numpy(self, xp: Any, *xs: Any) -> Any:
         return array_function(xp, self.ufunc)(*xs)
 
+    def execute(self, *args: Any, **params: Any) -> Any:
+        if self.direct is not None and "cupy" not in sys.modules and not config.checks_values:
+            return self.direct(*args)
+        return super().execute(*args, **params)
+
     def implementation(self, xp: Any, **params: Any) -> Callable[..., Any]:
         if type(self).numpy is Elementwise.numpy:
             return array_function(xp, self.ufunc)
@@ -257,9 +263,12 @@ def array_function(xp: Any, name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(prefix + module), attribute)
 
 
+ARRAY_CLASSES = (Tracer, np.ndarray, np.generic)
+
+
 def as_operand(value: Any) -> Any:
     """An array, tracer or Python scalar; lists become arrays, everything else is refused."""
-    if isinstance(value, Tracer | np.ndarray | np.generic) or type(value) in PYTHON_SCALARS:
+    if isinstance(value, ARRAY_CLASSES) or type(value) in PYTHON_SCALARS:
         if type(value) is np.ndarray or not isinstance(value, np.ndarray):
             return value
         if isinstance(value, np.matrix | np.ma.MaskedArray):
@@ -356,8 +365,7 @@ class Linear(Primitive):
         if not any(linear):
             return out, None
         inputs = [
-            LinearInput(type_of(x)) if is_linear else x
-            for is_linear, x in zip(linear, primals, strict=True)
+            LinearInput(x) if is_linear else x for is_linear, x in zip(linear, primals, strict=True)
         ]
         return out, lambda cotangent: self.transpose(cotangent, *inputs, **params)
 
@@ -384,7 +392,7 @@ class Multilinear(Primitive):
             cotangents: list[Any] = [None] * len(primals)
             for i in range(self.factors):
                 if active[i]:
-                    linear = LinearInput(type_of(primals[i]))
+                    linear = LinearInput(primals[i])
                     inputs = (*primals[:i], linear, *primals[i + 1 :])
                     cotangents[i] = self.transpose(cotangent, *inputs, **params)[i]
             return cotangents
