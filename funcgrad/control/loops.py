@@ -35,7 +35,8 @@ def fori_loop(
 
     Args:
         lower, upper: integer scalars; may be traced.
-        body_fun: `(i, carry) -> carry`; keeps structure, shapes and dtypes.
+        body_fun: `(i, carry) -> carry`; keeps structure, shapes and dtypes. As in a Python
+            loop over `range`, i adopts the dtype of what it meets.
         init_val: initial carry.
         unroll: accepted for compatibility of calls; it does not change results.
 
@@ -54,15 +55,19 @@ def fori_loop(
         found = type_of(bound)
         if found.shape != () or kind(found.dtype) not in "iu":
             raise TypeError(f"[fori_loop] {name} must be an integer scalar, but got {found}.")
+
+    def body(i: Any, carry: Any) -> Any:
+        return body_fun(i.as_weak(), carry)
+
     if not isinstance(lower, Tracer) and not isinstance(upper, Tracer):
         count = max(int(upper) - int(lower), 0)
         numbers = add(iota((count,)), int(lower))
-        return scan(lambda carry, i: (body_fun(i, carry), None), init_val, numbers)[0]
+        return scan(lambda carry, i: (body(i, carry), None), init_val, numbers)[0]
     lower, upper = convert(lower, np.int64), convert(upper, np.int64)
 
     def step(state: tuple) -> tuple:
         i, carry = state
-        return add(i, 1), body_fun(i, carry)
+        return add(i, 1), body(i, carry)
 
     return while_loop(lambda state: less(state[0], upper), step, (lower, init_val))[1]
 

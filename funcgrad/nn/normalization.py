@@ -129,6 +129,8 @@ def standardize(
     centred = x - (fnp.mean(x, **options) if mean is None else mean)
     if variance is None:
         variance = fnp.mean(fnp.square(centred), **options)
+    elif isinstance(variance, int | float):
+        variance = np.asarray(variance, centred.dtype)
     return centred / fnp.sqrt(variance + epsilon)
 
 

@@ -54,15 +54,15 @@ def key(seed: Any, *, impl: str | None = None) -> Any:
 PRNGKey = key
 
 
-def key_data(key: Any) -> Any:
-    """The words of a key. Keys are plain arrays here, so this is the key itself."""
-    return as_key_array("key_data", key)
+def key_data(keys: Any) -> Any:
+    """The words of a key or of an array of keys. Keys are plain arrays here, so this is `keys` itself."""
+    return as_keys("key_data", keys)
 
 
-def wrap_key_data(key_data: Any, *, impl: str | None = None) -> Any:
-    """A key from its words, as `key_data` returns them."""
+def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:
+    """A key, or an array of keys, from the words that `key_data` returns."""
     del impl
-    return as_key_array("wrap_key_data", key_data)
+    return as_keys("wrap_key_data", key_bits_array)
 
 
 def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
@@ -129,18 +129,24 @@ def as_key(key: Any, name: str) -> Any:
 
 def as_key_array(name: str, key_or_seed: Any) -> Any:
     """A key as an array; seeds become keys."""
-    if is_integer_scalar(key_or_seed):
-        return key(key_or_seed)
-    found = as_operand(key_or_seed)
-    if not hasattr(found, "dtype") or found.dtype != UINT32 or shape_of(found)[-1:] != (2,):
-        raise TypeError(
-            f"[{name}] a random key is a seed or a uint32 array of shape (2,), but got {describe(found)}. "
-            "Use funcgrad.random.key(seed) as the first argument."
-        )
+    found = as_keys(name, key_or_seed)
     if ndim_of(found) != 1:
         raise ValueError(
             f"[{name}] takes one key, but got an array of {math.prod(shape_of(found)[:-1])} keys of shape "
             f"{shape_of(found)}. Use keys[i], or funcgrad.vmap for all of them."
+        )
+    return found
+
+
+def as_keys(name: str, keys_or_seed: Any) -> Any:
+    """One key or several as an array; a seed becomes a key."""
+    if is_integer_scalar(keys_or_seed):
+        return key(keys_or_seed)
+    found = as_operand(keys_or_seed)
+    if not hasattr(found, "dtype") or found.dtype != UINT32 or shape_of(found)[-1:] != (2,):
+        raise TypeError(
+            f"[{name}] a random key is a seed or a uint32 array of shape (2,), but got {describe(found)}. "
+            "Use funcgrad.random.key(seed) as the first argument."
         )
     return found
 

@@ -8,13 +8,14 @@ total, never a multiple of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import Trace, state, type_of
-from funcgrad.ir.types import INT64, ArrayType
+from funcgrad.ir.types import INT64, PYTHON_SCALARS, ArrayType
 from funcgrad.ops.arithmetic import divide, multiply
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
@@ -22,8 +23,8 @@ from funcgrad.ops.create import full, iota
 from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
 from funcgrad.ops.families import Linear, ndim_of, shape_of
 from funcgrad.ops.gather import gather
-from funcgrad.ops.reduce import reduce_sum
-from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis, slice_axis
+from funcgrad.ops.reduce import normalize_axes, reduce_sum
+from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis, reshape, slice_axis
 from funcgrad.transforms.batch import axis_trace, named_axes, place_axis
 
 
@@ -192,8 +193,8 @@ def psum(x: Any, axis_name: Any) -> Any:
     """Sum of a tree of arrays over a named `vmap` axis; the result is the same for every example.
 
     Args:
-        x: tree of arrays.
-        axis_name: the name given to `vmap(..., axis_name=...)`.
+        x: tree of arrays. A Python number gives a Python number: `psum(1, "i")` is the size of the axis.
+        axis_name: the name given to `vmap(..., axis_name=...)`, or a tuple of names.
 
     Example:
         >>> import numpy as np
@@ -201,32 +202,61 @@ def psum(x: Any, axis_name: Any) -> Any:
         >>> fg.vmap(lambda x: x / fg.lax.psum(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
         array([0.25, 0.75])
     """
-    return tree.map(lambda leaf: PSUM(leaf, axis_name=axis_name), x)
+    size = axes_size(axis_name)
+
+    def total(leaf: Any) -> Any:
+        return leaf * size if type(leaf) in PYTHON_SCALARS else over_axes(PSUM, leaf, axis_name)
+
+    return tree.map(total, x)
 
 
 def pmean(x: Any, axis_name: Any) -> Any:
     """Mean of a tree of arrays over a named `vmap` axis."""
-    size = axis_trace(axis_name).size
-    return tree.map(lambda leaf: divide(PSUM(leaf, axis_name=axis_name), size), x)
+    size = axes_size(axis_name)
+    return tree.map(lambda leaf: divide(over_axes(PSUM, leaf, axis_name), size), x)
 
 
 def pmax(x: Any, axis_name: Any) -> Any:
     """Largest element over a named `vmap` axis; ties share the derivative evenly."""
-    return tree.map(lambda leaf: PMAX(leaf, axis_name=axis_name), x)
+    return tree.map(lambda leaf: over_axes(PMAX, leaf, axis_name), x)
 
 
 def pmin(x: Any, axis_name: Any) -> Any:
     """Smallest element over a named `vmap` axis; ties share the derivative evenly."""
-    return tree.map(lambda leaf: PMIN(leaf, axis_name=axis_name), x)
+    return tree.map(lambda leaf: over_axes(PMIN, leaf, axis_name), x)
 
 
-def all_gather(x: Any, axis_name: Any, *, axis: int = 0) -> Any:
-    """The values of all examples of a named `vmap` axis, stacked along a new `axis`."""
+def axis_names(axis_name: Any) -> tuple:
+    """The names in a tuple of names, or the one."""
+    return axis_name if isinstance(axis_name, tuple) else (axis_name,)
+
+
+def axes_size(axis_name: Any) -> int:
+    """The number of examples along one or several named axes."""
+    return math.prod(axis_trace(name).size for name in axis_names(axis_name))
+
+
+def over_axes(collective: Collective, x: Any, axis_name: Any) -> Any:
+    """A collective along one named axis after the other."""
+    for name in axis_names(axis_name):
+        x = collective(x, axis_name=name)
+    return x
+
+
+def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) -> Any:
+    """The values of all examples of a named `vmap` axis, stacked along a new `axis`.
+
+    With `tiled` they are concatenated along an `axis` that is there already.
+    """
     size = axis_trace(axis_name).size
 
     def gathered(leaf: Any) -> Any:
         out = ALL_GATHER(leaf, axis_name=axis_name, axis_size=size)
-        return moveaxis(out, 0, axis % ndim_of(out))
+        (place,) = normalize_axes("all_gather", axis, ndim_of(out) - tiled)
+        out, shape = moveaxis(out, 0, place), shape_of(leaf)
+        if not tiled:
+            return out
+        return reshape(out, (*shape[:place], size * shape[place], *shape[place + 1 :]))
 
     return tree.map(gathered, x)
 
