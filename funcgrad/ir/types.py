@@ -103,6 +103,12 @@ def real_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
+def dtype_of(value: Any) -> np.dtype:
+    """The dtype of an array, a type, or a Python scalar."""
+    dtype = getattr(value, "dtype", None)
+    return SCALAR_DTYPES[type(value)] if dtype is None else dtype
+
+
 def scalar_type(value: Any) -> ArrayType:
     """The type of a Python scalar. `bool` is strong, as in NumPy."""
     return ArrayType((), SCALAR_DTYPES[type(value)], weak=type(value) is not bool)

@@ -27,6 +27,8 @@ class Full(Creation):
     def numpy(self, xp: Any, *, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
         if not shape:
             return dtype.type(value) if xp is np else xp.full((), value, dtype)
+        if type(value) is int and value == 0:
+            return xp.zeros(shape, dtype)  # memory from the system is zero already
         return xp.full(shape, value, dtype)
 
     def lower(self, emit: Any, **params: Any) -> Any:

@@ -130,12 +130,11 @@ DOT_GENERAL = DotGeneral()
 
 def dot_general(x: Any, y: Any, contract: Axes, batch: Axes = ((), ())) -> Any:
     """Sum of products over `contract` axes; see `DotGeneral`. Operands have equal dtypes."""
-    for side_x, side_y in ((contract[0], contract[1]), (batch[0], batch[1])):
-        lengths_x = [shape_of(x)[i] for i in side_x]
-        lengths_y = [shape_of(y)[i] for i in side_y]
-        if lengths_x != lengths_y:
+    shape_x, shape_y = shape_of(x), shape_of(y)
+    for i, j in zip((*contract[0], *batch[0]), (*contract[1], *batch[1]), strict=True):
+        if shape_x[i] != shape_y[j]:
             raise ValueError(
-                f"[dot_general] shapes {shape_of(x)} and {shape_of(y)} do not fit: axes {side_x} of the "
-                f"first have lengths {lengths_x}, axes {side_y} of the second {lengths_y}."
+                f"[dot_general] shapes {shape_x} and {shape_y} do not fit: axis {i} of the first has length "
+                f"{shape_x[i]}, axis {j} of the second {shape_y[j]}. Axes that are summed must be equal."
             )
     return DOT_GENERAL(x, y, contract=contract, batch=batch)

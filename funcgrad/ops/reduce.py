@@ -59,7 +59,9 @@ class ReduceSum(Linear, Reduction):
         return out if wide == x.dtype else out.astype(x.dtype)
 
     def transpose(self, cotangent: Any, x: LinearInput, *, axes: tuple[int, ...]) -> list[Any]:
-        return [broadcast_to(reshape(cotangent, keep_axes(x.shape, axes)), x.shape)]
+        if len(axes) < len(x.shape):
+            cotangent = reshape(cotangent, keep_axes(x.shape, axes))
+        return [broadcast_to(cotangent, x.shape)]
 
     def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
         return Reduction.batch(self, size, args, axes, **params)

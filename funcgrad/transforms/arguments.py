@@ -116,6 +116,11 @@ def argument_name(fun: Any, index: int) -> str:
     return str(index)
 
 
+def describe_argument(fun: Any, index: int) -> str:
+    """ "argument 'x' of loss", for error messages."""
+    return f"argument {argument_name(fun, index)} of {name_of(fun)}"
+
+
 class Flat:
     """A tree taken apart into array leaves and static ones.
 
@@ -127,12 +132,15 @@ class Flat:
 
     __slots__ = ("arrays", "leaves", "places", "treedef")
 
-    def __init__(self, value: Any, what: str = "argument", tie: bool = True) -> None:
+    def __init__(
+        self, value: Any, what: str | Callable[[], str] = "argument", tie: bool = True
+    ) -> None:
         self.leaves, self.treedef = tree.flatten(value, tie=tie)
         self.places = [i for i, leaf in enumerate(self.leaves) if is_array_leaf(leaf)]
         try:
-            self.arrays = [check_leaf(self.leaves[i], what) for i in self.places]
+            self.arrays = [check_leaf(self.leaves[i], "") for i in self.places]
         except TypeError:
+            what = what if isinstance(what, str) else what()
             for index, place in enumerate(self.places):  # once more, now with the path
                 path = self.path(index)
                 check_leaf(self.leaves[place], f"{what} at {path}" if path else what)

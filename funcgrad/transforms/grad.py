@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,15 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.tracer import type_of
-from funcgrad.ir.types import ArrayType, is_complex, is_inexact
+from funcgrad.ir.types import ArrayType, dtype_of, is_complex, is_inexact
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
 from funcgrad.ops.families import zeros_like_type
 from funcgrad.transforms.arguments import (
     Flat,
-    argument_name,
     check_callable,
     check_leaf,
+    describe_argument,
     fresh_aux,
     fresh_outputs,
     is_array_leaf,
@@ -29,7 +30,7 @@ from funcgrad.transforms.arguments import (
     wrap_like,
 )
 from funcgrad.transforms.collectives import sum_if_varying
-from funcgrad.transforms.tape import Tape, TapeTracer
+from funcgrad.transforms.tape import Node, Tape
 
 
 def grad(
@@ -127,40 +128,35 @@ def _watch(
     wanted: tuple[int, ...],
     holomorphic: bool,
     allow_int: bool,
-) -> tuple[list[tuple[Flat, list[Any]]], list[Any]]:
+) -> tuple[list[tuple[Flat, list[Node | None]]], list[Any]]:
     """Tracers in place of the arrays of the differentiated arguments."""
     call_args = list(args)
     watched = []
     for index in wanted:
-        flat = Flat(args[index], f"argument {argument_name(fun, index)} of {name_of(fun)}")
-        tracers = []
-        for place, leaf in enumerate(flat.arrays):
-            type = type_of(leaf)
-            if is_inexact(type.dtype):
-                _check_holomorphic_input(type, holomorphic, fun, index)
-                tracers.append(tape.watch(leaf))
-            elif allow_int:
-                tracers.append(leaf)
-            else:
-                _refuse_integer(fun, index, flat.path(place), type)
-        watched.append((flat, tracers))
-        call_args[index] = flat.rebuild(tape.handed_out(tracers))
+        flat = Flat(args[index], partial(describe_argument, fun, index))
+        given, nodes = tape.watch_all(flat.arrays)
+        if (None in nodes and not allow_int) or holomorphic:
+            for place, leaf in enumerate(flat.arrays):
+                _check_input(fun, index, flat.path(place), type_of(leaf), holomorphic, allow_int)
+        watched.append((flat, nodes))
+        call_args[index] = flat.rebuild(given)
     return watched, call_args
 
 
-def _refuse_integer(fun: Any, index: int, path: str, type: ArrayType) -> None:
-    at = f" at {path}" if path else ""
-    raise TypeError(
-        f"[grad] needs floating arguments, but argument {argument_name(fun, index)} of {name_of(fun)}{at} "
-        f"is {type}: integers and booleans have no derivative. Use 3.0 or x.astype(float), choose other "
-        "argnums, or pass allow_int=True to get None for it."
-    )
-
-
-def _check_holomorphic_input(type: ArrayType, holomorphic: bool, fun: Any, index: int) -> None:
-    if holomorphic and not is_complex(type.dtype):
+def _check_input(
+    fun: Any, index: int, path: str, type: ArrayType, holomorphic: bool, allow_int: bool
+) -> None:
+    """Refuse integers, and real numbers where `holomorphic` promises complex ones."""
+    if not is_inexact(type.dtype) and not allow_int:
+        at = f" at {path}" if path else ""
         raise TypeError(
-            f"[grad] holomorphic=True needs complex arguments, but argument {argument_name(fun, index)} "
+            f"[grad] needs floating arguments, but {describe_argument(fun, index)}{at} "
+            f"is {type}: integers and booleans have no derivative. Use 3.0 or x.astype(float), choose other "
+            "argnums, or pass allow_int=True to get None for it."
+        )
+    if holomorphic and is_inexact(type.dtype) and not is_complex(type.dtype):
+        raise TypeError(
+            f"[grad] holomorphic=True needs complex arguments, but {describe_argument(fun, index)} "
             f"is {type}. Use x.astype(complex), or drop holomorphic=True for a real function."
         )
 
@@ -199,31 +195,33 @@ def _seed(value: Any, holomorphic: bool) -> Any:
 
 
 def _collect(
-    tape: Tape, watched: Sequence[tuple[Flat, list[Any]]], pending: list[Any], value: Any
+    tape: Tape, watched: Sequence[tuple[Flat, list[Node | None]]], pending: list[Any], value: Any
 ) -> tuple:
     """The gradient of each argument, in its structure, shapes and dtypes."""
     gradients = []
-    for flat, tracers in watched:
-        for tracer, leaf in zip(tracers, flat.arrays, strict=True):
-            if not isinstance(tracer, TapeTracer) or tracer.owner is not tape:
+    for flat, nodes in watched:
+        for node, leaf in zip(nodes, flat.arrays, strict=True):
+            if node is None:
                 gradients.append(None)
                 continue
-            gradient = fit_cotangent(pending[tracer.node.index], type_of(leaf))
+            gradient = fit_cotangent(pending[node.index], leaf)
             gradients.append(sum_if_varying(gradient, leaf, tape.lower(value)))
     given = iter(fresh_outputs(gradients, _arrays_of(watched)))
     return tuple(flat.rebuild_only([next(given) for _ in flat.arrays]) for flat, _ in watched)
 
 
-def fit_cotangent(cotangent: Any, type: ArrayType) -> Any:
-    """A cotangent in the dtype of its primal; zeros for None."""
+def fit_cotangent(cotangent: Any, primal: Any) -> Any:
+    """A cotangent in the dtype of its primal (an array or an ArrayType); zeros for None."""
     if cotangent is None:
+        type = primal if isinstance(primal, ArrayType) else type_of(primal)
         return zeros_like_type(type.strong())
-    if is_complex(type_of(cotangent).dtype) and not is_complex(type.dtype):
+    dtype = dtype_of(primal)
+    if is_complex(dtype_of(cotangent)) and not is_complex(dtype):
         cotangent = real(cotangent)
-    return convert(cotangent, type.dtype)
+    return convert(cotangent, dtype)
 
 
-def _arrays_of(watched: Sequence[tuple[Flat, list[Any]]]) -> list[Any]:
+def _arrays_of(watched: Sequence[tuple[Flat, list[Node | None]]]) -> list[Any]:
     return [x for flat, _ in watched for x in flat.arrays]
 
 
@@ -243,9 +241,9 @@ class Pullback:
         cotangents = match_cotangents(self._outputs, cotangent, "vjp")
         pending = self._tape.pull_back(self._places, cotangents)
         pulled = [
-            None if place is None else fit_cotangent(pending[place[0].index], type_of(leaf))
-            for flat, places in self._inputs
-            for place, leaf in zip(places, flat.arrays, strict=True)
+            None if node is None else fit_cotangent(pending[node.index], leaf)
+            for flat, nodes in self._inputs
+            for node, leaf in zip(nodes, flat.arrays, strict=True)
         ]
         given = iter(fresh_outputs(pulled, cotangents))
         return tuple(
@@ -313,14 +311,15 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     check_callable(fun, "vjp")
     tape = Tape(f"vjp({name_of(fun)})")
     with tape:
-        inputs = []
+        inputs, call_args = [], []
         for index, primal in enumerate(primals):
-            flat = Flat(primal, f"argument {argument_name(fun, index)} of {name_of(fun)}")
+            flat = Flat(primal, partial(describe_argument, fun, index))
             # The pullback may run much later: keep what the arguments are now.
             snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
-            tracers = [tape.watch(x) if is_inexact(type_of(x).dtype) else x for x in snapshots]
-            inputs.append((flat, tracers))
-        out = fun(*[flat.rebuild(tape.handed_out(tracers)) for flat, tracers in inputs])
+            given, nodes = tape.watch_all(snapshots)
+            inputs.append((flat, nodes))
+            call_args.append(flat.rebuild(given))
+        out = fun(*call_args)
     value, aux = split_aux(out, has_aux, "vjp")
     outputs = output_flat(value, "the result", [flat for flat, _ in inputs])
     tracers = outputs.detach()
@@ -328,8 +327,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     # The pullback may read what is returned here: hand out copies.
     result = outputs.rebuild(fresh_outputs(lowered, lowered))
     outputs.arrays = lowered
-    sources = [(flat, [tape.place(x) for x in watched]) for flat, watched in inputs]
-    pullback = Pullback(tape, outputs, [tape.place(x) for x in tracers], sources)
+    pullback = Pullback(tape, outputs, [tape.place(x) for x in tracers], inputs)
     if not has_aux:
         return result, pullback
     return result, pullback, fresh_aux(aux, tape.lower, tree.leaves(tree.map(tape.lower, aux)))

@@ -198,9 +198,9 @@ class JitFunction:
         return self if instance is None else types.MethodType(self, instance)
 
     def __reduce__(self) -> Any:
-        module = sys.modules.get(self.__module__)
-        if functools.reduce(_attribute, self.__qualname__.split("."), module) is self:
-            return self.__qualname__  # a decorated function is found by its name
+        module, qualname = sys.modules.get(self.__module__), str(vars(self).get("__qualname__"))
+        if functools.reduce(_attribute, qualname.split("."), module) is self:
+            return qualname  # a decorated function is found by its name
         options = (self.static, self.donated)
         return _rebuild_jit, (self.fun, *[tuple(sorted(o, key=str)) for o in options])
 

@@ -17,7 +17,7 @@ from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
-from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
+from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, dtype_of, is_inexact
 from funcgrad.ops.families import RULES_STATE
 from funcgrad.transforms.accumulate import rounded, sum_cotangents
 from funcgrad.transforms.jvp import concrete_value, weaken
@@ -113,11 +113,17 @@ class Tape(Trace):
         """A tracer for an input whose cotangent is wanted."""
         return TapeTracer(self, value, self.record((), None))
 
-    def handed_out(self, tracers: Sequence[Any]) -> list[Any]:
-        """Copies for the user's function: an in-place write there must not change what is watched."""
-        return [
-            t.snapshot() if isinstance(t, TapeTracer) and t.owner is self else t for t in tracers
-        ]
+    def watch_all(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Node | None]]:
+        """Tracers for the floating arrays, and their nodes; others pass as they are and have None."""
+        given, nodes = [], []
+        for array in arrays:
+            if is_inexact(dtype_of(array)):
+                array = self.watch(array)
+                nodes.append(array.node)
+            else:
+                nodes.append(None)
+            given.append(array)
+        return given, nodes
 
     def record(
         self, parents: Sequence[Any], pullback: Any, masks: bool = False, multiple: bool = False
