@@ -11,14 +11,14 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.cast import convert
 from funcgrad.ops.families import (
-    Elementwise,
     RULES,
+    Elementwise,
     as_operand,
     broadcast_shapes,
+    operand_key,
     shape_of,
     unbroadcast,
 )
-from funcgrad.ops.families import operand_key
 
 
 class Select(Elementwise):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-
 from funcgrad.ir.primitive import LinearInput, is_linear
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import (
