@@ -1,0 +1,1 @@
+"""Programs that measure funcgrad beside the libraries that a user would pick instead."""

@@ -1,0 +1,33 @@
+"""The rows of the table, by name."""
+
+from benchmarks.row import Row
+from benchmarks.rows.w01_sgd import Sgd
+from benchmarks.rows.w02_adam import Adam
+from benchmarks.rows.w03_elementwise import Elementwise
+from benchmarks.rows.w04_rows import RowWise
+from benchmarks.rows.w05_dispatch import ManyArrays, OneArray
+from benchmarks.rows.w06_lorenz import Differentiate, Solve
+from benchmarks.rows.w07_lstm import Lstm
+from benchmarks.rows.w08_cnn import Cnn
+from benchmarks.rows.w09_transformer import Transformer
+from benchmarks.rows.w10_tiny import WithJit, WithoutJit
+from benchmarks.rows.w11_hessian import Hessian
+from benchmarks.rows.w12_per_example import PerExample
+
+ROWS: dict[str, Row] = {
+    "W1": Sgd(),
+    "W2": Adam(),
+    "W3": Elementwise(),
+    "W4": RowWise(),
+    "W5a": OneArray(),
+    "W5b": ManyArrays(),
+    "W6a": Solve(),
+    "W6b": Differentiate(),
+    "W7": Lstm(),
+    "W8": Cnn(),
+    "W9": Transformer(),
+    "W10a": WithoutJit(),
+    "W10b": WithJit(),
+    "W11": Hessian(),
+    "W12": PerExample(),
+}
