@@ -112,7 +112,7 @@ class DotGeneral(Multilinear):
             )
             return out, 0
         lead = len(batch[0])
-        if axis_y is None:
+        if axis_x is not None:
             x = moveaxis(x, axis_x, -1)
             out = self(x, y, contract=contract, batch=batch)
             free = ndim_of(x) - len(contract[0]) - lead
