@@ -290,6 +290,7 @@ from funcgrad.numpy.ufuncs import (
     atan2,
     atanh,
     bitwise_and,
+    bitwise_count,
     bitwise_invert,
     bitwise_left_shift,
     bitwise_not,

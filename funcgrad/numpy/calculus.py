@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.types import is_inexact
+from funcgrad.ir.types import is_complex, is_inexact, real_dtype
 from funcgrad.numpy.joining import concatenate
 from funcgrad.numpy.rearranging import along
 from funcgrad.numpy.reductions import sum as sum_of
@@ -47,6 +47,9 @@ def interp(
         left, right: results outside the range; the first and last value by default.
         period: makes `xp` periodic, and `left` and `right` unused.
 
+    Returns:
+        float64, as in NumPy whatever the arguments are, or complex128.
+
     Example:
         >>> import funcgrad.numpy as fnp
         >>> float(fnp.interp(2.5, [1.0, 2.0, 3.0], [3.0, 2.0, 0.0]))
@@ -58,8 +61,10 @@ def interp(
             f"[interp] xp and fp must be vectors of one length, at least 1, but got {shape_of(xp)} and "
             f"{shape_of(fp)}."
         )
-    x, xp = (x if is_inexact(x.dtype) else convert(x, np.float64) for x in promoted_arrays(x, xp))
-    fp = fp if is_inexact(fp.dtype) else convert(fp, np.float64)
+    if is_complex(x.dtype) or is_complex(xp.dtype):
+        raise TypeError(f"[interp] x and xp must be real, but are {x.dtype} and {xp.dtype}.")
+    x, xp = convert(x, np.float64), convert(xp, np.float64)
+    fp = convert(fp, np.complex128 if is_complex(fp.dtype) else np.float64)
     if period is not None:
         x, xp, fp = wrap_period(x, xp, fp, period)
         left = right = None
@@ -170,14 +175,14 @@ def slope_along(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
             extrapolated(left, right, before, after, axis, slice(0, 1), True),
             extrapolated(left, right, before, after, axis, slice(-1, None), False),
         ]
-    return concatenate([ends[0], inner, ends[1]], axis)
+    return convert(concatenate([ends[0], inner, ends[1]], axis), f.dtype)
 
 
 def spacing_column(spacing: Any, axis: int, f: Any) -> Any:
     """Distances of neighbours: a number, or an array that lies along `axis`."""
     spacing = as_array(spacing)
     if not ndim_of(spacing):
-        return spacing
+        return convert(spacing, real_dtype(f.dtype))
     if shape_of(spacing) != (shape_of(f)[axis],):
         raise ValueError(
             f"[gradient] positions of shape {shape_of(spacing)} do not fit axis {axis} of {shape_of(f)}."

@@ -9,7 +9,7 @@ import numpy as np
 from funcgrad import errors
 from funcgrad.ir import source
 from funcgrad.ir.tracer import Tracer
-from funcgrad.ir.types import is_inexact
+from funcgrad.ir.types import PYTHON_SCALARS, is_inexact
 from funcgrad.numpy.accumulations import diff
 from funcgrad.numpy.grids import numpy_linspace
 from funcgrad.numpy.indexing import take
@@ -70,7 +70,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
         known = concrete_array("bincount", x)
         length = max(int(known.max(initial=-1)) + 1, minlength)
     ones = full(shape_of(x), 1, np.int64) if weights is None else as_array(weights)
-    ones = ones if weights is None or is_inexact(ones.dtype) else convert(ones, np.float64)
+    if weights is not None:
+        ones = convert(ones, np.promote_types(ones.dtype, np.float64))
     return at(full((length,), 0, ones.dtype))[x].add(ones, mode="drop")
 
 
@@ -85,11 +86,10 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
         return as_array(bins)
     a = as_array(a)
     low, high = (smallest(a), largest(a)) if range is None and a.size else (range or (0.0, 1.0))
-    low, high = as_array(low), as_array(high)
-    same = equal(low, high)
-    dtype = np.result_type(low.dtype, high.dtype, a.dtype)
+    dtype = np.result_type(*(x if type(x) in PYTHON_SCALARS else x.dtype for x in (low, high, a)))
     dtype = dtype if is_inexact(dtype) else np.dtype(np.float64)
     low, high = convert(low, dtype), convert(high, dtype)
+    same = equal(low, high)
     low, high = select(same, subtract(low, 0.5), low), select(same, add(high, 0.5), high)
     return numpy_linspace(low, high, int(bins) + 1)
 

@@ -37,18 +37,23 @@ DEFAULT_DTYPES = {
 }
 
 
+def dtype_behind(value: Any) -> Any:
+    """The dtype of an array or tracer; anything else names a dtype itself, as np.float32 does."""
+    return value if isinstance(value, type) else getattr(value, "dtype", value)
+
+
 def finfo(dtype: Any) -> Any:
     """Limits of a floating dtype: eps, max, min, tiny, ...
 
     Args:
         dtype: a floating or complex dtype, or an array or tracer that has one.
     """
-    return ml_dtypes.finfo(getattr(dtype, "dtype", dtype))
+    return ml_dtypes.finfo(dtype_behind(dtype))
 
 
 def iinfo(dtype: Any) -> Any:
     """Limits of an integer dtype: min, max, bits."""
-    return np.iinfo(getattr(dtype, "dtype", dtype))
+    return np.iinfo(dtype_behind(dtype))
 
 
 def known_dtype(value: Any) -> Any:
@@ -74,7 +79,7 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype:
 @numpy_function(np.can_cast)
 def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
     """Whether values of one dtype may become another under a casting rule."""
-    return np.can_cast(getattr(from_, "dtype", from_), to, casting)  # type: ignore[arg-type]
+    return np.can_cast(dtype_behind(from_), to, casting)
 
 
 def promote_types(type1: Any, type2: Any) -> np.dtype:

@@ -171,9 +171,11 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.
 @numpy_function(np.real_if_close)
 def real_if_close(a: Any, tol: float = 100) -> Any:
     """`a`; NumPy drops imaginary parts that are almost zero, but a traced dtype cannot depend on values."""
-    if isinstance(a, Tracer) and is_complex(a.dtype):
+    if not isinstance(a, Tracer):
+        return np.real_if_close(a, tol)
+    if is_complex(a.dtype):
         raise TypeError("[real_if_close] the dtype would depend on traced values. Use np.real(x).")
-    return np.real_if_close(a, tol)
+    return a
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:

@@ -17,7 +17,7 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.create import iota
 from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.index_key import concrete_mask
-from funcgrad.ops.operators import fit_output
+from funcgrad.ops.operators import fit_output, is_weak
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to as stretch, stack
 
@@ -205,9 +205,9 @@ def extract(condition: Any, arr: Any) -> Any:
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     """For each element of `a` the element of `choices[a]` at the same place."""
     a = as_array(a)
-    arrays = [as_array(c) for c in choices]
+    arrays = ops.promote(*choices)
     shape = broadcast_shapes("choose", [shape_of(a), *map(shape_of, arrays)])
-    dtype = np.result_type(*[array.dtype for array in arrays])
+    dtype = next(array.dtype for array in arrays if not is_weak(array))
     table = stack([stretch(convert(array, dtype), shape) for array in arrays])
     index = stretch(a, shape)[None]
     result = take_along_axis(table, index, 0, mode)[0]

@@ -108,7 +108,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     if ndim_of(x) != 1:
         raise ValueError(f"[vander] needs a vector, but got shape {shape_of(x)}.")
     count = shape_of(x)[0] if N is None else N
-    x = x if is_inexact(x.dtype) else convert(x, np.result_type(x.dtype, np.int64))
+    x = convert(x, np.promote_types(x.dtype, np.int64))
     powers = [convert(np.ones(shape_of(x)), x.dtype)]
     for _ in range(1, count):
         powers.append(multiply(powers[-1], x))

@@ -84,7 +84,7 @@ def element_quantiles(rows: Any, n: Any, q: Any, method: str) -> Any:
     below = floor(position)
     low = take_sorted(rows, below)
     high = take_sorted(rows, clip(add(below, 1.0), 0.0, last))
-    dtype = mean_dtype(low.dtype)
+    dtype = np.promote_types(mean_dtype(low.dtype), q.dtype)
     fraction = convert(subtract(position, below), dtype)
     low, high = convert(low, dtype), convert(high, dtype)
     return add(low, multiply(subtract(high, low), fraction))
@@ -94,10 +94,10 @@ def quantiles(
     name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepdims: Any, skip_nan: bool
 ) -> Any:
     """The shared body of the functions below; `q` is between 0 and 1."""
-    a, q = as_array(a), as_array(q)
+    a = as_array(a)
     if a.dtype.kind == "c" and name not in ("median", "nanmedian"):
         raise TypeError(f"[{name}] needs an array of real numbers, but got {a.dtype}.")
-    q = convert(q, real_dtype(a.dtype) if is_inexact(a.dtype) else np.float64)
+    q = as_fractions(a, q)
     if not isinstance(q, Tracer) and not ((q >= 0) & (q <= 1)).all():
         raise ValueError(f"[{name}] quantiles must be in the range 0 to 1 (percentiles 0 to 100).")
     axes = normalize_axes(name, axis, ndim_of(a))
@@ -191,9 +191,15 @@ def percentile(
     return quantiles("percentile", a, hundredth(a, q), axis, out, method, keepdims, False)
 
 
+def as_fractions(a: Any, q: Any) -> Any:
+    """`q` in the dtype of NumPy's computation: a number adopts that of `a`, an array takes part in promotion."""
+    a, q = as_array(a), as_array(q)
+    dtype = real_dtype(a.dtype) if is_inexact(a.dtype) else np.dtype(np.float64)
+    return convert(q, np.promote_types(dtype, q.dtype) if ndim_of(q) else dtype)
+
+
 def hundredth(a: Any, q: Any) -> Any:
-    dtype = as_array(a).dtype
-    return divide(convert(as_array(q), dtype if is_inexact(dtype) else np.float64), 100.0)
+    return divide(as_fractions(a, q), 100.0)
 
 
 @numpy_function(np.median)

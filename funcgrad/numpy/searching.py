@@ -16,6 +16,7 @@ from funcgrad.ops import extremal_reduce, select as ops, sort as sorts
 from funcgrad.ops.arithmetic import add, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import (
+    greater,
     isnan,
     less,
     less_equal,
@@ -183,7 +184,15 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
         right: whether an edge belongs to the bin on its left.
     """
     bins = as_array(bins)
-    falling = bool(bins[0] > bins[-1]) if shape_of(bins)[0] > 1 else False
-    if not falling:
+    count = shape_of(bins)[0]
+
+    def among_rising() -> Any:
         return searchsorted(bins, x, "left" if right else "right")
-    return subtract(shape_of(bins)[0], searchsorted(bins[::-1], x, "right" if right else "left"))
+
+    def among_falling() -> Any:
+        return subtract(count, searchsorted(bins[::-1], x, "right" if right else "left"))
+
+    falling = greater(bins[0], bins[-1]) if count else False
+    if isinstance(falling, Tracer):
+        return ops.select(falling, among_falling(), among_rising())
+    return among_falling() if falling else among_rising()

@@ -73,6 +73,7 @@ def argpartition(
 def sort_complex(a: Any) -> Any:
     """The elements as complex numbers, sorted by real and then imaginary part."""
     a = as_array(a)
-    a = convert(a, np.result_type(a.dtype, np.complex64))
+    small = a.dtype.char in "bhBHF"
+    a = convert(a, np.complex64 if small else np.complex128)
     order = sorts.lexsort((imag(a), real(a)))
     return take_along_axis(a, order, -1)

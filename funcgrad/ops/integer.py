@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from funcgrad.ops.families import Elementwise
 from funcgrad.ops.public import binary, unary
 
@@ -57,6 +59,21 @@ class Invert(IntegerOperation):
     ufunc = "invert"
 
 
+class BitwiseCount(IntegerOperation):
+    """How many bits of the absolute value are set, as uint8.
+
+    Example:
+        >>> bitwise_count(-6)
+        np.uint8(2)
+    """
+
+    ufunc = "bitwise_count"
+
+    def output_dtype(self, dtype: np.dtype) -> np.dtype:
+        del dtype
+        return np.dtype(np.uint8)
+
+
 class LeftShift(IntegerOperation):
     """Bits of `x` moved to the left by `y` places; 0 if `y` is the width of the dtype or more.
 
@@ -103,7 +120,8 @@ class Lcm(IntegerOperation):
 
 BITWISE_AND, BITWISE_OR, BITWISE_XOR, INVERT = BitwiseAnd(), BitwiseOr(), BitwiseXor(), Invert()
 LEFT_SHIFT, RIGHT_SHIFT, GCD, LCM = LeftShift(), RightShift(), Gcd(), Lcm()
+BITWISE_COUNT = BitwiseCount()
 
 bitwise_and, bitwise_or, bitwise_xor = map(binary, (BITWISE_AND, BITWISE_OR, BITWISE_XOR))
-invert = unary(INVERT)
+invert, bitwise_count = unary(INVERT), unary(BITWISE_COUNT)
 left_shift, right_shift, gcd, lcm = map(binary, (LEFT_SHIFT, RIGHT_SHIFT, GCD, LCM))

@@ -240,7 +240,10 @@ INTEGERS = [
         (integer.gcd, ()),
         (integer.lcm, ()),
     )
-] + [unary(integer.invert, -9, 9, dtypes=(*INTEGER, "bool"), argnums=())]
+] + [
+    unary(integer.invert, -9, 9, dtypes=(*INTEGER, "bool"), argnums=()),
+    unary(integer.bitwise_count, -9, 9, dtypes=INTEGER, argnums=()),
+]
 
 CASES = [
     *ARITHMETIC,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+import funcgrad.numpy as fnp
 
 X = np.array([1.5, -2.0, 0.5])
 X32 = X.astype(np.float32)
@@ -82,3 +83,67 @@ def test_standardize_with_a_python_variance_keeps_the_dtype():
     out = fg.nn.standardize(X32, mean=0.0, variance=4)
     assert out.dtype == np.float32
     np.testing.assert_allclose(out, X32 / 2, rtol=1e-5)
+
+
+# --- dtypes of compiled functions are those of NumPy ---
+
+A32 = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+GRID = np.array([0.0, 1.0, 2.0])
+DTYPES = {
+    "quantile, array": lambda x: np.quantile(x, np.array([0.25, 0.5]), axis=1),
+    "quantile, list": lambda x: np.quantile(x, [0.25, 0.5]),
+    "quantile, number": lambda x: np.quantile(x, 0.3, axis=0),
+    "quantile, lower": lambda x: np.quantile(x, np.array([0.25, 0.5]), axis=1, method="lower"),
+    "percentile, array": lambda x: np.percentile(x, np.array([25.0, 50.0]), axis=1),
+    "percentile, ints": lambda x: np.percentile(x, [25, 50], axis=1),
+    "nanpercentile, array": lambda x: np.nanpercentile(x, np.array([25.0, 50.0]), axis=1),
+    "median": lambda x: np.median(x, axis=1),
+    "gradient": lambda x: np.gradient(x, axis=1),
+    "gradient, number": lambda x: np.gradient(x, 0.5, axis=1),
+    "gradient, positions": lambda x: np.gradient(x, GRID, axis=0),
+    "gradient, edges": lambda x: np.gradient(x, axis=1, edge_order=2),
+    "interp": lambda x: np.interp(x[0], np.arange(3, dtype=np.float32), x[:, 1]),
+    "interp, period": lambda x: np.interp(x[0], GRID, x[:, 1], period=2.5),
+    "histogram": lambda x: np.histogram(x, 5, range=(-1.0, 1.0)),
+    "histogram, weights": lambda x: np.histogram(x, 5, range=(-1, 1), weights=x),
+    "histogram, density": lambda x: np.histogram(x, 5, density=True),
+    "bincount": lambda x: np.bincount(np.array([0, 2, 2]), x[:, 0]),
+    "vander": lambda x: np.vander(x[0]),
+    "choose": lambda x: np.choose(np.array([0, 1, 0, 1]), [x[0], 2.0]),
+    "sort_complex": lambda x: np.sort_complex(x[0]),
+    "real_if_close": lambda x: np.real_if_close(x),
+    "bitwise_count": lambda x: np.bitwise_count((9 * x).astype(np.int16)),
+}
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_compiled_functions_have_the_dtypes_of_numpy(name, dtype):
+    x = A32.astype(dtype)
+    found, expected = fg.jit(DTYPES[name])(x), DTYPES[name](x)
+    for y, wanted in zip(fg.tree.leaves(found), fg.tree.leaves(expected), strict=True):
+        assert y.dtype == wanted.dtype
+        np.testing.assert_allclose(y, wanted, rtol=20 * np.finfo(dtype).eps, atol=1e-6)
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_digitize_finds_the_order_of_traced_bins(right):
+    run = fg.jit(lambda bins: fnp.digitize(X, bins, right))
+    for bins in (np.array([-1.0, 0.0, 1.0]), np.array([1.0, 0.0, -1.0]), np.zeros(1), np.zeros(0)):
+        np.testing.assert_array_equal(run(bins), np.digitize(X, bins, right))
+    both = np.array([[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]])
+    found = fg.vmap(lambda bins: fnp.digitize(X, bins, right))(both)
+    np.testing.assert_array_equal(found, [np.digitize(X, bins, right) for bins in both])
+
+
+def test_interp_refuses_complex_positions():
+    with pytest.raises(TypeError, match="must be real"):
+        fg.jit(lambda x: np.interp(x, X, X))(X + 1j)
+
+
+def test_dtype_classes_name_their_dtypes():
+    assert fnp.finfo(fnp.float32).eps == np.finfo(np.float32).eps
+    assert fnp.finfo(X32).max == np.finfo(np.float32).max
+    assert fnp.iinfo(fnp.int8).max == 127
+    assert fg.jit(lambda x: x * fnp.can_cast(fnp.int8, fnp.int16))(X).tolist() == X.tolist()
+    assert not fnp.can_cast(X, fnp.float32)
