@@ -117,7 +117,7 @@ class DotGeneral(Multilinear):
             out = self(x, y, contract=contract, batch=batch)
             free = ndim_of(x) - len(contract[0]) - lead
             return out, lead + free - 1
-        y = moveaxis(y, axis_y, -1)
+        y = moveaxis(y, axes[1], -1)
         out = self(x, y, contract=contract, batch=batch)
         return out, ndim_of(out) - 1
 
