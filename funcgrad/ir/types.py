@@ -141,6 +141,11 @@ class ShapeDtypeStruct:
     def size(self) -> int:
         return ArrayType(self.shape, self.dtype).size
 
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ShapeDtypeStruct):
             return NotImplemented

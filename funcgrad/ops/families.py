@@ -281,6 +281,11 @@ def as_operand(value: Any) -> Any:
         return RULES["asarray"](value)
     if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__"):
         return value if type(value).__module__.startswith("cupy") else np.asarray(value)
+    if isinstance(value, LinearInput):
+        raise TypeError(
+            "[linear_transpose] the function is not linear: it multiplies values that all depend on its "
+            f"arguments, one of them {value.type}. Use funcgrad.vjp(fun, x), which transposes its derivative."
+        )
     raise TypeError(
         f"Expected an array or a number, but got {type(value).__name__}: {value!r:.60}. "
         "Pass an array, or mark the argument static: funcgrad.jit(fun, static_argnames=(...,))."

@@ -98,9 +98,13 @@ def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
 
 def normalize_argnums(argnums: Any, count: int, transform: str) -> tuple[int, ...]:
     """Non-negative positions of the differentiated arguments."""
-    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    wanted = tuple(argnums) if isinstance(argnums, tuple | list) else (argnums,)
     for number in wanted:
-        if not isinstance(number, int) or not -count <= number < count:
+        if not isinstance(number, int):
+            raise TypeError(
+                f"[{transform}] argnums must be an int or a tuple of ints, but is {argnums!r}."
+            )
+        if not -count <= number < count:
             raise ValueError(
                 f"[{transform}] argnums={argnums!r} needs positional argument {number}, but the function "
                 f"was called with {count}. Pass the differentiated arguments by position."

@@ -241,11 +241,15 @@ class checkpoint_policies:  # noqa: N801
         del types, params
         return primitive.name == "dot_general"
 
+    checkpoint_dots = dots_saveable
+
     @staticmethod
     def dots_with_no_batch_dims_saveable(primitive: Any, *types: Any, **params: Any) -> bool:
         """Keep the results of matrix products without batch axes."""
         del types
         return primitive.name == "dot_general" and not params["batch"][0]
+
+    checkpoint_dots_with_no_batch_dims = dots_with_no_batch_dims_saveable
 
     @staticmethod
     def save_only_these_names(*names: str) -> Policy:
@@ -264,5 +268,24 @@ class checkpoint_policies:  # noqa: N801
         def policy(primitive: Any, *types: Any, **params: Any) -> bool:
             del types
             return primitive.name != "name" or params["label"] not in names
+
+        return policy
+
+    @staticmethod
+    def save_any_names_but_these(*names: str) -> Policy:
+        """Keep the arrays that `checkpoint_name` gave a name, but for these names."""
+
+        def policy(primitive: Any, *types: Any, **params: Any) -> bool:
+            del types
+            return primitive.name == "name" and params["label"] not in names
+
+        return policy
+
+    @staticmethod
+    def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
+        """Keep what either policy keeps."""
+
+        def policy(primitive: Any, *types: Any, **params: Any) -> bool:
+            return policy_1(primitive, *types, **params) or policy_2(primitive, *types, **params)
 
         return policy

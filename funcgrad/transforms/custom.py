@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -253,6 +253,13 @@ def _check_returned(value: Any, expected: ArrayType, what: str, of: str) -> None
         raise TypeError(f"{what} {found}, but {of} is real, {expected}. Return its real part.")
 
 
+class CustomVJPPrimal(NamedTuple):
+    """What the forward rule of `defvjp(..., symbolic_zeros=True)` receives for each array."""
+
+    value: Any
+    perturbed: bool
+
+
 class custom_vjp(_Custom):  # noqa: N801
     """A function with its own reverse derivative.
 
@@ -274,6 +281,7 @@ class custom_vjp(_Custom):  # noqa: N801
     transform = "custom_vjp"
     forward: Callable[..., Any] | None = None
     backward: Callable[..., Any] | None = None
+    symbolic_zeros = False
 
     def defvjp(
         self, fwd: Callable[..., Any], bwd: Callable[..., Any], symbolic_zeros: bool = False
@@ -284,10 +292,11 @@ class custom_vjp(_Custom):  # noqa: N801
             fwd: arguments of the function -> (output, residuals).
             bwd: (*nondiff, residuals, cotangent) -> tuple of cotangents, one per differentiable argument;
                 None is zero.
-            symbolic_zeros: accepted for compatibility of calls; cotangents are always arrays.
+            symbolic_zeros: give `fwd` an object with the attributes `value` and `perturbed` (whether its
+                cotangent is asked for) in the place of each array. Cotangents are always arrays.
         """
-        del symbolic_zeros
         self.forward, self.backward = fwd, bwd
+        self.symbolic_zeros = symbolic_zeros
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.forward is None:
@@ -297,13 +306,18 @@ class custom_vjp(_Custom):  # noqa: N801
             )
         call = _Call(self, args, kwargs)
 
-        def rule(*arrays: Any) -> tuple[list, list, Any]:
-            return self._run_forward(call, arrays)
+        def rule(perturbed: Sequence[bool], *arrays: Any) -> tuple[list, list, Any]:
+            return self._run_forward(call, arrays, perturbed)
 
         return call.run(CUSTOM_VJP, rule)
 
-    def _run_forward(self, call: _Call, arrays: Sequence) -> tuple[list, list, Any]:
-        result = self.forward(*self.join(call.static, call.rebuild(arrays)))  # type: ignore[misc]
+    def _run_forward(
+        self, call: _Call, arrays: Sequence, perturbed: Sequence[bool]
+    ) -> tuple[list, list, Any]:
+        given = arrays
+        if self.symbolic_zeros:
+            given = [CustomVJPPrimal(*pair) for pair in zip(arrays, perturbed, strict=True)]
+        result = self.forward(*self.join(call.static, call.rebuild(given)))  # type: ignore[misc]
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TypeError(
                 f"[custom_vjp] the forward rule of {name_of(self.fun)} must return (output, residuals), but "

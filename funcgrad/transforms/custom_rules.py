@@ -129,17 +129,17 @@ class CustomJvp(CustomCall):
 
 
 class CustomVjp(CustomCall):
-    """A call with a reverse rule: `rule(*args) -> (outputs, residuals, backward)`, and
-    `backward(residuals, cotangents) -> cotangents of the arguments`."""
+    """A call with a reverse rule: `rule(perturbed, *args) -> (outputs, residuals, backward)`, and
+    `backward(residuals, cotangents) -> cotangents of the arguments`; `perturbed` marks those asked for."""
 
     name = "custom_vjp"
 
     def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
         own = self.own_arguments(primals, active, params)
-        outs, residuals, backward = params["rule"](*own)
+        captured = params["captured"]
+        outs, residuals, backward = params["rule"](tuple(active[captured:]), *own)
         self.check_results(outs, params["program"], params["label"])
         types = [type_of(y) for y in outs]
-        captured = params["captured"]
 
         def pullback(cotangents: Sequence) -> list[Any]:
             given = [*cotangents, *[None] * (len(types) - len(cotangents))]
@@ -157,8 +157,9 @@ class CustomVjp(CustomCall):
 
     def linearize(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
         captured = params["captured"]
-        own = self.own_arguments(primals, [t is not None for t in tangents], params)
-        outs, residuals, backward = params["rule"](*own)
+        active = [t is not None for t in tangents]
+        own = self.own_arguments(primals, active, params)
+        outs, residuals, backward = params["rule"](tuple(active[captured:]), *own)
         self.check_results(outs, params["program"], params["label"])
         types = tuple(type_of(y) for y in outs)
         moving = [t for t in tangents[captured:] if t is not None]
@@ -181,8 +182,9 @@ class CustomVjp(CustomCall):
         inner, inner_axes = args[captured:], list(axes[captured:])
         batched_fun = self.batched_fun(size, args, axes, params)
 
-        def batched_rule(*xs: Any) -> tuple[list, list, Any]:
-            return _batched_reverse_rule(rule, size, xs, inner_axes, axis_name)
+        def batched_rule(perturbed: tuple[bool, ...], *xs: Any) -> tuple[list, list, Any]:
+            reverse = functools.partial(rule, perturbed)
+            return _batched_reverse_rule(reverse, size, xs, inner_axes, axis_name)
 
         outs = self(
             *inner,

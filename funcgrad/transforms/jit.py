@@ -89,6 +89,12 @@ class JitFunction:
         self.parameters = _parameter_names(fun)
         self.static = _chosen(self, static_argnums, static_argnames, "static")
         self.donated = _chosen(self, donate_argnums, donate_argnames, "donate")
+        if self.static & self.donated:
+            both = sorted(map(str, self.static & self.donated))
+            raise ValueError(
+                f"[jit] arguments of {self.name} are both static and donated: {', '.join(both)}. "
+                "Only arrays can be given up; leave them out of donate_argnums or of static_argnums."
+            )
         self.entries: dict[tuple, Compiled] = {}
         self.fast: tuple[Callable[..., Any], Compiled] | None = None
         self.lock = threading.RLock()

@@ -179,6 +179,8 @@ def _checked_output_axis(want: Any, value: Any, axis: int | None) -> int | None:
                 "Use an integer, or reduce it over the batch with funcgrad.lax.pmean."
             )
         return None
+    if not isinstance(want, int) or isinstance(want, bool):
+        raise TypeError(f"[vmap] out_axes must hold ints or None, but got {want!r}.")
     if not -rank <= want < rank:
         raise ValueError(
             f"[vmap] out_axes = {want}, but the batched output has {rank} axes. "

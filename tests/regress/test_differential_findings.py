@@ -147,3 +147,77 @@ def test_dtype_classes_name_their_dtypes():
     assert fnp.iinfo(fnp.int8).max == 127
     assert fg.jit(lambda x: x * fnp.can_cast(fnp.int8, fnp.int16))(X).tolist() == X.tolist()
     assert not fnp.can_cast(X, fnp.float32)
+
+
+# --- transformations ---
+
+
+def test_symbolic_zeros_tell_the_forward_rule_what_is_asked_for():
+    seen = []
+
+    @fg.custom_vjp
+    def product(a, b):
+        return a * b
+
+    def forward(a, b):
+        seen.append((a.perturbed, b.perturbed))
+        return a.value * b.value, (a.value, b.value)
+
+    product.defvjp(forward, lambda saved, ct: (ct * saved[1], ct * saved[0]), symbolic_zeros=True)
+
+    def loss(a, b):
+        return product(a, b).sum()
+
+    np.testing.assert_array_equal(fg.grad(loss)(X, 2 * X), 2 * X)
+    np.testing.assert_array_equal(fg.grad(loss, 1)(X, 2 * X), X)
+    np.testing.assert_array_equal(fg.jit(fg.grad(loss))(X, 2 * X), 2 * X)
+    np.testing.assert_array_equal(fg.vmap(fg.grad(product))(X, 2 * X), 2 * X)
+    assert seen == [(True, False), (False, True), (True, False), (True, False)]
+
+
+@pytest.mark.parametrize("transform", [fg.grad, fg.jacfwd, fg.jacrev, fg.hessian])
+@pytest.mark.parametrize("argnums", ["x", 1.0, (0, None), None])
+def test_argnums_must_be_ints(transform, argnums):
+    with pytest.raises(TypeError, match="argnums must be an int or a tuple of ints"):
+        transform(lambda x: (x * x).sum(), argnums)(X)
+
+
+def test_out_axes_must_be_ints():
+    with pytest.raises(TypeError, match="out_axes must hold ints or None, but got 0.0"):
+        fg.vmap(lambda x: x, out_axes=0.0)(X)
+
+
+def test_an_argument_is_not_static_and_donated():
+    with pytest.raises(ValueError, match="both static and donated"):
+        fg.jit(lambda x, n: x * n, static_argnums=(1,), donate_argnames=("n", "x"))
+
+
+def test_linear_transpose_of_a_product_says_that_it_is_not_linear():
+    with pytest.raises(TypeError, match="not linear.*funcgrad.vjp"):
+        fg.linear_transpose(lambda x: x * x, X)(X)
+
+
+def test_len_of_a_shape():
+    assert len(fg.ShapeDtypeStruct((3, 2), np.float32)) == 3
+    with pytest.raises(TypeError):
+        len(fg.ShapeDtypeStruct((), np.float32))
+
+
+def test_checkpoint_policies_that_combine_others():
+    policies = fg.checkpoint_policies
+
+    def block(x):
+        a = fg.checkpoint_name(np.sin(x), "a")
+        return fg.checkpoint_name(np.exp(a), "b") @ x
+
+    expected = fg.grad(block)(X)
+    for policy in (
+        policies.save_any_names_but_these("a"),
+        policies.checkpoint_dots,
+        policies.checkpoint_dots_with_no_batch_dims,
+        policies.save_from_both_policies(
+            policies.dots_saveable, policies.save_only_these_names("b")
+        ),
+    ):
+        found = fg.grad(fg.checkpoint(block, policy=policy))(X)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
