@@ -95,9 +95,14 @@ def _take_turns(workers: dict[str, Worker], found: dict[str, Measured], seconds:
     budget = seconds / ROUNDS
     calls = {s: max(1, int(budget / max(w.ready["seconds"], 1e-8))) for s, w in workers.items()}
     for _ in range(ROUNDS):
-        for side, worker in workers.items():
+        for side in list(workers):
             time.sleep(PAUSE)
-            answer = worker.measure(calls[side])
+            try:
+                answer = workers[side].measure(calls[side])
+            except Failed as error:
+                found[side] = Measured(trouble=str(error))
+                workers.pop(side).stop()
+                continue
             found[side].times.append(answer["seconds"])
             found[side].memory = answer["memory"]
 

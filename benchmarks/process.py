@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -71,6 +72,7 @@ class Worker:
         caches: Path,
         keeps_jax_cache: bool = False,
     ) -> None:
+        self.side = side
         self.directory = tempfile.TemporaryDirectory(prefix="funcgrad-benchmark-")
         self.result = Path(self.directory.name) / "result.npz"
         self.errors = (Path(self.directory.name) / "errors.txt").open("w+")
@@ -106,13 +108,15 @@ class Worker:
 
     def measure(self, calls: int) -> dict[str, Any]:
         """Seconds per call over some calls, and the peak memory until then."""
-        self.process.stdin.write(f"{calls}\n")  # type: ignore[union-attr]
-        self.process.stdin.flush()  # type: ignore[union-attr]
+        with contextlib.suppress(BrokenPipeError):  # then it has died, and `answer` says of what
+            self.process.stdin.write(f"{calls}\n")  # type: ignore[union-attr]
+            self.process.stdin.flush()  # type: ignore[union-attr]
         answer = self.answer()
         return {"seconds": answer["seconds"] / calls, "memory": answer["memory"]}
 
     def stop(self) -> None:
-        self.process.stdin.close()  # type: ignore[union-attr]
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()  # type: ignore[union-attr]
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:

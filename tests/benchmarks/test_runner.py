@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.__main__ import chosen_rows, parse
 from benchmarks.measure import Measured, measure_row
-from benchmarks.process import PINS, ROOT, Settings, environment
+from benchmarks.process import PINS, ROOT, Settings, Worker, environment
 from benchmarks.report import best_peer, duration, overall_ratio, ratio, rows_text, table
 from benchmarks.rows import ROWS
 
@@ -43,6 +43,21 @@ def test_wrong_results_are_not_timed(monkeypatch):
     monkeypatch.setattr(type(row), "reference", lambda self, x: x + 2)
     found = measure_row("W5a", ["numpy"], Settings(seconds=0.01), lambda text: None)
     assert not found["numpy"].times and "result 0 is off by" in found["numpy"].trouble
+
+
+def test_side_that_dies_does_not_stop_the_others(monkeypatch):
+    measure = Worker.measure
+
+    def kill_one(worker, calls):
+        if worker.side == "numpy":
+            worker.process.kill()
+            worker.process.wait()
+        return measure(worker, calls)
+
+    monkeypatch.setattr(Worker, "measure", kill_one)
+    found = measure_row("W5a", ["numpy", "funcgrad"], Settings(seconds=0.01), lambda text: None)
+    assert not found["numpy"].times and found["numpy"].trouble == "exit code -9"
+    assert found["funcgrad"].times and not found["funcgrad"].trouble
 
 
 def test_workers_do_not_inherit_pinned_kernels(tmp_path, monkeypatch):
