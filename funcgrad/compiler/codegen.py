@@ -8,8 +8,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from funcgrad.config import config
-from funcgrad.ir.program import Atom, Program, Variable, evaluate
+from funcgrad.ir.program import Atom, Equation, Program, Variable, evaluate
 from funcgrad.ir.quiet import quiet
 
 
@@ -39,9 +41,27 @@ class SourceWriter:
             return repr(value)
         return self.constant(value)
 
+    def expression(self, equation: Equation, xp: Any) -> str:
+        """The call that computes an equation; an operator for numbers, where a ufunc costs ten times as much."""
+        operands = [self.atom(atom) for atom in equation.inputs]
+        operator = equation.primitive.operator
+        if operator and xp is np and is_number(equation):
+            return (
+                f"{operator}{operands[0]}" if len(operands) == 1 else f" {operator} ".join(operands)
+            )
+        function = self.function(equation.primitive, xp, equation.params)
+        return f"{function}({', '.join(operands)})"
+
     def function(self, primitive: Any, xp: Any, params: dict) -> str:
         name = "".join(c if c.isalnum() else "_" for c in primitive.name)
         return self.constant(primitive.implementation(xp, **params), name + "_")
+
+
+def is_number(equation: Equation) -> bool:
+    """Whether the result is one floating number, made from at least one NumPy (not Python) number."""
+    type = equation.outputs[0].type
+    strong = any(isinstance(a, Variable) and not a.type.weak for a in equation.inputs)
+    return strong and type.shape == () and type.dtype.kind in "fc"
 
 
 def last_uses(program: Program) -> list[list[Variable]]:
@@ -71,14 +91,12 @@ def python_source(program: Program, xp: Any) -> tuple[str, dict[str, Any], dict[
         if equation.is_quiet and len(indent) == 4:
             writer.lines.append("    with quiet():")
         indent = "        " if equation.is_quiet else "    "
-        function = writer.function(equation.primitive, xp, equation.params)
-        operands = ", ".join(writer.atom(atom) for atom in equation.inputs)
         targets = ", ".join(writer.variable(variable) for variable in equation.outputs)
         if equation.primitive.multiple and len(equation.outputs) == 1:
             targets += ","
         assign = f"{targets} = " if targets else ""
         comment = "" if equation.source is None else f"  # {equation.source}"
-        writer.lines.append(f"{indent}{assign}{function}({operands}){comment}")
+        writer.lines.append(f"{indent}{assign}{writer.expression(equation, xp)}{comment}")
         sources[len(writer.lines)] = equation.source
         if ending:
             writer.lines.append(f"{indent}del " + ", ".join(map(writer.variable, ending)))

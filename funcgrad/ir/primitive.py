@@ -56,6 +56,7 @@ class Primitive:
         keeps_inputs: whether its backward rule needs its inputs (then mutable ones are snapshotted).
         is_inlined: whether the compiler may replace it by the equations of its param `program`.
         masks_cotangents: whether its cotangents are zero where a branch was not taken.
+        operator: the Python operator that computes it on NumPy numbers, if there is one.
         names_axes: whether it may reduce over a named batch axis, so that `outer_trace` decides who sees it.
         vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
     """
@@ -67,6 +68,7 @@ class Primitive:
     keeps_inputs = True
     masks_cotangents = False
     is_inlined = False
+    operator = ""
     names_axes = False
     vjp: Callable[..., Any] | None = None
 

@@ -169,6 +169,13 @@ class Tracer:
             setattr(copy, name, getattr(self, name))
         return copy
 
+    def new_copy(self) -> Tracer:
+        """What `x.copy()` makes: it belongs to the function that is being recorded, which may write to it."""
+        ambient = state.ambient
+        if ambient is None or ambient.level <= self.owner.level:
+            return self.snapshot()
+        return ambient.adopt(self, self)
+
     def assume(self, other: Tracer) -> None:
         """Become `other`: how an in-place write rebinds a tracer."""
         for name in other.payload:

@@ -95,12 +95,12 @@ def fill(self: Tracer, value: Any) -> None:
 
 def copy(self: Tracer, order: str = "C") -> Any:
     del order
-    return self.snapshot()
+    return self.new_copy()
 
 
 def copied_for_module(self: Tracer, memo: Any = None) -> Any:
     del memo
-    return self.snapshot()
+    return self.new_copy()
 
 
 def swapaxes(self: Tracer, axis1: int, axis2: int) -> Any:

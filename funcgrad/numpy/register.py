@@ -64,5 +64,5 @@ def fresh(function: Callable[..., Any]) -> Callable[..., Any]:
 def copy_of(value: Any) -> Any:
     """The same array, sharing no memory with `value` and not following writes to it."""
     if isinstance(value, Tracer):
-        return value.snapshot()
+        return value.new_copy()
     return value.copy() if isinstance(value, np.ndarray) else value

@@ -21,6 +21,7 @@ class Add(Elementwise):
     """Sum of two arrays."""
 
     ufunc = "add"
+    operator = "+"
     keeps_inputs = False
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
@@ -38,6 +39,7 @@ class Subtract(Elementwise):
     """Difference of two arrays."""
 
     ufunc = "subtract"
+    operator = "-"
     keeps_inputs = False
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
@@ -58,6 +60,7 @@ class Multiply(Elementwise):
     """Product of two arrays."""
 
     ufunc = "multiply"
+    operator = "*"
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del out
@@ -121,6 +124,7 @@ class Divide(Elementwise):
     """True division."""
 
     ufunc = "true_divide"
+    operator = "/"
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del x
@@ -137,6 +141,7 @@ class Negative(Elementwise):
     """Each element with the other sign."""
 
     ufunc = "negative"
+    operator = "-"
     keeps_inputs = False
 
     def partials(self, out: Any, x: Any) -> tuple:

@@ -88,7 +88,9 @@ class DotGeneral(Multilinear):
         right = y.transpose((*batch[1], *contract[1], *free_y))
         left = left.reshape((*lead, math.prod(shape_x), inner))
         right = right.reshape((*lead, inner, math.prod(shape_y)))
-        return xp.matmul(left, right).reshape((*lead, *shape_x, *shape_y))[()]
+        # An outer product per batch element is a product with broadcasting.
+        out = left * right if inner == 1 else xp.matmul(left, right)
+        return out.reshape((*lead, *shape_x, *shape_y))[()]
 
     def transpose(
         self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes

@@ -148,7 +148,7 @@ def power_operator(self: Tracer, other: Any, modulus: Any = None) -> Any:
 
 def copied(self: Tracer) -> Any:
     """Unary plus: NumPy makes a new array."""
-    return self.snapshot()
+    return self.new_copy()
 
 
 def length(self: Tracer) -> int:

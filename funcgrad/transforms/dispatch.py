@@ -58,8 +58,11 @@ def make_dispatch(
 
 def _guard_test(i: int, guard: Guard, constants: dict[str, Any]) -> str:
     """An expression that is true where an outside name may have changed."""
-    if guard.captured or guard.cell is not None:
+    if guard.captured:
         return f"not g{i}.holds()"
+    if guard.cell is not None:
+        constants[f"s{i}_"], constants[f"e{i}"] = guard.cell, guard.value
+        return f"s{i}_.cell_contents is not e{i} and not g{i}.holds()"
     constants[f"s{i}_"], constants[f"e{i}"] = guard.namespace, guard.value
     return f"s{i}_.get({guard.name!r}) is not e{i} and not g{i}.holds()"
 
