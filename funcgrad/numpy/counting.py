@@ -86,7 +86,8 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
         return as_array(bins)
     a = as_array(a)
     low, high = (smallest(a), largest(a)) if range is None and a.size else (range or (0.0, 1.0))
-    dtype = np.result_type(*(x if type(x) in PYTHON_SCALARS else x.dtype for x in (low, high, a)))
+    bounds: list[Any] = [low, high, a]
+    dtype = np.result_type(*(x if type(x) in PYTHON_SCALARS else x.dtype for x in bounds))
     dtype = dtype if is_inexact(dtype) else np.dtype(np.float64)
     low, high = convert(low, dtype), convert(high, dtype)
     same = equal(low, high)

@@ -77,7 +77,7 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype:
 
 
 @numpy_function(np.can_cast)
-def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     """Whether values of one dtype may become another under a casting rule."""
     return np.can_cast(dtype_behind(from_), to, casting)
 
