@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from funcgrad.control.common import (
     record,
 )
 from funcgrad.control.cond import COND
+from funcgrad.control.ties import RETRY, SharedBranches
 from funcgrad.ir.program import Program, Variable
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, kind
@@ -29,6 +31,12 @@ def choose(
     name: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Sequence[Any]
 ) -> Any:
     """Record all branches on the same operands, make their types agree, and bind the primitive."""
+    shared = SharedBranches(operands)
+    if shared.has_ties:
+        with contextlib.suppress(*RETRY):
+            groups = [operand.leaves for operand in shared.operands]
+            results = choose(name, index, [shared.reading(b) for b in branches], groups)
+            return shared.restore(results)
     flats = [array_flat(x, f"[{name}] operand {i}") for i, x in enumerate(operands)]
     arrays = [x for flat in flats for x in flat.arrays]
     types = [type_of(x) for x in arrays]

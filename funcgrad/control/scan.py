@@ -6,6 +6,7 @@ that is known only at run time. Loops of the second kind are what reverse-mode `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from funcgrad.control.residuals import (
     with_zeros,
 )
 from funcgrad.control.scan_transpose import transpose_scan
+from funcgrad.control.ties import RETRY, Shared
 from funcgrad.ir.program import Program
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
@@ -257,6 +259,11 @@ def scan(
     check_callable(f, "lax.scan")
     if not isinstance(unroll, int) or unroll < 0:
         raise ValueError(f"[scan] unroll must be a positive int or a bool, but got {unroll!r}.")
+    shared = Shared(init)
+    if shared.has_ties:
+        with contextlib.suppress(*RETRY):
+            final, ys = scan(shared.scanning(f), shared.leaves, xs, length, reverse, unroll)
+            return shared.restore(final), ys
     carry = array_flat(init, "[scan] init")
     stacked = array_flat(xs, "[scan] xs")
     count = scan_length(stacked, length)

@@ -5,6 +5,7 @@ Reverse mode stacks the residuals of every iteration in buffers that grow, and s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from funcgrad.control.residuals import (
     with_zeros,
 )
 from funcgrad.control.scan import SCAN
+from funcgrad.control.ties import RETRY, Shared
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, Variable, evaluate
 from funcgrad.ir.tracer import type_of
@@ -315,6 +317,11 @@ def while_loop(
     """
     check_callable(cond_fun, "lax.while_loop")
     check_callable(body_fun, "lax.while_loop")
+    shared = Shared(init_val)
+    if shared.has_ties:
+        with contextlib.suppress(*RETRY):
+            step = shared.updating(body_fun)
+            return shared.restore(while_loop(shared.reading(cond_fun), step, shared.leaves))
     carry = array_flat(init_val, "[while_loop] init_val")
     before = [type_of(x) for x in carry.arrays]
     for _ in range(3):

@@ -178,8 +178,8 @@ def checkpoint(
     @wrap_like(fun, "checkpoint")
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         partial, dynamic = bind_static(fun, args, static_argnums)
-        program, captured, outputs = trace_tree(partial, dynamic, kwargs)
-        arrays = [x for part in (*dynamic, *kwargs.values()) for x in Flat(part, tie=False).arrays]
+        program, captured, outputs = trace_tree(partial, dynamic, kwargs, tie=True)
+        arrays = [x for part in (*dynamic, *kwargs.values()) for x in Flat(part).arrays]
         return outputs.rebuild(REMAT(*captured, *arrays, program=program, policy=policy))
 
     return checkpointed

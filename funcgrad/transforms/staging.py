@@ -32,15 +32,23 @@ def is_typed_leaf(leaf: Any) -> bool:
 
 
 def trace_tree(
-    fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any] | None = None,
+    tie: bool = False,
 ) -> tuple[Program, list[Any], Flat]:
-    """Record a function of trees; every position of an array is an input of its own.
+    """Record a function of trees.
+
+    Args:
+        fun: the function.
+        args, kwargs: example arguments.
+        tie: whether an array that occurs several times in one argument is one input.
 
     Returns:
         The Program, the values it captured (its first inputs), and its outputs as a Flat.
     """
     parts = [*args, *(kwargs or {}).values()]
-    flattened = [tree.flatten(part, tie=False) for part in parts]
+    flattened = [tree.flatten(part, tie=tie) for part in parts]
     types = [leaf_type(x) for leaves, _ in flattened for x in leaves if is_typed_leaf(x)]
     found: list[Flat] = []
 
@@ -52,7 +60,8 @@ def trace_tree(
         ]
         named = dict(zip(kwargs or {}, rebuilt[len(args) :], strict=True))
         out = fun(*rebuilt[: len(args)], **named)
-        found.append(Flat(out, f"the result of {name_of(fun)}", tie=False))
+        is_tied = any(treedef.has_ties for _, treedef in flattened)
+        found.append(Flat(out, f"the result of {name_of(fun)}", tie=is_tied))
         return found[0].detach()
 
     program, captured = trace_flat(flat_fun, types, name_of(fun))
