@@ -221,3 +221,26 @@ def test_checkpoint_policies_that_combine_others():
     ):
         found = fg.grad(fg.checkpoint(block, policy=policy))(X)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("copy", [np.copy, np.positive, lambda x: x.copy()])
+def test_recorded_functions_write_to_their_copies_of_outer_values(copy):
+    def outer(x):
+        def body(i, c):
+            y = copy(x)
+            y[i] = c.sum()
+            return c * 0.5 + y
+
+        return fg.lax.fori_loop(0, 2, body, x).sum()
+
+    def expected(x):
+        c = x
+        for i in range(2):
+            y = x.copy()
+            y[i] = c.sum()
+            c = c * 0.5 + y
+        return c.sum()
+
+    np.testing.assert_allclose(fg.grad(outer)(X), fg.grad(expected)(X), rtol=1e-12)
+    np.testing.assert_allclose(fg.jit(outer)(X), expected(X), rtol=1e-12)
+    np.testing.assert_allclose(fg.vmap(outer)(X[None]), [expected(X)], rtol=1e-12)
