@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import tree
-from funcgrad.compiler.pipeline import compiled
+from funcgrad.compiler.pipeline import compiled, simplified
 from funcgrad.config import config
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import array_module
@@ -42,11 +42,7 @@ class Compiled:
         self.captured = captured
         self.outputs = outputs
         self.guards = guards
-        atoms = program.outputs
-        made = {
-            v for e in program.equations if e.primitive.kind == "elementwise" for v in e.outputs
-        }
-        self.may_alias = len(set(atoms)) < len(atoms) or not all(a in made for a in atoms)
+        self.may_alias: bool | None = None
 
     @property
     def is_reusable(self) -> bool:
@@ -63,12 +59,22 @@ class Compiled:
 
     def run(self, arrays: list[Any]) -> Any:
         """Execute on concrete arrays."""
+        if self.may_alias is None:
+            self.may_alias = may_alias(simplified(self.program))
         inputs = [*self.captured, *arrays]
         outs = compiled(self.program, array_module(inputs))(*inputs)
         return self.finish(fresh_outputs(outs, inputs if self.may_alias else ()))
 
     def finish(self, outs: list[Any]) -> Any:
         return self.outputs.rebuild(outs)
+
+
+def may_alias(program: Program) -> bool:
+    """Whether an output may be an input, or two outputs the same array: not if each is made elementwise."""
+    elementwise = [e for e in program.equations if e.primitive.kind == "elementwise"]
+    made = {variable for equation in elementwise for variable in equation.outputs}
+    outputs = program.outputs
+    return len(set(outputs)) < len(outputs) or not all(atom in made for atom in outputs)
 
 
 class JitFunction:
