@@ -170,7 +170,7 @@ ALGEBRA = {
     "times minus one": lambda x: x * -1.0,
     "over itself": lambda x: x / x,
     "minus itself": lambda x: x - x,
-    "double negation": lambda x: -(-x),
+    "double negation": lambda x: np.negative(-x),
     "power one": lambda x: x**1.0,
     "power zero": lambda x: x**0.0,
     "half of double": lambda x: (x * 2.0) / 2.0,
