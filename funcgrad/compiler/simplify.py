@@ -60,7 +60,7 @@ def _inline(
 def merge_common(program: Program) -> Program:
     """Compute equal expressions once, apply each primitive's own algebra, and fold constant operands."""
     known: dict[Variable, Atom] = {}
-    seen: dict[Any, tuple[Variable, ...]] = {}
+    seen: dict[Any, Equation] = {}
     equations = []
     for equation in program.equations:
         inputs = [_resolve(known, atom) for atom in equation.inputs]
@@ -70,11 +70,13 @@ def merge_common(program: Program) -> Program:
             continue
         equation = equation.replace(inputs, equation.outputs)
         key = None if has_effect(equation) else _equation_key(equation)
-        if key is not None and key in seen:
-            known.update(zip(equation.outputs, seen[key], strict=True))
+        first = seen.get(key)
+        # What the user wrote may warn, so it does not merge with what a derivative computes quietly.
+        if first is not None and (equation.is_quiet or not first.is_quiet):
+            known.update(zip(equation.outputs, first.outputs, strict=True))
             continue
         if key is not None:
-            seen[key] = equation.outputs
+            seen[key] = equation
         equations.append(equation)
     outputs = [_resolve(known, atom) for atom in program.outputs]
     return Program(program.inputs, equations, outputs, program.name)
