@@ -246,8 +246,10 @@ def register_view(
         derive: computes the view anew after a write to the base.
         write_back: (base, new view) -> new base; None where a write through the view is refused.
     """
-    if not isinstance(view, Tracer) or view is base:
+    if view is base:
         return view
+    if not isinstance(view, Tracer) or view.owner.level < base.owner.level:
+        view = base.owner.adopt(view, base)  # so that traced values can be written into it
     record = inplace_record(view)
     record.base, record.derive, record.write_back = base, derive, write_back
     views = inplace_record(base).views
