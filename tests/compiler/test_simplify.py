@@ -118,17 +118,22 @@ class TestCommon:
         f = lambda x: (fg.debug.print("{}", x), fg.debug.print("{}", x), x)[2]
         assert names(run_stages(recorded(f, X))).count("debug_callback") == 2
 
-    def test_warning_of_the_users_operation_survives_a_quiet_one(self):
-        """The derivative computes x**2.5 quietly; the user's own x**2.5 warns all the same."""
+    @pytest.mark.parametrize(
+        ("first", "second", "count"),
+        [(True, False, 2), (False, True, 1), (True, True, 1), (False, False, 1)],
+    )
+    def test_what_the_user_wrote_does_not_merge_with_a_quiet_operation(self, first, second, count):
+        """NumPy's warning would be lost."""
+        program = recorded(lambda x: (np.exp(x), np.exp(x)), X)
+        for equation, quiet in zip(program.equations, (first, second), strict=True):
+            equation.is_quiet = quiet
+        assert names(merge_common(program)) == ["exp"] * count
 
-        def f(x):
-            slope = fg.grad(lambda y: np.sum(y**3.5))(x)
-            return slope, x**2.5
-
+    def test_warning_of_the_user_survives_the_derivative(self):
+        f = lambda x: (fg.grad(lambda y: np.sum(y**3.5))(x), x**2.5)
         for g in (f, fg.jit(f)):
-            with pytest.warns(RuntimeWarning, match="overflow") as caught:
+            with pytest.warns(RuntimeWarning, match="overflow"):
                 g(np.array([1e200]))
-            assert len(caught) == 2
 
 
 class TestFolding:
