@@ -46,7 +46,8 @@ class BuilderTracer(Tracer):
 
 
 class Builder(Trace):
-    """Records a Program. An ambient builder (jit, loop bodies) also records operations without traced operands.
+    """Records a Program. An ambient builder (jit, loop bodies) also records operations without traced operands;
+    any other records the linear half of a derivative, and values that do not move are none of its business.
 
     Arrays and tracers of outer traces that appear as operands become captured inputs, held by reference.
     """
@@ -54,6 +55,7 @@ class Builder(Trace):
     def __init__(self, name: str = "fun", ambient: bool = True) -> None:
         self.name = name
         self.ambient = ambient
+        self.differentiates = not ambient
         self.labels: Callable[[], Sequence[str]] | None = None
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []

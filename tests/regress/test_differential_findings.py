@@ -244,3 +244,17 @@ def test_recorded_functions_write_to_their_copies_of_outer_values(copy):
     np.testing.assert_allclose(fg.grad(outer)(X), fg.grad(expected)(X), rtol=1e-12)
     np.testing.assert_allclose(fg.jit(outer)(X), expected(X), rtol=1e-12)
     np.testing.assert_allclose(fg.vmap(outer)(X[None]), [expected(X)], rtol=1e-12)
+
+
+def test_constants_made_inside_linearize_are_no_part_of_the_linear_function():
+    def take(x):
+        index = fnp.zeros(3, np.int64)
+        index[1:] = fnp.array([2, 0])
+        return x[index] * fnp.asarray([1.0, 2.0, 3.0])
+
+    value, push = fg.linearize(take, X)
+    assert type(value) is np.ndarray
+    np.testing.assert_allclose(value, [1.5, 1.0, 4.5])
+    np.testing.assert_allclose(push(2 * X), [3.0, 2.0, 9.0])
+    hessian = fg.hessian(lambda x: (take(x) ** 2).sum())(X)
+    np.testing.assert_allclose(hessian, np.diag([20.0, 0.0, 8.0]))
