@@ -146,6 +146,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         >>> float(fg.lax.switch(1, [lambda x: x, lambda x: 10.0 * x], 2.0))
         20.0
     """
+    if callable(branches):
+        raise TypeError("[switch] needs a list of functions: switch(index, [first, second], x).")
     branches = list(branches)
     for branch in branches:
         check_callable(branch, "lax.switch")

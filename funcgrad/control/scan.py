@@ -332,8 +332,10 @@ def split_result(outputs: Any, name: str) -> tuple[Any, Any]:
     """The two halves of a body's (carry, y) result, as Flats without arrays."""
     value = outputs.treedef.unflatten(outputs.leaves)
     if not isinstance(value, tuple) or len(value) != 2:
+        form = str(outputs.treedef).removeprefix("PyTreeDef(").removesuffix(")")
+        found = "one array" if form == "*" else f"{form}, where * is an array"
         raise TypeError(
-            f"[{name}] the body must return a pair (carry, y), but returned {type(value).__name__}. "
+            f"[{name}] the body must return a pair (carry, y), but returned {found}. "
             f"Write `return carry, None` if there is no y."
         )
     return _split_flat(outputs)

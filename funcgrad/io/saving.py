@@ -45,6 +45,15 @@ def save(
         {'step': 7, 'weight': array([[1., 1., 1.],
                [1., 1., 1.]], dtype=float32)}
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"[save] the first argument is the path of the file, but got {type(path).__name__}. "
+            "Write save(path, tree)."
+        )
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(
+            f"[save] the directory {Path(path).parent} does not exist. Make it first."
+        )
     leaves, treedef = tree.flatten(pytree)
     _check_leaves(leaves, treedef)
     try:

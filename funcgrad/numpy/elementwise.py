@@ -120,7 +120,7 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
             round(complex_parts.real(a), decimals), round(complex_parts.imag(a), decimals)
         )
     elif is_inexact(a.dtype):
-        result = rounded_float(a, decimals)
+        result = convert(rounded_float(a, decimals), a.dtype)
     elif decimals >= 0:
         result = a
     else:

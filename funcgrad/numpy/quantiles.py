@@ -195,11 +195,16 @@ def as_fractions(a: Any, q: Any) -> Any:
     """`q` in the dtype of NumPy's computation: a number adopts that of `a`, an array takes part in promotion."""
     a, q = as_array(a), as_array(q)
     dtype = real_dtype(a.dtype) if is_inexact(a.dtype) else np.dtype(np.float64)
-    return convert(q, np.promote_types(dtype, q.dtype) if ndim_of(q) else dtype)
+    if ndim_of(q):
+        other = q.dtype if is_inexact(q.dtype) or dtype.kind == "f" else np.dtype(np.float64)
+        dtype = np.promote_types(dtype, other)
+    return q.astype(dtype) if isinstance(q, np.ndarray | np.generic) else convert(q, dtype)
 
 
 def hundredth(a: Any, q: Any) -> Any:
-    return divide(as_fractions(a, q), 100.0)
+    q = as_fractions(a, q)
+    # A known number stays known, so that its range can be checked.
+    return divide(q, 100.0) if isinstance(q, Tracer) else np.asarray(q / 100.0, q.dtype)
 
 
 @numpy_function(np.median)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import kind
 from funcgrad.ops.compare import (
@@ -188,5 +190,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
         x, bound = promote(x, bound)
         if not any(kind(type_of(value).dtype) == "f" for value in (x, bound)):
             return maximum(x, bound) if max is None else minimum(x, bound)
+        if not type_of(x).weak:
+            without = np.asarray(without, type_of(x).dtype)  # a Python float would widen bfloat16
         min, max = (bound, without) if max is None else (without, bound)
     return CLIP(*promote(x, min, max))

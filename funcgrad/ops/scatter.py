@@ -210,6 +210,7 @@ def scatter(
     `updates` has the dtype of `x` and broadcasts to the shape of `x[i0, ..., ik]`.
     """
     labels = tuple(range(len(indices))) if labels is None else labels
+    unique = unique or math.prod(index_shape(indices)) <= 1
     shape = (*index_shape(indices), *shape_of(x)[len(indices) :])
     updates = broadcast_to(updates, shape)
     return SCATTERS[mode](x, updates, *indices, labels=labels, drop=drop, unique=unique)

@@ -113,6 +113,12 @@ def _add(param: Any, update: Any) -> Any:
             f"[apply_updates] got an update for {param!r:.60}, which is no floating array. Its update must "
             "be None."
         )
+    shape, found = (getattr(value, "shape", ()) for value in (param, update))
+    if found not in ((), shape):
+        raise ValueError(
+            f"[apply_updates] a parameter of shape {shape} got an update of shape {found}. Pass the updates "
+            "of these parameters."
+        )
     total = param + update
     dtype = getattr(param, "dtype", total.dtype)
     return total if total.dtype == dtype else total.astype(dtype)

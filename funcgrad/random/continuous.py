@@ -83,7 +83,8 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype:
     edges = [erf(divide(bound, math.sqrt(2))) for bound in (low, high)]
     drawn = uniform_between(as_key(key, "truncated_normal"), shape, dtype, *edges)
     out = multiply(erfinv(drawn), math.sqrt(2))
-    return clip(convert(out, dtype), nextafter(low, math.inf), nextafter(high, -math.inf))
+    above, below = (np.asarray(limit, dtype) for limit in (math.inf, -math.inf))
+    return clip(convert(out, dtype), nextafter(low, above), nextafter(high, below))
 
 
 def default_shape(name: str, shape: Any, *parameters: Any) -> tuple[int, ...]:

@@ -192,7 +192,8 @@ def counters(shape: tuple[int, ...]) -> Any:
 def as_shape(name: str, shape: Any) -> tuple[int, ...]:
     """A tuple of lengths from an int or a sequence of ints."""
     lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    if any(isinstance(n, float) for n in lengths) or any(n.__index__() < 0 for n in lengths):
+    whole = all(hasattr(n, "__index__") and getattr(n, "ndim", 0) == 0 for n in lengths)
+    if not whole or any(n.__index__() < 0 for n in lengths):
         raise TypeError(
             f"[{name}] a shape is a tuple of integers that are not negative, but got {shape!r}."
         )

@@ -63,9 +63,11 @@ def name_of(fun: Any) -> str:
 
 def check_callable(fun: Any, transform: str) -> None:
     if not callable(fun):
+        fix = f"Write funcgrad.{transform}(fun)(x), not funcgrad.{transform}(fun(x))."
+        if "." in transform or transform == "pure_callback":  # these take more than a function
+            fix = "Pass the function itself, as `lambda x: 2 * x`, not a value or its result."
         raise TypeError(
-            f"[{transform}] expected a function, got {type(fun).__name__}: {fun!r:.60}. "
-            f"Write funcgrad.{transform}(fun)(x), not funcgrad.{transform}(fun(x))."
+            f"[{transform}] expected a function, got {type(fun).__name__}: {fun!r:.60}. {fix}"
         )
 
 
@@ -91,7 +93,7 @@ def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError(
             f"[{transform}] has_aux=True needs a function that returns (output, aux), but it returned "
-            f"{type(out).__name__}. Write `return loss, aux`."
+            f"{out!r:.60}. Write `return loss, aux`."
         )
     return out
 

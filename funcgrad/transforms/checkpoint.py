@@ -174,6 +174,11 @@ def checkpoint(
             function, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums
         )
     check_callable(fun, "checkpoint")
+    if policy is not None and not callable(policy):
+        raise TypeError(
+            f"[checkpoint] policy must be None or a function, but got {policy!r:.60}. Use one of "
+            "funcgrad.checkpoint_policies, for example checkpoint_policies.dots_saveable."
+        )
 
     @wrap_like(fun, "checkpoint")
     def checkpointed(*args: Any, **kwargs: Any) -> Any:

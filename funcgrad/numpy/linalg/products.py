@@ -33,6 +33,8 @@ def matrix_power(a: Any, n: int) -> Any:
     """
     a = as_array(a)
     check_matrix("matrix_power", a, square=True)
+    if not hasattr(n, "__index__"):
+        raise TypeError(f"[matrix_power] the exponent must be an integer, but got {n!r}.")
     n = n.__index__()
     if n == 0:
         size = shape_of(a)[-1]
