@@ -134,6 +134,11 @@ def _watch(
     watched = []
     for index in wanted:
         flat = Flat(args[index], partial(describe_argument, fun, index))
+        if not flat.arrays and flat.leaves and flat.leaves[0] is args[index]:
+            raise TypeError(
+                f"[grad] needs arrays to differentiate, but {describe_argument(fun, index)} is "
+                f"{args[index]!r:.60}. Choose other argnums, or register its class with funcgrad.tree_util."
+            )
         given, nodes = tape.watch_all(flat.arrays)
         if (None in nodes and not allow_int) or holomorphic:
             for place, leaf in enumerate(flat.arrays):

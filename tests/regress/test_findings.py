@@ -80,6 +80,11 @@ NOT_A_FUNCTION = r"expected a function, got .* Pass the function itself"
             TypeError,
             r"but it returned float64\[\] traced",
         ),
+        (
+            lambda: fg.grad(lambda s: 1.0)("abc"),
+            TypeError,
+            r"\[grad\] needs arrays .*'s' .* is 'abc'",
+        ),
         (lambda: fg.lax.scan(lambda c, x: c, 0.0, X), TypeError, "but returned one array"),
         (
             lambda: fg.lax.scan(lambda c, x: (c, x, x), 0.0, X),
