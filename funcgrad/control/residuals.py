@@ -30,6 +30,13 @@ def make_stack(xp: Any, type: ArrayType, length: int) -> Any:
     return xp.empty((length, *type.shape), type.dtype)
 
 
+def stack_elements(xp: Any, stack: Any, type: ArrayType, length: int) -> Any:
+    """The `length` elements of a stack, each of this type; one without elements stands for zeros."""
+    if len(stack) or not length:
+        return stack
+    return [xp.zeros(tuple(n or 0 for n in type.shape), type.dtype)] * length
+
+
 def to_front(x: Any, axis: int | None) -> Any:
     return x if axis is None else moveaxis(x, axis, 0)
 

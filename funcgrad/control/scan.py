@@ -30,6 +30,7 @@ from funcgrad.control.residuals import (
     batched_carry,
     interleave,
     make_stack,
+    stack_elements,
     stacked_type,
     to_front,
     with_zeros,
@@ -77,7 +78,11 @@ class Scan(HigherOrder):
         if length is None:
             length, args = int(args[0]), args[1:]
         consts, carry = args[:num_consts], list(args[num_consts : num_consts + num_carry])
-        xs = args[num_consts + num_carry :]
+        first = num_consts + num_carry
+        xs = [
+            stack_elements(xp, x, type, length)
+            for x, type in zip(args[first:], body.input_types[first:], strict=True)
+        ]
         step = compiled(body, xp)
         stacks = [make_stack(xp, type, length) for type in body.output_types[num_carry:]]
         for i in range(length - 1, -1, -1) if reverse else range(length):

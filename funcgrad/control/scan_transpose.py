@@ -12,6 +12,7 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.run_time import ADD_STACKS, is_run_time
 from funcgrad.transforms.call import present, spread
 from funcgrad.transforms.transpose import backward_pass
 
@@ -66,6 +67,11 @@ def transpose_scan(scan: Any, cotangent: Sequence, inputs: Sequence, params: dic
     return [*[None] * len(count), *pulled]
 
 
+def add_constants(total: Any, ct: Any) -> Any:
+    """The cotangent of a constant after one more iteration."""
+    return ADD_STACKS(total, ct) if is_run_time(total) else add(total, ct)
+
+
 def type_of_input(x: Any) -> ArrayType:
     return x.type if is_linear(x) else type_of(x)
 
@@ -112,7 +118,7 @@ def _transposed_body(
         ]
         count = len(moving[0])
         summed = [
-            total if ct is None else add(total, ct)
+            total if ct is None else add_constants(total, ct)
             for total, ct in zip(ct_consts, pulled[:count], strict=True)
         ]
         return [*summed, *filled[count:]]

@@ -8,6 +8,8 @@ from typing import Any
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.types import INT64, ArrayType
 from funcgrad.ops.families import Linear, shape_of
+from funcgrad.ops.reduce import accumulator
+from funcgrad.ops.shape import moveaxis
 
 
 class RaggedStack(list):
@@ -51,16 +53,69 @@ class AddStacks(Linear):
         return [cotangent if is_linear(v) else None for v in (x, y)]
 
     def batch(self, size: int, args: Sequence, axes: Sequence) -> tuple[Any, Any]:
+        axis = next(axis for axis in axes if axis is not None)
+        aligned = [
+            REPEAT_STACK(x, axis=axis, size=size) if found is None else moveaxis(x, found, axis)
+            for x, found in zip(args, axes, strict=True)
+        ]
+        return self(*aligned), axis
+
+
+class RepeatStack(Linear):
+    """A stack with the same values repeated along a new axis."""
+
+    def type_rule(self, x: ArrayType, *, axis: int, size: int) -> ArrayType:
+        return ArrayType((*x.shape[:axis], size, *x.shape[axis:]), x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, axis: int, size: int) -> Any:
+        if isinstance(x, RaggedStack):
+            values = [self.numpy(xp, value, axis=axis - 1, size=size) for value in x]
+            return RaggedStack(values, self.type_rule(x.type, axis=axis - 1, size=size))
+        return xp.repeat(xp.expand_dims(x, axis), size, axis)
+
+    def transpose(self, cotangent: Any, x: Any, *, axis: int, size: int) -> list[Any]:
+        del x
+        return [SUM_STACK(cotangent, axis=axis, size=size)]
+
+    def batch(
+        self, examples: int, args: Sequence, axes: Sequence, *, axis: int, size: int
+    ) -> tuple[Any, Any]:
+        del examples
+        (x,), (batch,) = args, axes
+        if batch < axis:
+            return self(x, axis=axis + 1, size=size), batch
+        return self(x, axis=axis, size=size), batch + 1
+
+
+class SumStack(Linear):
+    """A stack summed along one axis, which has length `size`."""
+
+    def type_rule(self, x: ArrayType, *, axis: int, size: int) -> ArrayType:
         del size
-        if axes[0] != axes[1]:
-            raise NotImplementedError(
-                "[vmap] this derivative of a while_loop adds residuals that differ between examples to some "
-                "that do not. Apply vmap before the outer derivative: grad(vmap(f)) instead of vmap(grad(f))."
-            )
-        return self(*args), axes[0]
+        return ArrayType((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
+
+    def numpy(self, xp: Any, x: Any, *, axis: int, size: int) -> Any:
+        if isinstance(x, RaggedStack):
+            values = [self.numpy(xp, value, axis=axis - 1, size=size) for value in x]
+            return RaggedStack(values, self.type_rule(x.type, axis=axis - 1, size=size))
+        return xp.sum(x, axis, dtype=accumulator(x.dtype)).astype(x.dtype)
+
+    def transpose(self, cotangent: Any, x: Any, *, axis: int, size: int) -> list[Any]:
+        del x
+        return [REPEAT_STACK(cotangent, axis=axis, size=size)]
+
+    def batch(
+        self, examples: int, args: Sequence, axes: Sequence, *, axis: int, size: int
+    ) -> tuple[Any, Any]:
+        del examples
+        (x,), (batch,) = args, axes
+        if batch <= axis:
+            return self(x, axis=axis + 1, size=size), batch
+        return self(x, axis=axis, size=size), batch - 1
 
 
 RUN_TIME_IOTA, ADD_STACKS = RunTimeIota(), AddStacks()
+REPEAT_STACK, SUM_STACK = RepeatStack(), SumStack()
 
 
 def is_run_time(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.ops import cast, create, matmul, reduce, shape
+from funcgrad.ops import cast, create, matmul, reduce, run_time, shape
 from tests.ops.case import COMPLEX, EVERY, NUMERIC, REAL, Case, uniform
 
 ANALYTIC = ("float64", "complex128")
@@ -134,5 +134,22 @@ CASES = [
         dtypes=("float32", "float64", "complex128"),
         smooth=ANALYTIC,
         tolerance=64,
+    ),
+    Case(
+        "repeat_stack",
+        lambda x: run_time.REPEAT_STACK(x, axis=1, size=4),
+        (uniform(-2, 2, (2, 3)),),
+        reference=lambda x: np.repeat(x[:, None], 4, 1),
+        dtypes=NUMERIC,
+        smooth=ANALYTIC,
+    ),
+    Case(
+        "sum_stack",
+        lambda x: run_time.SUM_STACK(x, axis=1, size=3),
+        (uniform(-2, 2, (2, 3, 4)),),
+        reference=lambda x: x.sum(1, dtype=x.dtype),
+        dtypes=NUMERIC,
+        smooth=ANALYTIC,
+        tolerance=16,
     ),
 ]

@@ -258,3 +258,51 @@ def test_constants_made_inside_linearize_are_no_part_of_the_linear_function():
     np.testing.assert_allclose(push(2 * X), [3.0, 2.0, 9.0])
     hessian = fg.hessian(lambda x: (take(x) ** 2).sum())(X)
     np.testing.assert_allclose(hessian, np.diag([20.0, 0.0, 8.0]))
+
+
+# --- derivatives of run-time loops inside loops ---
+
+
+def grow(x, count):
+    return fg.lax.while_loop(
+        lambda s: s[0] < count, lambda s: (s[0] + 1, np.tanh(s[1]) + 0.2 * s[1] ** 2), (0, x)
+    )[1]
+
+
+def grow_plainly(x, count):
+    for _ in range(count):
+        x = np.tanh(x) + 0.2 * x**2
+    return x
+
+
+def unused(run, c, x):
+    run(c, 2)
+    return np.tanh(x - c)
+
+
+def constant(run, c, x):
+    return np.sin(c) * run(x[0], 1) + x[1]
+
+
+@pytest.mark.parametrize("body", [unused, constant])
+@pytest.mark.parametrize("order", [2, 3])
+def test_second_derivatives_of_a_run_time_loop_inside_a_scan(body, order):
+    def derivative(fun):
+        for _ in range(order - 1):
+            fun = (lambda f: lambda x: (fg.grad(f)(x) ** 2).sum())(fun)
+        return fg.grad(fun)
+
+    def scanned(x):
+        y = x[0] if body is unused else x
+        return fg.lax.scan(lambda c, _: (body(grow, c, y), None), x[2], None, length=3)[0]
+
+    def plain(x):
+        c = x[2]
+        for _ in range(3):
+            c = body(grow_plainly, c, x[0] if body is unused else x)
+        return c
+
+    expected = derivative(plain)(X / 3)
+    np.testing.assert_allclose(derivative(scanned)(X / 3), expected, rtol=1e-9)
+    np.testing.assert_allclose(fg.jit(derivative(scanned))(X / 3), expected, rtol=1e-9)
+    np.testing.assert_allclose(fg.vmap(derivative(scanned))(X[None] / 3)[0], expected, rtol=1e-9)
