@@ -58,6 +58,11 @@ def permuted(x: Any, order: tuple[int, ...] | None) -> Any:
     return x if order is None else transpose(x, order)
 
 
+def narrowed(out: Any, dtype: Any) -> Any:
+    """The product in the dtype of its operands: NumPy has no matmul for bfloat16 and answers in float32."""
+    return out if out.dtype == dtype else out.astype(dtype)
+
+
 class DotGeneral(Multilinear):
     """Sum of products over the `contract` axes, for each place of the `batch` axes.
 
@@ -78,7 +83,7 @@ class DotGeneral(Multilinear):
         if x.ndim == 2 and y.ndim == 2 and len(contract[0]) == 1 and not batch[0]:
             left = x if contract[0] == (1,) else x.T
             right = y if contract[1] == (0,) else y.T
-            return xp.matmul(left, right)
+            return narrowed(xp.matmul(left, right), x.dtype)
         free_x = free_axes(x.ndim, contract[0], batch[0])
         free_y = free_axes(y.ndim, contract[1], batch[1])
         lead = [x.shape[i] for i in batch[0]]
@@ -90,7 +95,7 @@ class DotGeneral(Multilinear):
         right = right.reshape((*lead, inner, math.prod(shape_y)))
         # An outer product per batch element is a product with broadcasting.
         out = left * right if inner == 1 else xp.matmul(left, right)
-        return out.reshape((*lead, *shape_x, *shape_y))[()]
+        return narrowed(out, x.dtype).reshape((*lead, *shape_x, *shape_y))[()]
 
     def transpose(
         self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes

@@ -102,4 +102,4 @@ def describe(value: Any) -> str:
     if isinstance(shape, tuple) and dtype is not None:
         return f"{dtype}[{','.join(map(str, shape))}]"
     text = repr(value)
-    return f"{type(value).__name__} {text}" if len(text) <= 40 else type(value).__name__
+    return f"{type(value).__name__} {text}".strip() if len(text) <= 40 else type(value).__name__

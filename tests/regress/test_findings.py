@@ -8,6 +8,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
+from funcgrad import nn
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -109,3 +110,27 @@ NOT_A_FUNCTION = r"expected a function, got .* Pass the function itself"
 def test_the_message_says_what_is_wrong(wrong, kind, message):
     with pytest.raises(kind, match=message):
         wrong()
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x: x @ x,
+        lambda x: np.dot(x, x),
+        lambda x: np.inner(x, x),
+        lambda x: np.einsum("ij,jk->ik", x, x),
+    ],
+    ids=["matmul", "dot", "inner", "einsum"],
+)
+def test_traced_products_of_bfloat16_stay_bfloat16(product):
+    x = np.full((2, 300), 0.1, ml_dtypes.bfloat16)[:, :2]
+    out = fg.jit(product)(x)
+    assert out.dtype == x.dtype == fg.eval_shape(product, x).dtype
+    exact = product(x.astype(np.float64))
+    np.testing.assert_allclose(out.astype(np.float64), exact, rtol=2**-7)
+
+
+def test_a_bfloat16_network_stays_bfloat16():
+    model = nn.MLP(3, 2, width_size=4, depth=1, dtype=ml_dtypes.bfloat16, key=0)
+    x = np.ones((5, 3), ml_dtypes.bfloat16)
+    assert model(x).dtype == fg.jit(model)(x).dtype == x.dtype

@@ -13,6 +13,7 @@ from funcgrad import random
 from funcgrad.nn import initializers
 from funcgrad.nn.activations import identity, relu
 from funcgrad.nn.module import Module
+from funcgrad.ops.products import matmul
 from funcgrad.ops.sequences import as_array
 
 Size = int | str
@@ -84,7 +85,8 @@ class Linear(Module):
                 f"{list(x.shape)}. The last axis holds the features of one example; reshape, or make the "
                 f"layer with Linear({x.shape[-1] if x.ndim else repr('scalar')}, ...)."
             )
-        y = fnp.matmul(x, fnp.matrix_transpose(self.weight))
+        # Not NumPy's matmul, which answers in float32 for bfloat16.
+        y = matmul(x, fnp.matrix_transpose(self.weight))
         if self.bias is not None:
             y = y + self.bias
         return y[..., 0] if self.out_features == "scalar" else y
