@@ -13,7 +13,7 @@ from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import moveaxis, reshape
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
-from funcgrad.ops.compare import equal, isnan, logical_and, logical_not
+from funcgrad.ops.compare import equal, isinf, isnan, logical_and, logical_not
 from funcgrad.ops.extrema import clip
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.gather import gather_along
@@ -83,11 +83,13 @@ def element_quantiles(rows: Any, n: Any, q: Any, method: str) -> Any:
     position = clip(position_of(method, n, q), 0.0, last)
     below = floor(position)
     low = take_sorted(rows, below)
-    high = take_sorted(rows, clip(add(below, 1.0), 0.0, last))
+    high = take_sorted(rows, ceil(position))
     dtype = np.promote_types(mean_dtype(low.dtype), q.dtype)
     fraction = convert(subtract(position, below), dtype)
     low, high = convert(low, dtype), convert(high, dtype)
-    return add(low, multiply(subtract(high, low), fraction))
+    same = logical_and(isinf(low), equal(low, high))
+    gap = subtract(select(same, 0.0, high), select(same, 0.0, low))
+    return add(low, multiply(gap, fraction))
 
 
 def quantiles(

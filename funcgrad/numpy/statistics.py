@@ -192,7 +192,7 @@ def cov(
         reliability = convert(as_array(aweights), real_dtype(x.dtype))
         weights = reliability if weights is None else multiply(weights, reliability)
     if weights is None:
-        freedom: Any = float(shape_of(x)[1] - ddof)
+        freedom: Any = max(float(shape_of(x)[1] - ddof), 0.0)
         centre = sum_of(x, 1, keepdims=True) / float(shape_of(x)[1])
         weighted = centred = subtract(x, centre)
     else:
@@ -200,7 +200,7 @@ def cov(
         centred = subtract(x, sum_of(multiply(x, weights), 1, keepdims=True) / total)
         weighted = multiply(centred, weights)
         shrink = total if aweights is None else sum_of(multiply(weights, reliability)) / total
-        freedom = total - ddof * (1.0 if aweights is None else shrink)
+        freedom = maximum(total - ddof * (1.0 if aweights is None else shrink), 0.0)
     out = divide(dot(centred, conjugate(transpose(weighted))), freedom)
     return reshape(out, ()) if shape_of(out) == (1, 1) else out
 

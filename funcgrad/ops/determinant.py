@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ir.types import ArrayType, is_complex, real_dtype
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
@@ -57,12 +59,14 @@ class Adjugate(MatrixOperation):
         return a
 
     def numpy(self, xp: Any, a: Any) -> Any:
-        u, s, vh = xp.linalg.svd(a)
+        known = xp.isfinite(a).all((-2, -1), keepdims=True)
+        u, s, vh = xp.linalg.svd(xp.where(known, a, 0))
         n = a.shape[-1]
         others = xp.where(xp.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
         sign = xp.linalg.det(u) * xp.linalg.det(vh)
         inner = xp.swapaxes(vh, -1, -2).conj() * others[..., None, :]
-        return (sign[..., None, None] * (inner @ xp.swapaxes(u, -1, -2).conj())).astype(a.dtype)
+        out = sign[..., None, None] * (inner @ xp.swapaxes(u, -1, -2).conj())
+        return xp.where(known, out, np.nan).astype(a.dtype)
 
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         (a,) = primals

@@ -96,7 +96,7 @@ def p_norm(x: Any, order: Any, axes: tuple[int, ...]) -> Any:
         return reduce_sum(convert(not_equal(x, 0), real_dtype(x.dtype)), axes)
     size = absolute(x)
     if order == math.inf:
-        return reduce_max(size, axes)
+        return largest(size, axes)
     if order == -math.inf:
         return reduce_min(size, axes)
     if order == 1:
@@ -115,12 +115,17 @@ def operator_norm(x: Any, order: Any, axes: tuple[int, ...]) -> Any:
         return p_norm(x, 2, axes)
     if order in ("nuc", 2, -2):
         values = singular_values(x, axes)
-        combine = {"nuc": reduce_sum, 2: reduce_max, -2: reduce_min}[order]
+        combine = {"nuc": reduce_sum, 2: largest, -2: reduce_min}[order]
         return combine(values, -1)
     summed, compared = axes if abs(order) == 1 else axes[::-1]
     sums = reduce_sum(absolute(x), summed)
     compared -= compared > summed
-    return reduce_max(sums, compared) if order > 0 else reduce_min(sums, compared)
+    return largest(sums, compared) if order > 0 else reduce_min(sums, compared)
+
+
+def largest(size: Any, axes: Any) -> Any:
+    """The largest of numbers that are not negative; 0 if there are none, as norms of nothing are."""
+    return reduce_max(size, axes) if size.size else reduce_sum(size, axes)
 
 
 def singular_values(x: Any, axes: tuple[int, ...]) -> Any:

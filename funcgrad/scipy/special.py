@@ -152,7 +152,8 @@ def logsumexp(
 def weighted_sum(a: Any, b: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """`sum(b * exp(a - highest))`, and the highest element of `a` whose factor is not zero."""
     included = select(equal(b, 0.0), np.asarray(-np.inf, a.dtype), a)
-    highest = stop_gradient(reduce_max(included, axes))
+    reduce = reduce_max if included.size else reduce_sum
+    highest = stop_gradient(reduce(included, axes))
     highest = select(isfinite(highest), highest, 0.0)
     column = reshape(highest, keep_axes(shape_of(included), axes))
     return reduce_sum(multiply(b, exp(subtract(included, column))), axes), highest

@@ -306,3 +306,53 @@ def test_second_derivatives_of_a_run_time_loop_inside_a_scan(body, order):
     np.testing.assert_allclose(derivative(scanned)(X / 3), expected, rtol=1e-9)
     np.testing.assert_allclose(fg.jit(derivative(scanned))(X / 3), expected, rtol=1e-9)
     np.testing.assert_allclose(fg.vmap(derivative(scanned))(X[None] / 3)[0], expected, rtol=1e-9)
+
+
+# --- infinities, NaN and nothing ---
+
+INF = np.inf
+
+
+@pytest.mark.parametrize("x", [[1, 2, INF], [1, INF, INF, INF], [-INF, -INF, 1.0], [INF], [3, INF]])
+def test_the_median_of_infinities(x):
+    x = np.array(x)
+    assert fg.jit(np.median)(x) == fg.jit(np.nanmedian)(x) == np.median(x)
+
+
+def test_a_quantile_at_an_element_does_not_look_at_the_next():
+    x = np.array([1.0, 2.0, INF])
+    assert fg.jit(lambda x: np.quantile(x, 0.5))(x) == 2.0
+    np.testing.assert_array_equal(fg.grad(lambda x: np.quantile(x, 0.5))(x), [0.0, 1.0, 0.0])
+
+
+def test_the_gradient_of_det_is_nan_where_the_matrix_is():
+    matrices = np.stack([np.eye(2), np.full((2, 2), np.nan), np.diag([2.0, 3.0])])
+    with np.errstate(invalid="ignore"):
+        gradient = fg.grad(lambda a: np.linalg.det(a).sum())(matrices)
+    np.testing.assert_allclose(gradient[[0, 2]], [np.eye(2), np.diag([3.0, 2.0])])
+    assert np.isnan(gradient[1]).all()
+
+
+@pytest.mark.parametrize("order", [1, 2, INF])
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_norms_of_nothing_are_zero(order, shape):
+    x = np.zeros(shape)
+    value, gradient = fg.value_and_grad(lambda x: np.linalg.norm(x, order))(x)
+    assert value == np.linalg.norm(x, order) == 0.0
+    assert gradient.shape == shape
+    assert fg.value_and_grad(lambda x: fnp.linalg.vector_norm(x, ord=order))(x)[0] == 0.0
+
+
+def test_weighted_logsumexp_of_nothing():
+    x = np.zeros((2, 0))
+    with np.errstate(divide="ignore"):
+        found = fg.scipy.special.logsumexp(x, b=np.ones((2, 0)), axis=1)
+    np.testing.assert_array_equal(found, [-INF, -INF])
+
+
+def test_covariances_without_degrees_of_freedom_are_not_finite():
+    with np.errstate(all="ignore"):
+        assert np.isnan(fg.jit(lambda x: np.cov(x, ddof=3))(np.ones((2, 2)))).all()
+        weights = np.array([1, 1])
+        found = fg.jit(lambda x: np.cov(x, fweights=weights, ddof=3))(np.eye(2))
+        assert not np.isfinite(found).any()
