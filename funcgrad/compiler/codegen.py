@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
-import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -112,15 +112,28 @@ def _identifier(name: str) -> str:
 _counter = iter(range(1 << 62))
 
 
+# Texts of generated functions that tracebacks can show. The oldest go first. They are not
+# dropped when their function dies: that may be while `linecache` walks over its entries.
+KEPT_TEXTS = 1024
+_kept: deque[str] = deque()
+
+
+def keep_text(filename: str, text: str) -> None:
+    """Let tracebacks show the lines of generated code."""
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    _kept.append(filename)
+    while len(_kept) > KEPT_TEXTS:
+        linecache.cache.pop(_kept.popleft(), None)
+
+
 def generate(program: Program, xp: Any) -> Callable[..., list[Any]]:
     """Compile a Program to a Python function; its text is kept for tracebacks."""
     text, constants, sources = python_source(program, xp)
     filename = f"<funcgrad {program.name} {next(_counter)}>"
     namespace = dict(constants)
     exec(compile(text, filename, "exec"), namespace)
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    keep_text(filename, text)
     function = namespace[_identifier(program.name)]
-    weakref.finalize(function, linecache.cache.pop, filename, None)
 
     def run(*args: Any) -> list[Any]:
         if config.checks_values:
