@@ -88,7 +88,7 @@ def element_quantiles(rows: Any, n: Any, q: Any, method: str) -> Any:
     fraction = convert(subtract(position, below), dtype)
     low, high = convert(low, dtype), convert(high, dtype)
     same = logical_and(isinf(low), equal(low, high))
-    gap = subtract(select(same, 0.0, high), select(same, 0.0, low))
+    gap = subtract(select(same, 0, high), select(same, 0, low))  # 0.0 would widen bfloat16
     return add(low, multiply(gap, fraction))
 
 

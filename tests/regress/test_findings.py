@@ -48,11 +48,10 @@ def test_bfloat16_stays_bfloat16():
         lambda x: np.clip(x, None, 1),
         lambda x: np.clip(x, 0, None),
         lambda x: np.round(x, 1),
+        lambda x: np.percentile(x, 50),
     ):
         assert fg.jit(f)(x).dtype == x.dtype
         np.testing.assert_allclose(fg.jit(f)(x).astype(float), np.asarray(f(x), float), rtol=1e-2)
-    # The dtype of a percentile is that of NumPy, whose releases differ here.
-    assert fg.jit(lambda x: np.percentile(x, 50))(x).dtype in (x.dtype, np.percentile(x, 50).dtype)
     drawn = fg.random.truncated_normal(0, -1.0, 1.0, (100,), dtype=x.dtype)
     assert drawn.dtype == x.dtype and (abs(drawn) < 1).all()
     quartiles = fg.jit(lambda x: np.percentile(x, [25, 75]))(x)
