@@ -115,9 +115,9 @@ def _add(param: Any, update: Any) -> Any:
         )
     shape, found = (getattr(value, "shape", ()) for value in (param, update))
     if found not in ((), shape):
-        raise ValueError(
-            f"[apply_updates] a parameter of shape {shape} got an update of shape {found}. Pass the updates "
-            "of these parameters."
+        raise LeafError(
+            f"a parameter of shape {shape} got an update of shape {found}. Pass the updates of these "
+            "parameters."
         )
     total = param + update
     dtype = getattr(param, "dtype", total.dtype)
@@ -132,6 +132,10 @@ def is_trained(leaf: Any) -> bool:
     return is_inexact_array(leaf) or type(leaf) in (float, complex)
 
 
+class LeafError(ValueError):
+    """A leaf does not fit; `map_leaves` says which."""
+
+
 def map_leaves(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
     """`tree.map` in which None is a leaf, with errors that say whose structure is wrong."""
     leaves, treedef = tree.flatten(first)
@@ -141,7 +145,14 @@ def map_leaves(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
         if structure is not treedef:
             return _map_unlike(f, name, first, *rest)
         columns.append(found)
-    return treedef.unflatten([f(*row) for row in zip(*columns, strict=True)])
+    results: list[Any] = []
+    try:
+        for row in zip(*columns, strict=True):
+            results.append(f(*row))
+    except LeafError as error:
+        path = tree.path_string(treedef.paths()[len(results)])
+        raise ValueError(f"[{name}] {path}: {error}" if path else f"[{name}] {error}") from None
+    return treedef.unflatten(results)
 
 
 def _map_unlike(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any:
@@ -181,6 +192,11 @@ def map_moments(f: Callable[..., Any], name: str, moments: Any, updates: Any, *r
             raise ValueError(
                 f"[{name}] got a gradient for a leaf that `init` saw as no floating array. Call init with the "
                 "parameters that are trained now."
+            )
+        if getattr(update, "shape", ()) != moment.shape:
+            raise LeafError(
+                f"a parameter of shape {moment.shape} got a gradient of shape {update.shape}. Pass the "
+                "gradients of the parameters that `init` got."
             )
         return f(moment, update, *others)
 

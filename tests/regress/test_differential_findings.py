@@ -356,3 +356,17 @@ def test_covariances_without_degrees_of_freedom_are_not_finite():
         weights = np.array([1, 1])
         found = fg.jit(lambda x: np.cov(x, fweights=weights, ddof=3))(np.eye(2))
         assert not np.isfinite(found).any()
+
+
+# --- optim ---
+
+
+@pytest.mark.parametrize(
+    "optimizer", [fg.optim.sgd(0.1, 0.9), fg.optim.adam(0.1), fg.optim.sgd(0.1)]
+)
+@pytest.mark.parametrize("shape", [(2,), (1,), (3, 1)])
+def test_gradients_of_other_shapes_are_refused_with_their_path(optimizer, shape):
+    params = {"layer": {"w": np.ones(3)}}
+    with pytest.raises(ValueError, match=r"layer\.w: a parameter of shape \(3,\) got a"):
+        updates, _ = optimizer.update({"layer": {"w": np.ones(shape)}}, optimizer.init(params))
+        fg.optim.apply_updates(params, updates)

@@ -103,7 +103,7 @@ NOT_A_FUNCTION = r"expected a function, got .* Pass the function itself"
         (
             lambda: fg.apply_updates({"w": X}, {"w": np.ones((3, 1))}),
             ValueError,
-            r"\[apply_updates\] a parameter of shape \(3,\) got an update of shape \(3, 1\)",
+            r"\[apply_updates\] w: a parameter of shape \(3,\) got an update of shape \(3, 1\)",
         ),
     ],
 )
