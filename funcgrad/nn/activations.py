@@ -6,10 +6,14 @@ written with `where`, so that the value at the corner says which branch it belon
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import funcgrad.numpy as fnp
+from funcgrad.ir.types import BFLOAT16
+from funcgrad.ops.cast import convert
 from funcgrad.ops.exponential import sigmoid as logistic
 from funcgrad.ops.sequences import as_array
 from funcgrad.scipy.special import erfc
@@ -17,6 +21,18 @@ from funcgrad.scipy.special import erfc
 # Constants of Klambauer et al., 2017.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def keeps_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with results in bfloat16 for bfloat16, which NumPy widens beside Python floats."""
+
+    @functools.wraps(function)
+    def call(x: Any, *args: Any, **options: Any) -> Any:
+        x = as_array(x)
+        out = function(x, *args, **options)
+        return convert(out, BFLOAT16) if x.dtype == BFLOAT16 else out
+
+    return call
 
 
 def identity(x: Any) -> Any:
@@ -51,6 +67,7 @@ def relu6(x: Any) -> Any:
     return fnp.where(x <= 0, 0, fnp.where(x >= 6, 6, x))
 
 
+@keeps_bfloat16
 def sigmoid(x: Any) -> Any:
     """`1 / (1 + exp(-x))`, without overflow.
 
@@ -71,6 +88,7 @@ def tanh(x: Any) -> Any:
     return fnp.tanh(as_array(x))
 
 
+@keeps_bfloat16
 def softplus(x: Any) -> Any:
     """`log(1 + exp(x))`, without overflow.
 
@@ -81,6 +99,7 @@ def softplus(x: Any) -> Any:
     return fnp.logaddexp(as_array(x), 0.0)
 
 
+@keeps_bfloat16
 def log_sigmoid(x: Any) -> Any:
     """`log(sigmoid(x))`, without rounding small values to -inf.
 
@@ -91,6 +110,7 @@ def log_sigmoid(x: Any) -> Any:
     return -softplus(-as_array(x))
 
 
+@keeps_bfloat16
 def silu(x: Any) -> Any:
     """`x * sigmoid(x)` (Elfwing et al., 2017; also known as swish).
 
@@ -102,6 +122,7 @@ def silu(x: Any) -> Any:
     return x * logistic(x)
 
 
+@keeps_bfloat16
 def gelu(x: Any, approximate: bool = True) -> Any:
     """`x` times the probability that a normal variable is below it (Hendrycks and Gimpel, 2016).
 
@@ -120,6 +141,7 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     return 0.5 * x * (1.0 + fnp.tanh(inner))
 
 
+@keeps_bfloat16
 def elu(x: Any, alpha: Any = 1.0) -> Any:
     """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al., 2015).
 
@@ -131,6 +153,7 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
     return fnp.where(x > 0, x, alpha * fnp.expm1(fnp.where(x > 0, 0, x)))
 
 
+@keeps_bfloat16
 def celu(x: Any, alpha: Any = 1.0) -> Any:
     """`x` where positive, else `alpha * (exp(x / alpha) - 1)` (Barron, 2017).
 
@@ -142,6 +165,7 @@ def celu(x: Any, alpha: Any = 1.0) -> Any:
     return fnp.where(x > 0, x, alpha * fnp.expm1(fnp.where(x > 0, 0, x) / alpha))
 
 
+@keeps_bfloat16
 def selu(x: Any) -> Any:
     """`elu` scaled so that layers keep mean 0 and variance 1 (Klambauer et al., 2017).
 
@@ -152,6 +176,7 @@ def selu(x: Any) -> Any:
     return SELU_SCALE * elu(x, SELU_ALPHA)
 
 
+@keeps_bfloat16
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     """`x` where it is at least 0, else `negative_slope * x`.
 
@@ -174,6 +199,7 @@ def hard_tanh(x: Any) -> Any:
     return fnp.where(x > 1, 1, fnp.where(x < -1, -1, x))
 
 
+@keeps_bfloat16
 def hard_sigmoid(x: Any) -> Any:
     """`relu6(x + 3) / 6`: a sigmoid of straight lines.
 
@@ -184,6 +210,7 @@ def hard_sigmoid(x: Any) -> Any:
     return relu6(as_array(x) + 3.0) / 6.0
 
 
+@keeps_bfloat16
 def hard_silu(x: Any) -> Any:
     """`x * hard_sigmoid(x)` (Howard et al., 2019; also known as hard_swish).
 
@@ -195,6 +222,7 @@ def hard_silu(x: Any) -> Any:
     return x * hard_sigmoid(x)
 
 
+@keeps_bfloat16
 def soft_sign(x: Any) -> Any:
     """`x / (1 + |x|)`.
 
@@ -206,6 +234,7 @@ def soft_sign(x: Any) -> Any:
     return x / (fnp.abs(x) + 1)
 
 
+@keeps_bfloat16
 def mish(x: Any) -> Any:
     """`x * tanh(softplus(x))` (Misra, 2019).
 
@@ -217,6 +246,7 @@ def mish(x: Any) -> Any:
     return x * fnp.tanh(softplus(x))
 
 
+@keeps_bfloat16
 def squareplus(x: Any, b: Any = 4.0) -> Any:
     """`(x + sqrt(x**2 + b)) / 2` (Barron, 2021).
 
@@ -228,6 +258,7 @@ def squareplus(x: Any, b: Any = 4.0) -> Any:
     return (x + fnp.sqrt(x * x + b)) / 2
 
 
+@keeps_bfloat16
 def glu(x: Any, axis: int = -1) -> Any:
     """The first half of an axis times the sigmoid of the second half (Dauphin et al., 2016).
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad.ir.types import is_inexact
+from funcgrad.nn.activations import keeps_bfloat16
 from funcgrad.nn.labels import checked_labels
 from funcgrad.ops.sequences import as_array
 from funcgrad.scipy import special
@@ -101,6 +102,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     return is_hot.astype(np.float32 if dtype is None else dtype)
 
 
+@keeps_bfloat16
 def standardize(
     x: Any,
     axis: Any = -1,

@@ -135,7 +135,7 @@ class Logistic(Elementwise):
         if getattr(x, "dtype", None) is not None and x.dtype.kind == "c":
             return 1.0 / (1.0 + xp.exp(-x))
         tail = xp.exp(-xp.abs(x))
-        return xp.where(xp.greater_equal(x, 0), 1.0, tail) / (1.0 + tail)
+        return xp.where(xp.greater_equal(x, 0), 1, tail) / (1 + tail)  # 1.0 would widen bfloat16
 
     def partials(self, out: Any, x: Any) -> tuple:
         del x

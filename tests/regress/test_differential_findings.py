@@ -370,3 +370,46 @@ def test_gradients_of_other_shapes_are_refused_with_their_path(optimizer, shape)
     with pytest.raises(ValueError, match=r"layer\.w: a parameter of shape \(3,\) got a"):
         updates, _ = optimizer.update({"layer": {"w": np.ones(shape)}}, optimizer.init(params))
         fg.optim.apply_updates(params, updates)
+
+
+# --- bfloat16 ---
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "relu",
+        "relu6",
+        "sigmoid",
+        "silu",
+        "softplus",
+        "log_sigmoid",
+        "gelu",
+        "elu",
+        "celu",
+        "selu",
+        "leaky_relu",
+        "hard_sigmoid",
+        "hard_silu",
+        "hard_tanh",
+        "soft_sign",
+        "mish",
+        "squareplus",
+        "tanh",
+        "glu",
+        "softmax",
+        "log_softmax",
+        "logsumexp",
+        "standardize",
+    ],
+)
+def test_activations_of_bfloat16_stay_bfloat16(name):
+    function = getattr(fg.nn, name)
+    x = np.array([[0.5, -1.0], [2.0, 3.0]], fnp.bfloat16)
+    exact = function(x.astype(np.float64)).astype(np.float64)
+    for out in (function(x), fg.jit(function)(x)):
+        assert out.dtype == fnp.bfloat16
+        np.testing.assert_allclose(out.astype(np.float64), exact, rtol=0.02, atol=0.01)
+    assert fg.vmap(function)(x).dtype == fnp.bfloat16
+    gradient = fg.grad(lambda x: function(x).astype(np.float32).sum())(x)
+    assert gradient.dtype == fnp.bfloat16
