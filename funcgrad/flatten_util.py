@@ -53,6 +53,11 @@ def ravel_pytree(pytree: Any) -> tuple[Any, Callable[[Any], Any]]:
             raise ValueError(
                 f"[unravel] expected a vector of length {sum(sizes)}, but got shape {found}."
             )
+        if type_of(vector).dtype.kind == "c" and dtype.kind != "c":
+            raise TypeError(
+                f"[unravel] the tree holds {dtype} and other real numbers, but the vector is "
+                f"{type_of(vector)}. Pass its real part."
+            )
         leaves, start = [], 0
         for shape, size, type in zip(shapes, sizes, types, strict=True):
             part = slice_axis(vector, 0, start, start + size)

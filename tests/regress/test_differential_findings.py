@@ -413,3 +413,10 @@ def test_activations_of_bfloat16_stay_bfloat16(name):
     assert fg.vmap(function)(x).dtype == fnp.bfloat16
     gradient = fg.grad(lambda x: function(x).astype(np.float32).sum())(x)
     assert gradient.dtype == fnp.bfloat16
+
+
+def test_unravel_does_not_drop_imaginary_parts():
+    flat, unravel = fg.flatten_util.ravel_pytree({"a": X, "b": X32})
+    with pytest.raises(TypeError, match="Pass its real part"):
+        unravel(flat + 1j)
+    assert fg.flatten_util.ravel_pytree([X, 1j])[1](np.ones(4) + 0j)[0].dtype == np.float64
