@@ -8,6 +8,8 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy as fnp
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled:UserWarning")
+
 X = np.array([1.5, -2.0, 0.5])
 X32 = X.astype(np.float32)
 
