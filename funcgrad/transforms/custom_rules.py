@@ -254,6 +254,10 @@ class CustomLinear(Primitive):
             "Give it a funcgrad.custom_jvp rule, which serves both modes."
         )
 
+    def jvp(self, primals: Sequence, tangents: Sequence, **params: Any) -> tuple[Any, Any]:
+        del primals, tangents
+        return self.numpy(None, label=params["label"])
+
     def transpose(
         self, cotangent: Sequence, *inputs: Any, types: Any, backward: Any, places: Any, label: str
     ) -> list[Any]:

@@ -422,3 +422,18 @@ def test_unravel_does_not_drop_imaginary_parts():
     with pytest.raises(TypeError, match="Pass its real part"):
         unravel(flat + 1j)
     assert fg.flatten_util.ravel_pytree([X, 1j])[1](np.ones(4) + 0j)[0].dtype == np.float64
+
+
+def test_the_derivative_of_a_forward_derivative_names_the_function_without_a_forward_rule():
+    @fg.custom_vjp
+    def double(x):
+        return 2.0 * x
+
+    double.defvjp(lambda x: (double(x), None), lambda _, ct: (2.0 * ct,))
+
+    def pushed(x):
+        return fg.linearize(double, x)[1](x).sum()
+
+    for run in (pushed, fg.grad(pushed), fg.jit(fg.grad(pushed))):
+        with pytest.raises(TypeError, match="double has a custom_vjp rule only"):
+            run(X)
