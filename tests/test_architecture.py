@@ -39,8 +39,8 @@ LATE_PACKAGES = {
 
 # Primitives that no row can run: they mean something only inside another transformation.
 WITHOUT_A_ROW = {
-    "pick_stack",  # residuals of a loop inside a branch: their length is known when it runs
-    "run_time_iota",  # the same: an axis without a length in its type
+    "run_time_iota",  # an axis without a length in its type: it is known when it runs
+    "empty_stack",  # the same
     "add_stacks",  # the same
     "sum_if_varying",  # asks which of its operands vary along a named axis
 }

@@ -15,7 +15,7 @@ from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import shape_of, zeros_like_type
-from funcgrad.ops.run_time import RaggedStack
+from funcgrad.ops.ragged import RaggedStack
 from funcgrad.ops.shape import broadcast_to, moveaxis
 
 
@@ -32,6 +32,8 @@ def make_stack(xp: Any, type: ArrayType, length: int) -> Any:
 
 def stack_elements(xp: Any, stack: Any, type: ArrayType, length: int) -> Any:
     """The `length` elements of a stack, each of this type; one without elements stands for zeros."""
+    if isinstance(stack, RaggedStack) and stack:
+        return stack.elements()
     if len(stack) or not length:
         return stack
     return [xp.zeros(tuple(n or 0 for n in type.shape), type.dtype)] * length

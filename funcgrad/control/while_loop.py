@@ -41,8 +41,8 @@ from funcgrad.ir.types import INT64, ArrayType, kind
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
+from funcgrad.ops.ragged import RaggedStack
 from funcgrad.ops.reduce import reduce_or
-from funcgrad.ops.run_time import RaggedStack
 from funcgrad.ops.select import select
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
 from funcgrad.transforms.batch import batch_program

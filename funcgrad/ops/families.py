@@ -336,8 +336,10 @@ def align_batch(args: Sequence, axes: Sequence) -> list[Any]:
 
 
 def zeros_like_type(type: ArrayType) -> Any:
-    """Zeros of this type; run-time lengths become 0."""
-    return RULES["full"](tuple(n or 0 for n in type.shape), 0, type.dtype)
+    """Zeros of this type; an empty stack if a length is known only at run time."""
+    if None in type.shape:
+        return RULES["empty_stack"](type)
+    return RULES["full"](type.shape, 0, type.dtype)
 
 
 def zeros_for(value: Any) -> Any:

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.types import INT64, ArrayType
-from funcgrad.ops.families import Linear, shape_of
+from funcgrad.ops.families import RULES, Linear, shape_of
+from funcgrad.ops.ragged import RaggedStack
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import moveaxis
-
-
-class RaggedStack(list):
-    """Values of successive iterations whose lengths differ: residuals of a run-time loop inside a loop."""
-
-    def __init__(self, values: Sequence[Any], type: ArrayType) -> None:
-        super().__init__(values)
-        self.type = type
-        self.shape = (len(self), *type.shape)
-        self.dtype = type.dtype
 
 
 class RunTimeIota(Primitive):
@@ -33,8 +26,22 @@ class RunTimeIota(Primitive):
         return xp.arange(int(count), dtype=INT64)
 
 
+class EmptyStack(Primitive):
+    """A stack without elements: it stands for zeros of any length."""
+
+    def type_rule(self, *, shape: tuple, dtype: np.dtype) -> ArrayType:
+        return ArrayType(shape, dtype)
+
+    def numpy(self, xp: Any, *, shape: tuple, dtype: np.dtype) -> Any:
+        return xp.zeros(tuple(n or 0 for n in shape), dtype)
+
+
+def is_empty(stack: Any) -> bool:
+    return not (len(stack) if isinstance(stack, RaggedStack) else stack.size)
+
+
 class AddStacks(Linear):
-    """Sum of two stacks of one loop. A stack without elements stands for zeros of any length."""
+    """Sum of two stacks of one loop, of which either may be empty."""
 
     linear_args = None
 
@@ -43,10 +50,10 @@ class AddStacks(Linear):
         return x.strong()
 
     def numpy(self, xp: Any, x: Any, y: Any) -> Any:
-        if not len(x) or not len(y):
-            return x if len(x) else y
+        if is_empty(x) or is_empty(y):
+            return y if is_empty(x) else x
         if isinstance(x, RaggedStack):
-            return RaggedStack([self.numpy(xp, a, b) for a, b in zip(x, y, strict=True)], x.type)
+            return x.combine(y, lambda a, b: self.numpy(xp, a, b))
         return xp.add(x, y)
 
     def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
@@ -69,8 +76,7 @@ class RepeatStack(Linear):
 
     def numpy(self, xp: Any, x: Any, *, axis: int, size: int) -> Any:
         if isinstance(x, RaggedStack):
-            values = [self.numpy(xp, value, axis=axis - 1, size=size) for value in x]
-            return RaggedStack(values, self.type_rule(x.type, axis=axis - 1, size=size))
+            return x.repeated(axis, size, lambda value: self.numpy(xp, value, axis=0, size=size))
         return xp.repeat(xp.expand_dims(x, axis), size, axis)
 
     def transpose(self, cotangent: Any, x: Any, *, axis: int, size: int) -> list[Any]:
@@ -96,8 +102,7 @@ class SumStack(Linear):
 
     def numpy(self, xp: Any, x: Any, *, axis: int, size: int) -> Any:
         if isinstance(x, RaggedStack):
-            values = [self.numpy(xp, value, axis=axis - 1, size=size) for value in x]
-            return RaggedStack(values, self.type_rule(x.type, axis=axis - 1, size=size))
+            return x.summed(axis, lambda value, a: self.numpy(xp, value, axis=a, size=size))
         return xp.sum(x, axis, dtype=accumulator(x.dtype)).astype(x.dtype)
 
     def transpose(self, cotangent: Any, x: Any, *, axis: int, size: int) -> list[Any]:
@@ -116,6 +121,15 @@ class SumStack(Linear):
 
 RUN_TIME_IOTA, ADD_STACKS = RunTimeIota(), AddStacks()
 REPEAT_STACK, SUM_STACK = RepeatStack(), SumStack()
+EMPTY_STACK = EmptyStack()
+
+
+def empty_stack(type: ArrayType) -> Any:
+    """The zeros of a type whose length is known only at run time."""
+    return EMPTY_STACK(shape=type.shape, dtype=type.dtype)
+
+
+RULES["empty_stack"] = empty_stack
 
 
 def is_run_time(value: Any) -> bool:

@@ -11,6 +11,7 @@ from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import ArrayType, Shape
 from funcgrad.ops.families import shape_of
+from funcgrad.ops.run_time import REPEAT_STACK, is_run_time
 from funcgrad.ops.shape import broadcast_to, moveaxis
 
 Axis = int | None
@@ -165,6 +166,8 @@ def place_axis(value: Any, axis: Axis, size: int, wanted: Axis) -> Any:
     if wanted is None:
         return value
     if axis is None:
+        if is_run_time(value):
+            return REPEAT_STACK(value, axis=wanted, size=size)
         value, axis = broadcast_to(value, (size, *shape_of(value))), 0
     return moveaxis(value, axis, wanted)
 

@@ -437,3 +437,63 @@ def test_the_derivative_of_a_forward_derivative_names_the_function_without_a_for
     for run in (pushed, fg.grad(pushed), fg.jit(fg.grad(pushed))):
         with pytest.raises(TypeError, match="double has a custom_vjp rule only"):
             run(X)
+
+
+def no_loop(x):
+    return (x * x).sum()
+
+
+def one_loop(x):
+    return grow(x, 1).sum()
+
+
+def two_loops(x):
+    return (grow(x, 2) * grow(np.sin(x), 3)).sum()
+
+
+def loop_in_scan(x):
+    return fg.lax.scan(lambda c, v: (grow(c * v, 2), None), 0.7, x)[0]
+
+
+BRANCHES = {
+    "first": [one_loop, no_loop],
+    "last": [no_loop, one_loop],
+    "each": [two_loops, no_loop, one_loop],
+    "in a scan": [no_loop, loop_in_scan, one_loop],
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.parametrize("order", [1, 2])
+def test_run_time_loops_in_branches_that_examples_choose(name, order):
+    branches = BRANCHES[name]
+    xs = np.random.default_rng(0).normal(size=(4, 3)) / 2
+    choices = np.array([0, 1, len(branches) - 1, 0])
+
+    def chosen(x, i):
+        return fg.lax.switch(i, branches, x)
+
+    derivative = fg.grad(chosen)
+    if order == 2:
+        derivative = fg.grad(lambda x, i: (fg.grad(chosen)(x, i) ** 2).sum())
+    expected = np.stack([derivative(x, i) for x, i in zip(xs, choices, strict=True)])
+    np.testing.assert_allclose(fg.vmap(derivative)(xs, choices), expected, rtol=1e-9)
+    np.testing.assert_allclose(fg.jit(fg.vmap(derivative))(xs, choices), expected, rtol=1e-9)
+    same_x = np.stack([derivative(xs[0], i) for i in choices])
+    np.testing.assert_allclose(fg.vmap(derivative, (None, 0))(xs[0], choices), same_x, rtol=1e-9)
+    both = fg.vmap(fg.vmap(derivative, (0, None)), (None, 0))(xs[:2], choices[:3])
+    np.testing.assert_allclose(both[:, 0], same_x[:3], rtol=1e-9)
+
+
+def test_a_branch_that_all_examples_share_keeps_the_residuals_of_what_they_share():
+    def f(x, y):
+        return fg.lax.cond(y.sum() > 0, lambda: x.sum() * grow(y, 2).sum(), lambda: x.sum())
+
+    xs = np.stack([X, 2 * X])
+    expected = [fg.grad(f, (0, 1))(x, X + 1) for x in xs]
+    for run in (
+        fg.vmap(fg.grad(f, (0, 1)), (0, None)),
+        fg.jit(fg.vmap(fg.grad(f, (0, 1)), (0, None))),
+    ):
+        for found, wanted in zip(run(xs, X + 1), zip(*expected, strict=True), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-12)
