@@ -14,9 +14,9 @@ from funcgrad.control.common import (
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import shape_of, zeros_like_type
+from funcgrad.ops.families import zeros_like_type
 from funcgrad.ops.ragged import RaggedStack
-from funcgrad.ops.shape import broadcast_to, moveaxis
+from funcgrad.ops.shape import moveaxis
 
 
 def stacked_type(type: ArrayType, length: int | None) -> ArrayType:
@@ -41,10 +41,6 @@ def stack_elements(xp: Any, stack: Any, type: ArrayType, length: int) -> Any:
 
 def to_front(x: Any, axis: int | None) -> Any:
     return x if axis is None else moveaxis(x, axis, 0)
-
-
-def batched_carry(x: Any, axis: int | None, size: int) -> Any:
-    return broadcast_to(x, (size, *shape_of(x))) if axis is None else moveaxis(x, axis, 0)
 
 
 def with_zeros(

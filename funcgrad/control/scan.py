@@ -27,7 +27,6 @@ from funcgrad.control.common import (
 from funcgrad.control.lanes import batch_lanes
 from funcgrad.control.residuals import (
     LoopResiduals,
-    batched_carry,
     interleave,
     make_stack,
     stack_elements,
@@ -43,7 +42,7 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import shape_of
 from funcgrad.ops.shape import moveaxis
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
-from funcgrad.transforms.batch import batch_program
+from funcgrad.transforms.batch import batch_program, place_axis
 from funcgrad.transforms.call import HigherOrder, present, spread
 from funcgrad.transforms.jvp import jvp_program
 from funcgrad.transforms.linearize import linearize_program
@@ -210,7 +209,7 @@ class Scan(HigherOrder):
             *count,
             *[to_front(x, a) for x, a in zip(consts, const_axes, strict=True)],
             *[
-                batched_carry(x, a, size) if flag else x
+                place_axis(x, a, size, 0) if flag else x
                 for x, a, flag in zip(carry, carry_axes, batched, strict=True)
             ],
             *[x if a is None else moveaxis(x, a, 1) for x, a in zip(xs, x_axes, strict=True)],

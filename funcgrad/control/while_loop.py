@@ -26,7 +26,6 @@ from funcgrad.control.common import (
 from funcgrad.control.lanes import borrowed, like
 from funcgrad.control.residuals import (
     LoopResiduals,
-    batched_carry,
     interleave,
     stacked_type,
     to_front,
@@ -45,7 +44,7 @@ from funcgrad.ops.ragged import RaggedStack
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.ops.select import select
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
-from funcgrad.transforms.batch import batch_program
+from funcgrad.transforms.batch import batch_program, place_axis
 from funcgrad.transforms.call import HigherOrder, present, spread
 from funcgrad.transforms.jvp import jvp_program
 from funcgrad.transforms.linearize import linearize_program
@@ -210,7 +209,7 @@ class While(HigherOrder):
             *[to_front(x, a) for x, a in zip(cond_consts, cond_axes, strict=True)],
             *[to_front(x, a) for x, a in zip(consts, const_axes, strict=True)],
             *[
-                batched_carry(x, a, size) if flag else x
+                place_axis(x, a, size, 0) if flag else x
                 for x, a, flag in zip(carry, carry_axes, batched, strict=True)
             ],
         ]

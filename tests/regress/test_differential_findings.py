@@ -308,6 +308,8 @@ def test_second_derivatives_of_a_run_time_loop_inside_a_scan(body, order):
     np.testing.assert_allclose(derivative(scanned)(X / 3), expected, rtol=1e-9)
     np.testing.assert_allclose(fg.jit(derivative(scanned))(X / 3), expected, rtol=1e-9)
     np.testing.assert_allclose(fg.vmap(derivative(scanned))(X[None] / 3)[0], expected, rtol=1e-9)
+    hessian = fg.jit(fg.jacrev(fg.jacrev(scanned)))(X / 3)
+    np.testing.assert_allclose(hessian, fg.hessian(plain)(X / 3), rtol=1e-9, atol=1e-12)
 
 
 # --- infinities, NaN and nothing ---
