@@ -1,0 +1,1 @@
+"""Native code for the CPU: LLVM text, compiled and loaded by llvmlite."""

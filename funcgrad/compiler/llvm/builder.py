@@ -1,0 +1,369 @@
+"""LLVM assembly as text: one method call writes one instruction.
+
+Types are LLVM's own spelling ("float", "i64", "ptr", "<16 x float>"). A block keeps its terminator apart from its
+instructions, so that code can still be added to a block that is already left: loop-invariant code goes into the
+`preheader` of a loop while its body is being written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+class Value:
+    """An operand: an SSA name or a constant, and its type."""
+
+    __slots__ = ("text", "type")
+
+    def __init__(self, type: str, text: str) -> None:
+        self.type = type
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"{self.type} {self.text}"
+
+
+class Block:
+    """A basic block: instructions, and the terminator that is written last."""
+
+    __slots__ = ("label", "lines", "terminator")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.lines: list[str] = []
+        self.terminator = ""
+
+
+class Module:
+    """Functions, declarations and global data of one LLVM module. Contains no addresses of this process."""
+
+    def __init__(self) -> None:
+        self.declarations: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
+        self.functions: list[Function] = []
+
+    def declare(self, name: str, result: str, types: Sequence[str]) -> None:
+        """Make an external function known; once is enough."""
+        self.declarations.setdefault(name, f"declare {result} @{name}({', '.join(types)})")
+
+    def data(self, name: str, definition: str) -> Value:
+        """A global, such as `data("table", "private constant [2 x i64] [i64 1, i64 2]")`; its address."""
+        self.globals.setdefault(name, f"@{name} = {definition}")
+        return Value("ptr", f"@{name}")
+
+    def function(
+        self, name: str, result: str, parameters: Sequence[str], linkage: str = ""
+    ) -> Function:
+        """A new function with parameters of these types (attributes allowed: "ptr noalias")."""
+        function = Function(self, name, result, parameters, linkage)
+        self.functions.append(function)
+        return function
+
+    def text(self) -> str:
+        parts = [*self.globals.values(), *self.declarations.values()]
+        parts += [function.text() for function in self.functions]
+        return "\n".join(parts) + "\n"
+
+
+def lanes_of(type: str) -> int:
+    """The number of lanes of a vector type, 0 for a scalar."""
+    return int(type[1 : type.index(" ")]) if type[0] == "<" else 0
+
+
+def element_of(type: str) -> str:
+    """The type of one lane."""
+    return type[type.index("x") + 2 : -1] if type[0] == "<" else type
+
+
+def vector(lanes: int, element: str) -> str:
+    """`<lanes x element>`; the element type itself for 0 lanes."""
+    return f"<{lanes} x {element}>" if lanes else element
+
+
+def with_element(type: str, element: str) -> str:
+    """The type with other elements and as many lanes."""
+    return vector(lanes_of(type), element)
+
+
+def float_text(value: float, type: str) -> str:
+    """A floating constant in LLVM's exact hexadecimal spelling."""
+    if type == "float":
+        try:
+            value = struct.unpack("<f", struct.pack("<f", value))[0]
+        except OverflowError:
+            value = float("inf") if value > 0 else float("-inf")
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+def constant(type: str, value: Any) -> Value:
+    """A number of a scalar or vector type (all lanes the same)."""
+    element = element_of(type)
+    if element in ("float", "double"):
+        text = float_text(float(value), element)
+    elif element == "i1":
+        text = "true" if value else "false"
+    else:
+        text = str(int(value))
+    lanes = lanes_of(type)
+    if lanes:
+        text = "splat (" + element + " " + text + ")"
+    return Value(type, text)
+
+
+def zero(type: str) -> Value:
+    return Value(type, "null" if type == "ptr" else "zeroinitializer" if type[0] == "<" else constant(type, 0).text)
+
+
+class Loop:
+    """A counted loop that is being written. `index` is the counter, `preheader` runs once before it."""
+
+    def __init__(self, index: Value, preheader: Block, body: Block) -> None:
+        self.index = index
+        self.preheader = preheader
+        self.body = body
+        self.carried: list[tuple[Value, Value, list[Value]]] = []
+        self.exit: Block | None = None
+
+
+class Function:
+    """Writes the instructions of one function into its current block."""
+
+    def __init__(
+        self, module: Module, name: str, result: str, parameters: Sequence[str], linkage: str = ""
+    ) -> None:
+        self.module = module
+        self.name = name
+        self.result = result
+        self.linkage = linkage
+        self.attributes = "nounwind"
+        self.parameters = list(parameters)
+        self.arguments = [
+            Value(parameter.split(" ")[0] if parameter[0] != "<" else parameter, f"%a{i}")
+            for i, parameter in enumerate(parameters)
+        ]
+        self.count = 0
+        self.entry = Block("entry")
+        self.blocks = [self.entry]
+        self.block = self.entry
+
+    def text(self) -> str:
+        parameters = ", ".join(
+            f"{p} {a.text}" for p, a in zip(self.parameters, self.arguments, strict=True)
+        )
+        linkage = self.linkage + " " if self.linkage else ""
+        lines = [f"define {linkage}{self.result} @{self.name}({parameters}) {self.attributes} {{"]
+        for block in self.blocks:
+            lines.append(f"{block.label}:")
+            lines += block.lines
+            lines.append(f"  {block.terminator or 'unreachable'}")
+        lines.append("}")
+        return "\n".join(lines)
+
+    # --- blocks ---
+
+    def new_block(self, hint: str = "b") -> Block:
+        self.count += 1
+        block = Block(f"{hint}{self.count}")
+        self.blocks.append(block)
+        return block
+
+    @contextlib.contextmanager
+    def at(self, block: Block) -> Iterator[None]:
+        """Write into another block meanwhile."""
+        saved, self.block = self.block, block
+        try:
+            yield
+        finally:
+            self.block = saved
+
+    def branch(self, target: Block) -> None:
+        self.block.terminator = f"br label %{target.label}"
+
+    def branch_if(self, condition: Value, then: Block, otherwise: Block) -> None:
+        self.block.terminator = (
+            f"br i1 {condition.text}, label %{then.label}, label %{otherwise.label}"
+        )
+
+    def ret(self, value: Value | None = None) -> None:
+        self.block.terminator = "ret void" if value is None else f"ret {value.type} {value.text}"
+
+    @contextlib.contextmanager
+    def when(self, condition: Value, likely: bool | None = None) -> Iterator[None]:
+        """Run the body of the `with` only if the i1 holds."""
+        del likely
+        then, after = self.new_block("then"), self.new_block("after")
+        self.branch_if(condition, then, after)
+        self.block = then
+        yield
+        self.branch(after)
+        self.block = after
+        self._to_end(after)
+
+    def _to_end(self, block: Block) -> None:
+        self.blocks.remove(block)
+        self.blocks.append(block)
+
+    @contextlib.contextmanager
+    def loop(self, start: Value, stop: Value, step: int = 1, hint: str = "loop") -> Iterator[Loop]:
+        """Count from `start` to `stop` (i64) by `step`. The body runs at least once: guard empty ranges yourself."""
+        preheader = self.new_block(hint + "_pre")
+        self.branch(preheader)
+        body = self.new_block(hint)
+        preheader.terminator = f"br label %{body.label}"
+        self.count += 1
+        index = Value("i64", f"%i{self.count}")
+        loop = Loop(index, preheader, body)
+        self.block = body
+        yield loop
+        following = self.op("add nuw nsw", index, constant("i64", step))
+        more = self.icmp("slt", following, stop)
+        latch = self.block
+        after = self.new_block(hint + "_end")
+        latch.terminator = f"br i1 {more.text}, label %{body.label}, label %{after.label}"
+        phis = [(index, start, following), *[(p, s, n[0]) for p, s, n in loop.carried]]
+        body.lines[:0] = [
+            f"  {phi.text} = phi {phi.type} [{first.text}, %{preheader.label}], [{then.text}, %{latch.label}]"
+            for phi, first, then in phis
+        ]
+        loop.exit = after
+        self.block = after
+
+    def carry(self, loop: Loop, start: Value) -> Value:
+        """A value carried from iteration to iteration of `loop`; give its next value with `update`."""
+        self.count += 1
+        phi = Value(start.type, f"%c{self.count}")
+        loop.carried.append((phi, start, [phi]))
+        return phi
+
+    def update(self, loop: Loop, phi: Value, following: Value) -> Value:
+        """Set the value that `phi` has in the next iteration; after the loop it is what remained."""
+        for known, _, slot in loop.carried:
+            if known is phi:
+                slot[0] = following
+        return following
+
+    # --- instructions ---
+
+    def emit(self, type: str, text: str) -> Value:
+        """Any instruction with a result of this type."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.block.lines.append(f"  {name} = {text}")
+        return Value(type, name)
+
+    def do(self, text: str) -> None:
+        """Any instruction without a result."""
+        self.block.lines.append(f"  {text}")
+
+    def op(self, name: str, a: Value, b: Value) -> Value:
+        """Binary instruction on operands of one type: `op("fadd", x, y)`."""
+        return self.emit(a.type, f"{name} {a.type} {a.text}, {b.text}")
+
+    def fneg(self, a: Value) -> Value:
+        return self.emit(a.type, f"fneg {a.type} {a.text}")
+
+    def icmp(self, predicate: str, a: Value, b: Value) -> Value:
+        return self.emit(
+            with_element(a.type, "i1"), f"icmp {predicate} {a.type} {a.text}, {b.text}"
+        )
+
+    def fcmp(self, predicate: str, a: Value, b: Value) -> Value:
+        return self.emit(
+            with_element(a.type, "i1"), f"fcmp {predicate} {a.type} {a.text}, {b.text}"
+        )
+
+    def select(self, condition: Value, a: Value, b: Value) -> Value:
+        return self.emit(
+            a.type, f"select {condition.type} {condition.text}, {a.type} {a.text}, {b.type} {b.text}"
+        )
+
+    def cast(self, name: str, a: Value, type: str) -> Value:
+        """`cast("sitofp", x, "<8 x double>")`, `bitcast`, `zext`, `trunc`, ..."""
+        return self.emit(type, f"{name} {a.type} {a.text} to {type}")
+
+    def splat(self, a: Value, lanes: int) -> Value:
+        """A scalar in every lane."""
+        if not lanes or lanes_of(a.type):
+            return a
+        type = vector(lanes, a.type)
+        if not a.text.startswith("%"):
+            return Value(type, f"splat ({a.type} {a.text})")
+        first = self.emit(type, f"insertelement {type} poison, {a.type} {a.text}, i64 0")
+        return self.emit(
+            type,
+            f"shufflevector {type} {first.text}, {type} poison, <{lanes} x i32> zeroinitializer",
+        )
+
+    def extract(self, a: Value, lane: int) -> Value:
+        return self.emit(element_of(a.type), f"extractelement {a.type} {a.text}, i64 {lane}")
+
+    def insert(self, a: Value, element: Value, lane: int) -> Value:
+        return self.emit(
+            a.type,
+            f"insertelement {a.type} {a.text}, {element.type} {element.text}, i64 {lane}",
+        )
+
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Lanes of `a` and `b` (numbered on); -1 is any value."""
+        mask = ", ".join("i32 poison" if lane < 0 else f"i32 {lane}" for lane in lanes)
+        type = vector(len(lanes), element_of(a.type))
+        return self.emit(
+            type,
+            f"shufflevector {a.type} {a.text}, {b.type} {b.text}, <{len(lanes)} x i32> <{mask}>",
+        )
+
+    def gep(self, base: Value, index: Value | int, element: str = "i8") -> Value:
+        """Address `base + index * sizeof(element)`."""
+        index = constant("i64", index) if isinstance(index, int) else index
+        if index.text == "0":
+            return base
+        return self.emit(
+            "ptr", f"getelementptr {element}, ptr {base.text}, {index.type} {index.text}"
+        )
+
+    def load(self, type: str, address: Value, align: int = 1, note: str = "") -> Value:
+        """`note` is appended, for metadata or ", !nontemporal !0"."""
+        return self.emit(type, f"load {type}, ptr {address.text}, align {align}{note}")
+
+    def store(self, value: Value, address: Value, align: int = 1, note: str = "") -> None:
+        self.do(f"store {value.type} {value.text}, ptr {address.text}, align {align}{note}")
+
+    def alloca(self, type: str, count: int = 1, align: int = 64) -> Value:
+        """Stack memory, in the entry block."""
+        with self.at(self.entry):
+            return self.emit("ptr", f"alloca {type}, i64 {count}, align {align}")
+
+    def call(self, name: str, result: str, arguments: Sequence[Value], flags: str = "") -> Any:
+        """Call a function of this module or a declared one; returns its Value, or None for void."""
+        given = ", ".join(f"{a.type} {a.text}" for a in arguments)
+        text = f"call {flags}{' ' if flags else ''}{result} @{name}({given})"
+        if result == "void":
+            self.do(text)
+            return None
+        return self.emit(result, text)
+
+    def external(self, name: str, result: str, arguments: Sequence[Value]) -> Any:
+        """Call a function defined elsewhere, declaring it."""
+        self.module.declare(name, result, [a.type for a in arguments])
+        return self.call(name, result, arguments)
+
+    def intrinsic(
+        self, name: str, result: str, arguments: Sequence[Value], suffix: str | None = None
+    ) -> Any:
+        """`intrinsic("llvm.fma", x.type, [x, y, z])`: the overloaded suffix is that of the result type."""
+        suffix = mangled(result) if suffix is None else suffix
+        full = f"{name}.{suffix}" if suffix else name
+        self.module.declare(full, result, [a.type for a in arguments])
+        return self.call(full, result, arguments)
+
+
+def mangled(type: str) -> str:
+    """The suffix LLVM gives an intrinsic overloaded on this type: v16f32, i64, p0."""
+    short = {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16", "ptr": "p0"}
+    element = element_of(type)
+    lanes = lanes_of(type)
+    name = short.get(element, element)
+    return f"v{lanes}{name}" if lanes else name
