@@ -4,6 +4,15 @@ from funcgrad.control.branches import cond, switch
 from funcgrad.control.loops import associative_scan, fori_loop, map
 from funcgrad.control.scan import scan
 from funcgrad.control.while_loop import while_loop
+from funcgrad.lax.convolution import (
+    conv,
+    conv_general_dilated,
+    conv_transpose,
+    conv_with_general_padding,
+)
+from funcgrad.lax.dimension_numbers import ConvDimensionNumbers, conv_dimension_numbers
+from funcgrad.lax.windows import pad, reduce_window
+from funcgrad.ops.arithmetic import add, multiply as mul
 from funcgrad.ops.cumulative import cumlogsumexp, cummax, cummin, cumprod, cumsum
 from funcgrad.ops.dynamic_slice import (
     dynamic_index_in_dim,
@@ -13,6 +22,7 @@ from funcgrad.ops.dynamic_slice import (
     dynamic_update_slice,
     dynamic_update_slice_in_dim,
 )
+from funcgrad.ops.extrema import maximum as max, minimum as min
 from funcgrad.ops.sort import top_k
 from funcgrad.transforms.collectives import (
     all_gather,
@@ -26,10 +36,17 @@ from funcgrad.transforms.collectives import (
 from funcgrad.transforms.stop_gradient import stop_gradient
 
 __all__ = [
+    "ConvDimensionNumbers",
+    "add",
     "all_gather",
     "associative_scan",
     "axis_index",
     "cond",
+    "conv",
+    "conv_dimension_numbers",
+    "conv_general_dilated",
+    "conv_transpose",
+    "conv_with_general_padding",
     "cumlogsumexp",
     "cummax",
     "cummin",
@@ -43,11 +60,16 @@ __all__ = [
     "dynamic_update_slice_in_dim",
     "fori_loop",
     "map",
+    "max",
+    "min",
+    "mul",
+    "pad",
     "pmax",
     "pmean",
     "pmin",
     "ppermute",
     "psum",
+    "reduce_window",
     "scan",
     "stop_gradient",
     "switch",

@@ -17,14 +17,15 @@ from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, less
 from funcgrad.ops.complex import conjugate
+from funcgrad.ops.convolution import convolve as convolve_windows
 from funcgrad.ops.extrema import clip
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.index import getitem
-from funcgrad.ops.matmul import dot_general
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.rounding import remainder
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
+from funcgrad.ops.sliding import Sliding
 from funcgrad.ops.sort import argsort
 
 
@@ -206,14 +207,9 @@ def extrapolated(
 
 def sliding(a: Any, v: Any, mode: str) -> Any:
     """Dot products of the vector `v` with all windows of `a`, for `len(a) >= len(v)`."""
-    n, m = shape_of(a)[0], shape_of(v)[0]
-    start, count = {"full": (0, n + m - 1), "same": ((m - 1) // 2, n), "valid": (m - 1, n - m + 1)}[
-        mode
-    ]
-    zeros = np.zeros(m - 1, a.dtype)
-    padded = concatenate([zeros, a, zeros]) if m > 1 else a
-    windows = padded[np.arange(start, start + count)[:, None] + np.arange(m)]
-    return dot_general(windows, v, ((1,), (0,)))
+    m = shape_of(v)[0]
+    low, high = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}[mode]
+    return convolve_windows(a, v, ("0", "0", "0"), (Sliding(m, low=low, high=high),))
 
 
 def check_vectors(name: str, a: Any, v: Any, mode: str) -> None:
