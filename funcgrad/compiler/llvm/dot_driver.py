@@ -1,0 +1,291 @@
+"""Loops around the tiles of a matrix product, and its division among threads: code that all products of a module share.
+
+What differs between products is data, in a constant table per product whose fields are named here. A *position* is a
+row of the result (a column, if threads divide columns), counted on through all batch entries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.dot_copy import at, repeat
+from funcgrad.compiler.llvm.dot_plan import CHUNKS_PER_THREAD
+from funcgrad.compiler.llvm.microkernel import index
+
+# Functions first: of one matrix, of tiles, of copies of y (or null), of stores; then sizes, and strides in bytes.
+POINTERS = ("block", "tile", "copy", "store", "batch")
+NUMBERS = (
+    *("m", "n", "k", "k_block", "rows", "columns", "tile_row", "size"),
+    *("x_row", "x_column", "y_row", "y_column", "out_row", "out_column"),
+    *("panel_row", "panel_column", "is_inner", "scratch", "is_direct", "accumulate"),
+    *(
+        "batch_axes",
+        "by_columns",
+        "unit",
+        "extent",
+        "tiles",
+        "units",
+        "least_chunks",
+        "most_chunks",
+    ),
+)
+FIELDS = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
+
+# The largest tile is as many vectors as there are registers.
+TILE_BYTES = 32 * 64
+
+# table, x, y, out, first row, end of rows, first column, end of columns
+BLOCK_PARAMETERS = ("ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64", "i64")
+
+
+class Table:
+    """Reads the fields of a table where they are wanted first."""
+
+    def __init__(self, f: Function, pointer: Value) -> None:
+        self.f = f
+        self.pointer = pointer
+        self.known: dict[str, Value] = {}
+
+    def __getattr__(self, name: str) -> Value:
+        if name not in self.known:
+            type = "ptr" if name in POINTERS else "i64"
+            with self.f.at(self.f.entry):
+                self.known[name] = self.f.load(type, self.f.gep(self.pointer, 8 * FIELDS[name]))
+        return self.known[name]
+
+    def holds(self, name: str) -> Value:
+        return self.f.icmp("ne", getattr(self, name), index(0))
+
+
+def table(module: Module, name: str, fields: dict[str, str | int]) -> Value:
+    """The constant with these fields; those not given are 0 or null."""
+    parts = [f"ptr {fields.get(field, 'null')}" for field in POINTERS]
+    parts += [f"i64 {int(fields.get(field, 0))}" for field in NUMBERS]
+    types = ", ".join(part.split(" ")[0] for part in parts)
+    return module.data(name, f"private constant {{{types}}} {{{', '.join(parts)}}}")
+
+
+def call_pointer(f: Function, target: Value, arguments: list[Value]) -> None:
+    f.do(f"call void {target.text}({', '.join(map(str, arguments))})")
+
+
+def least(f: Function, a: Value, b: Value) -> Value:
+    return f.intrinsic("llvm.smin", "i64", [a, b])
+
+
+@contextlib.contextmanager
+def stepping(f: Function, start: Value, stop: Value, step: Value) -> Iterator[Value]:
+    """Count from start to stop by a step known at run time."""
+    distance = f.op("sub", stop, start)
+    rounded = f.op("add", distance, f.op("sub", step, index(1)))
+    with repeat(f, index(0), f.op("sdiv", rounded, step)) as loop:
+        yield f.op("add", start, f.op("mul", loop.index, step))
+
+
+# --- one matrix ---
+
+
+def block_function(module: Module) -> str:
+    """Computes the part of one matrix between two rows and two columns."""
+    name = "fg_dot_block"
+    if module.defines(name):
+        return name
+    f = module.function(name, "void", BLOCK_PARAMETERS, "internal")
+    f.attributes = "nounwind noinline"
+    pointer, x, y, out, row_start, row_stop, column_start, column_stop = f.arguments
+    t = Table(f, pointer)
+    scratch = f.alloca("ptr", align=8)
+    with f.when(t.holds("scratch")):
+        f.store(f.external("fg_allocate", "ptr", [t.scratch]), scratch, 8)
+    with (
+        stepping(f, index(0), t.k, t.k_block) as k_start,
+        stepping(f, column_start, column_stop, t.columns) as j,
+    ):
+        panel = Panel(t, x, y, out, k_start, j, least(f, t.columns, f.op("sub", column_stop, j)))
+        panel.copy(scratch)
+        with stepping(f, row_start, row_stop, t.rows) as i:
+            panel.tile(i, row_stop)
+    with f.when(t.holds("scratch")):
+        f.external("fg_free", "void", [f.load("ptr", scratch, 8)])
+    f.ret()
+    return name
+
+
+class Panel:
+    """The columns of y under one row of tiles, over one block of k."""
+
+    def __init__(
+        self, t: Table, x: Value, y: Value, out: Value, k_start: Value, j: Value, columns: Value
+    ) -> None:
+        f = t.f
+        self.t = t
+        self.x = at(f, x, (k_start, t.x_column))
+        self.y = at(f, y, (k_start, t.y_row))
+        self.out = at(f, out, (j, t.out_column))
+        self.k_size = least(f, t.k_block, f.op("sub", t.k, k_start))
+        self.j = j
+        self.columns = columns
+        self.is_first = f.icmp("eq", k_start, index(0))
+        self.buffer = f.alloca("i8", TILE_BYTES)
+        # What is not copied is read in place, and the last tile moves back to have all its columns inside.
+        inside = least(f, j, f.op("sub", t.n, t.columns))
+        self.column = f.select(t.holds("scratch"), j, inside)
+        self.start = at(f, self.y, (self.column, t.y_column))
+
+    def copy(self, scratch: Value) -> None:
+        """Copy it to scratch if the plan says so."""
+        f, t = self.t.f, self.t
+        start = f.alloca("ptr", align=8)
+        f.store(self.start, start, 8)
+        with f.when(t.holds("scratch")):
+            is_inner = t.holds("is_inner")
+            to = f.load("ptr", scratch, 8)
+            to_row = f.select(is_inner, t.panel_column, t.panel_row)
+            row = f.select(is_inner, t.y_column, t.y_row)
+            column = f.select(is_inner, t.y_row, t.y_column)
+            rows = f.select(is_inner, self.columns, self.k_size)
+            columns = f.select(is_inner, self.k_size, self.columns)
+            call_pointer(f, t.copy, [to, to_row, self.start, row, column, rows, columns])
+            f.store(to, start, 8)
+        self.start = f.load("ptr", start, 8)
+
+    def tile(self, i: Value, row_stop: Value) -> None:
+        """One tile: whole ones go to the result at once, others by way of the stack."""
+        f, t = self.t.f, self.t
+        row = least(f, i, f.op("sub", t.m, t.rows))
+        rows = least(f, t.rows, f.op("sub", row_stop, i))
+        out = at(f, self.out, (i, t.out_row))
+        is_whole = f.op("and", self.is_first, t.holds("is_direct"))
+        for a, b in ((row, i), (rows, t.rows), (self.column, self.j), (self.columns, t.columns)):
+            is_whole = f.op("and", is_whole, f.icmp("eq", a, b))
+        to = f.select(is_whole, out, self.buffer)
+        to_row = f.select(is_whole, t.out_row, t.tile_row)
+        left = [at(f, self.x, (row, t.x_row)), t.x_row, t.x_column]
+        right = [self.start, t.panel_row, t.panel_column, self.k_size]
+        call_pointer(f, t.tile, [*left, *right, to, to_row, t.columns])
+        with f.when(f.op("xor", is_whole, constant("i1", 1))):
+            skipped = (f.op("sub", i, row), t.tile_row), (f.op("sub", self.j, self.column), t.size)
+            part = [at(f, self.buffer, *skipped), t.tile_row, out, t.out_row, t.out_column]
+            later = f.op("xor", self.is_first, constant("i1", 1))
+            adds = f.op("or", t.holds("accumulate"), later)
+            call_pointer(f, t.store, [*part, rows, self.columns, adds])
+
+
+# --- all matrices of a batch ---
+
+SPAN_PARAMETERS = ("ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64")
+
+
+def span_function(module: Module) -> str:
+    """`span(table, x, y, out, start, stop, by_columns)`: the rows, or columns, between two positions."""
+    name = "fg_dot_span"
+    if module.defines(name):
+        return name
+    f = module.function(name, "void", SPAN_PARAMETERS, "internal")
+    f.attributes = "nounwind noinline"
+    pointer, x, y, out, start, stop, by_columns = f.arguments
+    t = Table(f, pointer)
+    turned = f.icmp("ne", by_columns, index(0))
+    extent = f.select(turned, t.n, t.m)
+    with f.when(f.icmp("slt", start, stop)):
+        first = f.op("udiv", start, extent)
+        last = f.op("udiv", f.op("sub", stop, index(1)), extent)
+        with f.loop(first, f.op("add", last, index(1))) as loop:
+            base = f.op("mul", loop.index, extent)
+            low = f.intrinsic("llvm.smax", "i64", [f.op("sub", start, base), index(0)])
+            high = least(f, f.op("sub", stop, base), extent)
+            matrices = _batch_entry(t, loop.index, [x, y, out])
+            rows = f.select(turned, index(0), low), f.select(turned, t.m, high)
+            columns = f.select(turned, low, index(0)), f.select(turned, high, t.n)
+            call_pointer(f, t.block, [pointer, *matrices, *rows, *columns])
+    f.ret()
+    return name
+
+
+def _batch_entry(t: Table, number: Value, bases: list[Value]) -> list[Value]:
+    """Where the matrices of an entry begin. Axes are stored from the last to the first, and there is at least one."""
+    f = t.f
+    with f.loop(index(0), t.batch_axes) as loop:
+        rest = f.carry(loop, number)
+        carried = [f.carry(loop, base) for base in bases]
+        axis = f.gep(t.batch, f.op("mul", loop.index, index(32)))
+        extent, *strides = (f.load("i64", f.gep(axis, 8 * i), 8) for i in range(4))
+        place = f.op("urem", rest, extent)
+        f.update(loop, rest, f.op("udiv", rest, extent))
+        return_values = [
+            f.update(loop, base, at(f, base, (place, stride)))
+            for base, stride in zip(carried, strides, strict=True)
+        ]
+    return return_values
+
+
+# --- threads ---
+
+# table, x, y, out, chunks, whether Ctrl-C arrived
+TASK_WORDS = 6
+
+
+def task_function(module: Module) -> str:
+    """One chunk of a product, for `fg_parallel`. After Ctrl-C the chunks that remain are left out."""
+    name = "fg_dot_task"
+    if module.defines(name):
+        return name
+    f = module.function(name, "void", ["ptr", "i64"], "internal")
+    data, chunk = f.arguments
+    pointer, x, y, out = (f.load("ptr", f.gep(data, 8 * i), 8) for i in range(4))
+    chunks = f.load("i64", f.gep(data, 32), 8)
+    stopped = f.gep(data, 40)
+    t = Table(f, pointer)
+    is_stopped = f.emit("i64", f"load atomic i64, ptr {stopped.text} monotonic, align 8")
+    with f.when(f.icmp("eq", is_stopped, index(0))):
+        span = [_position(t, chunk, chunks), _position(t, f.op("add", chunk, index(1)), chunks)]
+        f.call(span_function(module), "void", [pointer, x, y, out, *span, t.by_columns])
+        with f.when(f.icmp("sgt", t.least_chunks, index(1))):
+            raised = f.external("fg_poll", "i32", [])
+            with f.when(f.icmp("ne", raised, constant("i32", 0))):
+                f.do(f"store atomic i64 1, ptr {stopped.text} monotonic, align 8")
+    f.ret()
+    return name
+
+
+def _position(t: Table, chunk: Value, chunks: Value) -> Value:
+    """Where a chunk begins: always with a whole tile."""
+    f = t.f
+    unit = f.op("udiv", f.op("mul", chunk, t.units), chunks)
+    within = least(f, f.op("mul", f.op("urem", unit, t.tiles), t.unit), t.extent)
+    return f.op("add", f.op("mul", f.op("udiv", unit, t.tiles), t.extent), within)
+
+
+def product_function(module: Module) -> str:
+    """`product(table, x, y, out)`: all of a product, by several threads if it is large enough."""
+    name = "fg_dot_product"
+    if module.defines(name):
+        return name
+    f = module.function(name, "void", ["ptr"] * 4, "internal")
+    f.attributes = "nounwind noinline"
+    pointer = f.arguments[0]
+    t = Table(f, pointer)
+    alone, shared, done = f.new_block("alone"), f.new_block("shared"), f.new_block("done")
+    f.branch_if(f.icmp("sgt", t.most_chunks, index(1)), shared, alone)
+    f.block = alone
+    everything = f.op("mul", f.op("udiv", t.units, t.tiles), t.extent)
+    f.call(span_function(module), "void", [*f.arguments, index(0), everything, t.by_columns])
+    f.branch(done)
+    f.block = shared
+    threads = f.external("fg_threads", "i64", [])
+    wanted = least(f, f.op("mul", threads, index(CHUNKS_PER_THREAD)), t.most_chunks)
+    even = f.op("sub", wanted, f.op("urem", wanted, threads))
+    wanted = f.select(f.icmp("sgt", even, index(0)), even, wanted)
+    wanted = f.intrinsic("llvm.smax", "i64", [wanted, t.least_chunks])
+    chunks = least(f, wanted, t.units)
+    data = f.alloca("i64", TASK_WORDS)
+    for i, word in enumerate([*f.arguments, chunks, index(0)]):
+        f.store(word, f.gep(data, 8 * i), 8)
+    task = Value("ptr", f"@{task_function(module)}")
+    f.external("fg_parallel", "void", [task, data, chunks])
+    f.branch(done)
+    f.block = done
+    f.ret()
+    return name

@@ -1,0 +1,163 @@
+"""Matrix products in native code: a function per product, made of tiles, loops and threads that all of a module share."""
+
+from __future__ import annotations
+
+from funcgrad.compiler.llvm.builder import Function, Module, Value, zero
+from funcgrad.compiler.llvm.dot_copy import at, copy_function, repeat, store_function, stored_type
+from funcgrad.compiler.llvm.dot_driver import (
+    block_function,
+    product_function,
+    span_function,
+    table,
+)
+from funcgrad.compiler.llvm.dot_plan import CHUNK_CYCLES, POLL_CYCLES, Plan, ceil, plan_dot
+from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
+from funcgrad.compiler.llvm.microkernel import index, tile_function
+from funcgrad.compiler.llvm.target import host
+
+
+def dot(module: Module, spec: DotSpec) -> str:
+    """The name of a function `void (ptr x, ptr y, ptr out)` that computes a product, by several threads if large.
+
+    Its result does not depend on the number of threads. Ctrl-C ends it early: poll after large products.
+
+    Args:
+        module: gets the function, once for each spec.
+        spec: the product.
+
+    Example:
+        >>> import numpy as np
+        >>> spec = DotSpec(np.dtype("float32"), (), 3, 4, 5, (5, 1), (4, 1), (4, 1))
+        >>> dot(Module(), spec)
+        'fg_dot_float32_3x4x5_5.1.4.1.4.1'
+    """
+    name = f"fg_dot_{spec.text}"
+    if not module.defines(name):
+        f = module.function(name, "void", ["ptr"] * 3, "internal")
+        if not (spec.m and spec.n and spec.batches and spec.k):
+            _without_terms(f, spec, index(0), index(spec.batches * spec.m))
+        else:
+            plan = plan_dot(simplified(spec), host())
+            arguments = [plan_table(module, plan), *_operands(f, plan)]
+            f.call(product_function(module), "void", arguments)
+        f.ret()
+    return name
+
+
+def dot_rows(module: Module, spec: DotSpec) -> str:
+    """The name of a function `void (ptr x, ptr y, ptr out, i64 start, i64 stop)`: some rows, by the calling thread.
+
+    Rows are counted through all batch entries: row i of entry b has the number b * m + i. The pointers are those of
+    the whole product. Blocks of 24 rows or more lose little speed; a block of some hundred lets copies of y pay.
+
+    Args:
+        module: gets the function, once for each spec.
+        spec: the product.
+
+    Example:
+        >>> import numpy as np
+        >>> spec = DotSpec(np.dtype("float32"), (), 3, 4, 5, (5, 1), (4, 1), (4, 1))
+        >>> dot_rows(Module(), spec)
+        'fg_dot_rows_float32_3x4x5_5.1.4.1.4.1'
+    """
+    name = f"fg_dot_rows_{spec.text}"
+    if not module.defines(name):
+        f = module.function(name, "void", ["ptr"] * 3 + ["i64"] * 2, "internal")
+        start, stop = f.arguments[3:]
+        if not (spec.m and spec.n and spec.batches and spec.k):
+            _without_terms(f, spec, start, stop)
+        else:
+            plan = plan_dot(simplified(spec), host())
+            arguments = [plan_table(module, plan), *_operands(f, plan), start, stop]
+            f.call(span_function(module), "void", [*arguments, index(int(plan.is_swapped))])
+        f.ret()
+    return name
+
+
+def _operands(f: Function, plan: Plan) -> list[Value]:
+    x, y, out = f.arguments[:3]
+    return [y, x, out] if plan.is_swapped else [x, y, out]
+
+
+def _without_terms(f: Function, spec: DotSpec, start: Value, stop: Value) -> None:
+    """Sums of nothing."""
+    if spec.accumulate or not (spec.m and spec.n and spec.batches):
+        return
+    size = spec.dtype.itemsize
+    with repeat(f, start, stop) as loop:
+        out, rest = f.arguments[2], f.op("udiv", loop.index, index(spec.m))
+        row = f.op("urem", loop.index, index(spec.m))
+        out = at(f, out, (row, index(spec.out_strides[0] * size)))
+        for extent, _, _, stride in reversed(spec.batch):
+            out = at(f, out, (f.op("urem", rest, index(extent)), index(stride * size)))
+            rest = f.op("udiv", rest, index(extent))
+        with repeat(f, index(0), index(spec.n)) as inner:
+            address = at(f, out, (inner.index, index(spec.out_strides[1] * size)))
+            f.store(zero(stored_type(spec.dtype)), address)
+
+
+def plan_table(module: Module, plan: Plan) -> Value:
+    """The constant that tells the shared loops all about a product."""
+    spec, tile, size = plan.spec, plan.tile, plan.spec.dtype.itemsize
+    y_row, y_column = (stride * size for stride in spec.y_strides)
+    fields: dict[str, str | int] = {
+        "block": f"@{block_function(module)}",
+        "tile": f"@{tile_function(module, tile)}",
+        "store": f"@{store_function(module, spec.dtype, tile.lanes)}",
+        "batch": _batch_axes(module, spec),
+        "m": spec.m,
+        "n": spec.n,
+        "k": spec.k,
+        "k_block": plan.k_block,
+        "rows": tile.rows,
+        "columns": plan.columns,
+        "tile_row": tile.columns * size,
+        "size": size,
+        "x_row": spec.x_strides[0] * size,
+        "x_column": spec.x_strides[1] * size,
+        "y_row": y_row,
+        "y_column": y_column,
+        "out_row": spec.out_strides[0] * size,
+        "out_column": spec.out_strides[1] * size,
+        "panel_row": tile.columns * size if plan.packs else y_row,
+        "panel_column": plan.k_block * size if plan.packs else y_column,
+        "is_inner": tile.kind == "inner",
+        "is_direct": not spec.accumulate and (spec.out_strides[1] == 1 or tile.columns == 1),
+        "accumulate": spec.accumulate,
+        "batch_axes": max(1, len(spec.batch)),
+        **_division(plan),
+    }
+    if plan.packs:
+        strides = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
+        fields["copy"] = f"@{copy_function(module, spec.dtype, *strides, tile.lanes)}"
+        fields["scratch"] = plan.k_block * tile.columns * size
+    return table(module, f"fg_dot_table_{spec.text}{'_swapped' * plan.is_swapped}", fields)
+
+
+def _batch_axes(module: Module, spec: DotSpec) -> str:
+    """Extents, and strides in bytes, from the last axis to the first."""
+    size = spec.dtype.itemsize
+    axes = spec.batch[::-1] or ((1, 0, 0, 0),)
+    numbers = [(extent, x * size, y * size, out * size) for extent, x, y, out in axes]
+    words = ", ".join(f"i64 {number}" for axis in numbers for number in axis)
+    definition = f"private constant [{4 * len(axes)} x i64] [{words}]"
+    return module.data(
+        "fg_dot_axes_" + "_".join(str(n) for axis in numbers for n in axis), definition
+    ).text
+
+
+def _division(plan: Plan) -> dict[str, str | int]:
+    """How the positions of a product fall into chunks of whole tiles."""
+    extent, unit = plan.spec.m, plan.tile.rows
+    if plan.by_columns:
+        extent, unit = plan.spec.n, plan.columns
+    tiles = ceil(extent, unit)
+    return {
+        "by_columns": plan.by_columns,
+        "unit": unit,
+        "extent": extent,
+        "tiles": tiles,
+        "units": tiles * plan.spec.batches,
+        "least_chunks": max(1, int(plan.cycles / POLL_CYCLES)),
+        "most_chunks": max(1, int(plan.cycles / CHUNK_CYCLES)),
+    }
