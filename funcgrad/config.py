@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-__all__ = ["allow_nans", "checking_leaks", "config", "debug_infs", "debug_nans", "disable_jit"]
+__all__ = [
+    "allow_nans",
+    "checking_leaks",
+    "config",
+    "debug_infs",
+    "debug_nans",
+    "disable_jit",
+    "threads",
+]
 
 
-def _flag(name: str) -> bool:
-    return os.environ.get(f"FUNCGRAD_{name.upper()}", "0").lower() not in ("0", "", "false", "off")
+def _flag(name: str, default: str = "0") -> bool:
+    return os.environ.get(f"FUNCGRAD_{name.upper()}", default).lower() not in (
+        "0",
+        "",
+        "false",
+        "off",
+    )
+
+
+def _thread_count() -> int:
+    text = os.environ.get("FUNCGRAD_NUM_THREADS", "") or "0"
+    if not text.isdecimal():
+        raise ValueError(
+            f"[config] FUNCGRAD_NUM_THREADS is {text!r}, expected a whole number such as 4, or 0 for all CPUs."
+        )
+    return int(text)
 
 
 class Config(threading.local):
@@ -24,7 +47,9 @@ class Config(threading.local):
     checking_leaks: raise when a tracer outlives its trace.
     debug_key_reuse: warn when a random key is used by two sampling functions.
     nan_safe_where: the branch that `where` does not take contributes exactly zero to a gradient.
-    check_programs: verify every Program after tracing and after each stage.
+    check_programs: verify every Program after tracing and after each stage, and generated code.
+    cache: keep compiled code on disk between processes.
+    num_threads: how many threads compiled code may use; 0 stands for as many as there are CPUs.
     """
 
     def __init__(self) -> None:
@@ -36,10 +61,12 @@ class Config(threading.local):
         self.debug_key_reuse = _flag("debug_key_reuse")
         self.nan_safe_where = os.environ.get("FUNCGRAD_NAN_SAFE_WHERE", "1") != "0"
         self.check_programs = _flag("check_programs")
+        self.cache = _flag("cache", default="1")
+        self.num_threads = _thread_count()
         self.checks_values = self.debug_nans or self.debug_infs
 
     @contextlib.contextmanager
-    def override(self, **flags: bool) -> Iterator[None]:
+    def override(self, **flags: int) -> Iterator[None]:
         """Set flags of this thread inside a `with` block.
 
         Example:
@@ -59,13 +86,24 @@ class Config(threading.local):
         finally:
             self._set(saved)
 
-    def _set(self, flags: dict[str, bool]) -> None:
+    def _set(self, flags: dict[str, int]) -> None:
         vars(self).update(flags)
         # One look tells the hot path that neither check is on.
         self.checks_values = self.debug_nans or self.debug_infs
+        if "num_threads" in flags:
+            for forget in _thread_count_copies:
+                forget()
 
 
 config = Config()
+
+# Native code keeps a copy of each thread's count; these functions make it forget that of the thread that calls.
+_thread_count_copies: list[Callable[[], None]] = []
+
+
+def when_thread_count_changes(forget: Callable[[], None]) -> None:
+    """Call `forget()` in each thread whose `num_threads` is overridden, from now on."""
+    _thread_count_copies.append(forget)
 
 
 def debug_nans(enable: bool = True) -> contextlib.AbstractContextManager[None]:
@@ -107,3 +145,25 @@ def disable_jit(disable: bool = True) -> contextlib.AbstractContextManager[None]
         3.0
     """
     return config.override(disable_jit=disable)
+
+
+def threads(count: int) -> contextlib.AbstractContextManager[None]:
+    """Let compiled code that this thread calls use so many threads, inside a `with` block.
+
+    Outside of such blocks it is `FUNCGRAD_NUM_THREADS`, or as many as there are CPUs for this process. For a fixed
+    count results are the same from run to run; between counts the last bits of sums may differ.
+
+    Args:
+        count: at least 1, which means the calling thread alone.
+
+    Example:
+        >>> import funcgrad as fg
+        >>> with fg.threads(1):
+        ...     fg.jit(lambda x: x + 1.0)(2.0)
+        3.0
+    """
+    if operator.index(count) < 1:
+        raise ValueError(
+            f"[threads] count is {count}, expected at least 1. Write threads(1) for one thread."
+        )
+    return config.override(num_threads=count)

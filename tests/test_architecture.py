@@ -27,7 +27,7 @@ LAYERS = [
     {"control"},
     {"numpy", "lax", "random", "scipy", "flatten_util", "debug", "test_util"},
     {"nn", "optim", "io"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
