@@ -7,7 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from funcgrad.compiler.cache import MEGABYTE, Cache, CacheWarning, default_cache
+from funcgrad.compiler.cache import Cache, CacheWarning, default_cache
+from funcgrad.compiler.cache_directory import MEGABYTE
 from funcgrad.config import config
 
 CACHE_HELP = """\

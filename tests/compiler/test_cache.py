@@ -16,20 +16,18 @@ from hypothesis import given, strategies as st
 from funcgrad import __main__ as command_line
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import (
-    MEGABYTE,
     REMEMBERED,
     REMEMBERED_BYTES,
     STALE_SECONDS,
     Cache,
     CacheWarning,
     default_cache,
-    default_directory,
-    default_limit,
     digest,
     pack,
     package_stamp,
     unpack,
 )
+from funcgrad.compiler.cache_directory import MEGABYTE, default_directory, default_limit
 from funcgrad.config import config
 
 KEY = digest("some program")

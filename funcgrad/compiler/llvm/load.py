@@ -33,6 +33,7 @@ LEVEL = 2
 # Taken before LLVM's own lock, and both before a fork (`_lock_for_fork`). Nothing waits for it longer than for LLVM,
 # which compiles for one thread at a time.
 _lock = threading.RLock()
+_loaded: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,6 @@ def load(text: str, passes: Sequence[str] = (), level: int = LEVEL) -> Loaded:
         if loaded is None:
             loaded = _loaded[key] = link(_sections(key, source), source)
         return loaded
-
-
-_loaded: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
 
 
 def _sections(key: str, source: Source) -> Sections:
