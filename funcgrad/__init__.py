@@ -21,6 +21,7 @@ from funcgrad.config import (
     debug_infs,
     debug_nans,
     disable_jit,
+    threads,
 )
 from funcgrad.errors import (
     CheckpointError,
