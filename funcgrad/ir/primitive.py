@@ -45,6 +45,31 @@ def is_linear(value: Any) -> bool:
     return isinstance(value, LinearInput)
 
 
+class Operation:
+    """What a `simplify` rule asks for: a primitive applied to operands that are there or Operations themselves.
+
+    Args:
+        origin: the equation whose line it has, and whose warnings; by default the one that is simplified.
+        is_quiet: whether it does not warn, whatever its origin.
+    """
+
+    __slots__ = ("inputs", "is_quiet", "origin", "params", "primitive")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        *inputs: Any,
+        origin: Any = None,
+        is_quiet: bool = False,
+        **params: Any,
+    ) -> None:
+        self.primitive = primitive
+        self.inputs = inputs
+        self.origin = origin
+        self.is_quiet = is_quiet
+        self.params = params
+
+
 class Primitive:
     """One operation. `multiple` primitives return a list of results; all others return one result.
 
@@ -56,6 +81,7 @@ class Primitive:
         keeps_inputs: whether its backward rule needs its inputs (then mutable ones are snapshotted).
         is_inlined: whether the compiler may replace it by the equations of its param `program`.
         masks_cotangents: whether its cotangents are zero where a branch was not taken.
+        commutes: whether its two operands may change places.
         operator: the Python operator that computes it on NumPy numbers, if there is one.
         names_axes: whether it may reduce over a named batch axis, so that `outer_trace` decides who sees it.
         vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
@@ -68,6 +94,7 @@ class Primitive:
     keeps_inputs = True
     masks_cotangents = False
     is_inlined = False
+    commutes = False
     operator = ""
     names_axes = False
     vjp: Callable[..., Any] | None = None
@@ -108,10 +135,24 @@ class Primitive:
         del emit, values, params
         return NotImplemented
 
-    def simplify(self, inputs: Sequence, **params: Any) -> Any:
-        """A cheaper equal of this operation on these inputs, or None."""
-        del inputs, params
+    def simplify(self, known: Any, *inputs: Any, **params: Any) -> Any:
+        """A cheaper equal of this operation: an operand, an Operation, or None if there is none.
+
+        The inputs are the atoms of a Program, and `known` (`compiler/algebra.py`) tells what they are. The result
+        has equal bits, but for the sign of NaN. It may have a shape that broadcasts to the right one.
+        """
+        del known, inputs, params
         return None
+
+    def reordered(self, equation: Any, permutation: tuple[int, ...]) -> Operation | None:
+        """What makes the result of an equation with its axes in another order, where that is as cheap."""
+        del equation, permutation
+        return None
+
+    def batch_sum(self, args: Sequence, axes: Sequence, /, **params: Any) -> Any:
+        """The sum over the examples of what `batch` makes, where that is one operation; else NotImplemented."""
+        del args, axes, params
+        return NotImplemented
 
     def stage(self, args: tuple, params: dict) -> tuple[tuple, dict]:
         """Arguments and params as a Program shall hold them."""

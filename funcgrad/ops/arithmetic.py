@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import is_linear
+from funcgrad.ir.primitive import Operation, is_linear
+from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.families import (
     RULES,
     Elementwise,
@@ -15,6 +16,7 @@ from funcgrad.ops.families import (
     sum_terms,
     unbroadcast,
 )
+from funcgrad.ops.identities import inverse_power_of_two, is_constant, is_float
 
 
 class Add(Elementwise):
@@ -22,7 +24,16 @@ class Add(Elementwise):
 
     ufunc = "add"
     operator = "+"
+    commutes = True
     keeps_inputs = False
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        for a, b in ((x, y), (y, x)):
+            if is_constant(known, b, -0.0, a):  # 0.0 would make 0.0 of -0.0
+                return a
+            if negated := known.made_by(b, NEGATIVE):
+                return Operation(SUBTRACT, a, *negated.inputs)
+        return None
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del out, x, y
@@ -41,6 +52,14 @@ class Subtract(Elementwise):
     ufunc = "subtract"
     operator = "-"
     keeps_inputs = False
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        if is_constant(known, y, 0.0, x):
+            return x
+        if is_constant(known, x, -0.0, y):
+            return Operation(NEGATIVE, y)
+        negated = known.made_by(y, NEGATIVE)
+        return Operation(ADD, x, *negated.inputs) if negated else None
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del out, x, y
@@ -61,6 +80,15 @@ class Multiply(Elementwise):
 
     ufunc = "multiply"
     operator = "*"
+    commutes = True
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        for a, b in ((x, y), (y, x)):
+            if is_constant(known, b, 1.0, a):
+                return a
+            if is_constant(known, b, -1.0, a):
+                return Operation(NEGATIVE, a)
+        return None
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del out
@@ -128,10 +156,18 @@ class Divide(Elementwise):
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del x
-        return lambda: divide(1.0, y), lambda: negative(divide(out, y))
+        return lambda: inverse(y), lambda: negative(divide(out, y))
 
     def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
-        return [unbroadcast(scale(cotangent, divide(1.0, y)), x.shape), None]
+        return [unbroadcast(scale(cotangent, inverse(y)), x.shape), None]
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        if not is_float(x):
+            return None
+        if is_constant(known, y, 1.0, x):
+            return x
+        factor = inverse_power_of_two(known, y)
+        return None if factor is None else Operation(MULTIPLY, x, factor)
 
     def scalar(self, emit: Any, x: Any, y: Any) -> Any:
         return emit.divide(x, y)
@@ -143,6 +179,10 @@ class Negative(Elementwise):
     ufunc = "negative"
     operator = "-"
     keeps_inputs = False
+
+    def simplify(self, known: Any, x: Any) -> Any:
+        negated = known.made_by(x, self)
+        return negated.inputs[0] if negated else None
 
     def partials(self, out: Any, x: Any) -> tuple:
         del out, x
@@ -158,6 +198,11 @@ class Negative(Elementwise):
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = Add(), Subtract(), Multiply(), Divide()
 NEGATIVE, MASKED_MULTIPLY = Negative(), MaskedMultiply()
+
+
+def inverse(y: Any) -> Any:
+    """`1 / y`; a number for a number, which leaves cotangents of half and single precision as they are."""
+    return 1.0 / y if type(y) in PYTHON_SCALARS and y else divide(1.0, y)
 
 
 def add(x: Any, y: Any) -> Any:

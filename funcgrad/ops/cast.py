@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import LinearInput
+from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, is_inexact
 from funcgrad.ops.families import RULES, Linear, move_batch_first
+from funcgrad.ops.identities import is_lossless
 
 
 class Convert(Linear):
@@ -45,9 +46,13 @@ class Convert(Linear):
         del size
         return self(*move_batch_first(args, axes), dtype=dtype), 0
 
-    def simplify(self, inputs: Any, *, dtype: np.dtype) -> Any:
-        (x,) = inputs
-        return x if x.type.dtype == dtype and not x.type.weak else None
+    def simplify(self, known: Any, x: Any, *, dtype: np.dtype) -> Any:
+        if x.type.dtype == dtype and not x.type.weak:
+            return x
+        maker = known.made_by(x, self)
+        if maker and is_lossless(maker.inputs[0].type.dtype, x.type.dtype):
+            return Operation(self, *maker.inputs, dtype=dtype)
+        return None
 
     def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
         return emit.elementwise(self, values, params)

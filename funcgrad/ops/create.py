@@ -31,6 +31,9 @@ class Full(Creation):
             return xp.zeros(shape, dtype)  # memory from the system is zero already
         return xp.full(shape, value, dtype)
 
+    def simplify(self, known: Any, *, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
+        return None if shape else known.scalar(dtype, value)
+
     def lower(self, emit: Any, **params: Any) -> Any:
         return emit.full(**params)
 

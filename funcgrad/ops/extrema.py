@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from funcgrad.ops.compare import (
     logical_or,
 )
 from funcgrad.ops.families import Elementwise
+from funcgrad.ops.identities import is_constant
 from funcgrad.ops.public import binary, unary
 from funcgrad.ops.rules import cast_like
 from funcgrad.ops.select import SELECT, promote, select
@@ -28,6 +30,13 @@ from funcgrad.ops.select import SELECT, promote, select
 def share(out: Any, x: Any, y: Any, wins: Callable[[Any, Any], Any]) -> Any:
     """1 where `x` is chosen, 0 where `y` is, and 1/2 where they are equal."""
     return select(equal(x, y), 0.5, cast_like(out, wins(x, y)))
+
+
+def without_bound(known: Any, x: Any, y: Any, bound: float) -> Any:
+    """The operand that is left if the other one is it again or this bound; None if there is no such."""
+    if x is y or is_constant(known, y, bound, x):
+        return x
+    return y if is_constant(known, x, bound, y) else None
 
 
 class Maximum(Elementwise):
@@ -39,6 +48,9 @@ class Maximum(Elementwise):
     """
 
     ufunc = "maximum"
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        return without_bound(known, x, y, -math.inf)
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         return lambda: share(out, x, y, greater), lambda: share(out, y, x, greater)
@@ -53,6 +65,9 @@ class Minimum(Elementwise):
     """
 
     ufunc = "minimum"
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        return without_bound(known, x, y, math.inf)
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         return lambda: share(out, x, y, less), lambda: share(out, y, x, less)

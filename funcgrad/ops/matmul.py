@@ -6,10 +6,10 @@ import functools
 import math
 from typing import Any
 
-from funcgrad.ir.primitive import is_linear
+from funcgrad.ir.primitive import Operation, is_linear
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Multilinear, ndim_of, shape_of
-from funcgrad.ops.shape import moveaxis, transpose
+from funcgrad.ops.shape import TRANSPOSE, transpose
 
 Axes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -52,6 +52,13 @@ def inverse_order(order: tuple[int, ...]) -> tuple[int, ...] | None:
     """The permutation that sorts these axes; None if they are sorted."""
     inverse = tuple(order.index(i) for i in range(len(order)))
     return None if inverse == tuple(range(len(order))) else inverse
+
+
+def shifted(axis: int | None, *groups: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Axes as they are numbered once an axis is inserted at `axis`."""
+    if axis is None:
+        return list(groups)
+    return [tuple(i + (i >= axis) for i in group) for group in groups]
 
 
 def permuted(x: Any, order: tuple[int, ...] | None) -> Any:
@@ -108,25 +115,55 @@ class DotGeneral(Multilinear):
 
     def batch(self, size: int, args: Any, axes: Any, *, contract: Axes, batch: Axes) -> tuple:
         del size
-        (x, y), (axis_x, axis_y) = args, axes
-        if axis_x is not None and axis_y is not None:
-            shift = [tuple(i + 1 for i in side) for side in (*contract, *batch)]
-            out = self(
-                moveaxis(x, axis_x, 0),
-                moveaxis(y, axis_y, 0),
-                contract=(shift[0], shift[1]),
-                batch=((0, *shift[2]), (0, *shift[3])),
-            )
-            return out, 0
-        lead = len(batch[0])
-        if axis_x is not None:
-            x = moveaxis(x, axis_x, -1)
-            out = self(x, y, contract=contract, batch=batch)
-            free = ndim_of(x) - len(contract[0]) - lead
-            return out, lead + free - 1
-        y = moveaxis(y, axes[1], -1)
-        out = self(x, y, contract=contract, batch=batch)
-        return out, ndim_of(out) - 1
+        sides = [shifted(axes[i], contract[i], batch[i]) for i in (0, 1)]
+        contract = (sides[0][0], sides[1][0])
+        batch = (sides[0][1], sides[1][1])
+        if None not in axes:
+            batch = ((axes[0], *batch[0]), (axes[1], *batch[1]))
+            return self(*args, contract=contract, batch=batch), 0
+        out = self(*args, contract=contract, batch=batch)
+        free = [free_axes(ndim_of(args[i]), contract[i], batch[i]) for i in (0, 1)]
+        side = 0 if axes[1] is None else 1
+        lead = len(batch[0]) + (len(free[0]) if side else 0)
+        return out, lead + free[side].index(axes[side])
+
+    def batch_sum(self, args: Any, axes: Any, /, *, contract: Axes, batch: Axes) -> Any:
+        if None in axes:
+            return NotImplemented
+        sides = [shifted(axes[i], contract[i], batch[i]) for i in (0, 1)]
+        summed = tuple((axis, *side[0]) for axis, side in zip(axes, sides, strict=True))
+        return self(*args, contract=summed, batch=(sides[0][1], sides[1][1]))
+
+    def simplify(self, known: Any, *operands: Any, contract: Axes, batch: Axes) -> Any:
+        for side, operand in enumerate(operands):
+            maker = known.made_by(operand, TRANSPOSE)
+            if maker is None:
+                continue
+            order = maker.params["permutation"]
+            free = [order[i] for i in free_axes(len(order), contract[side], batch[side])]
+            if free == sorted(free):
+                summed, kept, inputs = list(contract), list(batch), list(operands)
+                summed[side] = tuple(order[i] for i in contract[side])
+                kept[side] = tuple(order[i] for i in batch[side])
+                inputs[side] = maker.inputs[0]
+                return Operation(self, *inputs, contract=tuple(summed), batch=tuple(kept))
+        return None
+
+    def reordered(self, equation: Any, permutation: tuple[int, ...]) -> Operation | None:
+        inputs = equation.inputs
+        contract, batch = equation.params["contract"], equation.params["batch"]
+        lead, rank = len(batch[0]), len(permutation)
+        order, rest = permutation[:lead], permutation[lead:]
+        middle = lead + len(free_axes(inputs[0].type.ndim, contract[0], batch[0]))
+        if any(i >= lead for i in order):
+            return None
+        batch = (tuple(batch[0][i] for i in order), tuple(batch[1][i] for i in order))
+        if rest == (*range(middle, rank), *range(lead, middle)):
+            inputs, contract, batch = inputs[::-1], contract[::-1], batch[::-1]
+            return Operation(self, *inputs, origin=equation, contract=contract, batch=batch)
+        if rest == tuple(range(lead, rank)):
+            return Operation(self, *inputs, origin=equation, contract=contract, batch=batch)
+        return None
 
     def lower(self, emit: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> Any:
         return emit.dot(x, y, contract, batch)

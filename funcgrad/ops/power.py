@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from funcgrad.ir.primitive import Operation
 from funcgrad.ir.types import PYTHON_SCALARS, is_inexact
 from funcgrad.ops.arithmetic import divide, multiply, negative, subtract
 from funcgrad.ops.compare import equal, isfinite, logical_and, logical_not
 from funcgrad.ops.exponential import QUIET_LOG
 from funcgrad.ops.families import Elementwise
+from funcgrad.ops.identities import is_constant, is_float
 from funcgrad.ops.public import dtype_of_number, promote_as, unary
 from funcgrad.ops.rules import Quiet, cast_like, product, ratio
 from funcgrad.ops.select import select
@@ -78,6 +80,11 @@ class Power(Elementwise):
     """`x` to the power of `y`."""
 
     ufunc = "power"
+
+    def simplify(self, known: Any, x: Any, y: Any) -> Any:
+        if is_float(x) and is_constant(known, y, 1.0, x):
+            return x
+        return Operation(SQUARE, x) if is_float(x) and is_constant(known, y, 2.0, x) else None
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         return lambda: slope_in_base(x, y), lambda: slope_in_exponent(out, x, y)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import LinearInput
+from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.types import BOOL, FLOAT32, kind
+from funcgrad.ops.arithmetic import ADD
 from funcgrad.ops.cast import convert
 from funcgrad.ops.families import RULES, Linear, Reduction, ndim_of, scale
-from funcgrad.ops.shape import broadcast_to, reshape
+from funcgrad.ops.shape import RESHAPE, broadcast_to, reshape
 
 
 def normalize_axes(name: str, axis: Any, rank: int) -> tuple[int, ...]:
@@ -66,6 +67,21 @@ class ReduceSum(Linear, Reduction):
 
     def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
         return Reduction.batch(self, size, args, axes, **params)
+
+    def batch_sum(self, args: Any, batch: Any, /, *, axes: tuple[int, ...]) -> Any:
+        moved = tuple(a + (a >= batch[0]) for a in axes)
+        return self(*args, axes=tuple(sorted((batch[0], *moved))))
+
+    def simplify(self, known: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        del known
+        if any(x.type.shape[a] != 1 for a in axes):
+            return None
+        shape = tuple(n for i, n in enumerate(x.type.shape) if i not in axes)
+        single = Operation(RESHAPE, x, shape=shape)
+        # NumPy's sum begins with 0, which -0.0 becomes as well.
+        return (
+            Operation(ADD, single, x.type.dtype.type(0)) if kind(x.type.dtype) in "fc" else single
+        )
 
 
 class ReduceAnd(Reduction):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.primitive import Operation
 from funcgrad.ir.tracer import type_of
 from funcgrad.ops.arithmetic import DIVIDE, MULTIPLY, SUBTRACT, negative
 from funcgrad.ops.cast import convert
@@ -32,6 +33,10 @@ class Quiet(Elementwise):
     def partials(self, out: Any, *xs: Any) -> Any:
         return self.inner.partials(out, *xs)
 
+    def simplify(self, known: Any, *xs: Any) -> Any:
+        del known
+        return Operation(self.inner, *xs, is_quiet=True)
+
     def scalar(self, emit: Any, *xs: Any) -> Any:
         return self.inner.scalar(emit, *xs)
 
@@ -48,6 +53,10 @@ class QuietDivide(Elementwise):
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del x
         return lambda: ratio(1.0, y), lambda: negative(ratio(out, y))
+
+    def simplify(self, known: Any, *xs: Any) -> Any:
+        del known
+        return Operation(DIVIDE, *xs, is_quiet=True)
 
     def scalar(self, emit: Any, x: Any, y: Any) -> Any:
         return DIVIDE.scalar(emit, x, y)

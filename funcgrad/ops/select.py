@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import is_linear
+from funcgrad.ir.primitive import Operation, is_linear
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.cast import convert
+from funcgrad.ops.compare import LOGICAL_NOT
 from funcgrad.ops.families import (
     RULES,
     Elementwise,
@@ -61,6 +62,15 @@ class Select(Elementwise):
             unbroadcast(self(condition, cotangent, 0), x.shape) if is_linear(x) else None,
             unbroadcast(self(condition, 0, cotangent), y.shape) if is_linear(y) else None,
         ]
+
+    def simplify(self, known: Any, condition: Any, x: Any, y: Any) -> Any:
+        chosen = known.constant(condition)
+        if x is y or chosen is not None:
+            return x if x is y or chosen else y
+        inverted = known.made_by(condition, LOGICAL_NOT)
+        if inverted and inverted.inputs[0].type.dtype == np.bool_:
+            return Operation(self, *inverted.inputs, y, x)
+        return None
 
     def scalar(self, emit: Any, condition: Any, x: Any, y: Any) -> Any:
         return emit.select(condition, x, y)

@@ -25,7 +25,8 @@ from funcgrad.ops.index_key import (
     resolve_slice,
 )
 from funcgrad.ops.index_mode import adjust, fill_outside
-from funcgrad.ops.shape import Spec, reshape, spec_shape, transpose
+from funcgrad.ops.shape import reshape, transpose
+from funcgrad.ops.slices import Spec, spec_shape
 from funcgrad.ops.update import fit_updates, static_slice, update_slice
 
 

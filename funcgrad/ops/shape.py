@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.ir.primitive import LinearInput, is_linear
+from funcgrad.ir.primitive import LinearInput, Operation, is_linear
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.create import FULL
 from funcgrad.ops.families import (
     RULES,
     Linear,
@@ -17,6 +18,22 @@ from funcgrad.ops.families import (
     shape_of,
     unbroadcast,
 )
+from funcgrad.ops.identities import is_constant
+from funcgrad.ops.slices import (
+    Spec,
+    axis_spec,
+    composed,
+    is_whole,
+    sliced_axis,
+    spec_index,
+    spec_shape,
+)
+
+
+def splat(known: Any, x: Any, shape: tuple) -> Operation | None:
+    """An array of this shape with the one value that all elements of `x` have; None if they may differ."""
+    value = known.splat(x)
+    return None if value is None else Operation(BROADCAST_TO, value, shape=shape)
 
 
 class BroadcastTo(Linear):
@@ -38,8 +55,18 @@ class BroadcastTo(Linear):
         x = reshape(x, (size, *(1,) * (len(shape) - len(inner)), *inner))
         return self(x, shape=(size, *shape)), 0
 
-    def simplify(self, inputs: Any, *, shape: tuple[int, ...]) -> Any:
-        return inputs[0] if inputs[0].type.shape == shape and not inputs[0].type.weak else None
+    def simplify(self, known: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+        if x.type.shape == shape and not x.type.weak:
+            return x
+        if maker := known.made_by(x, self):
+            return Operation(self, *maker.inputs, shape=shape)
+        if maker := known.made_by(x, FULL):
+            return Operation(FULL, **{**maker.params, "shape": shape})
+        if maker := known.made_by(x, RESHAPE):
+            (y,) = maker.inputs
+            lead = x.type.ndim - y.type.ndim
+            return Operation(self, y, shape=shape) if is_prefixed(x.type.shape, y, lead) else None
+        return None
 
     def lower(self, emit: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
         return emit.broadcast(x, shape)
@@ -62,8 +89,14 @@ class Reshape(Linear):
         (x,) = move_batch_first(args, axes)
         return self(x, shape=(size, *shape)), 0
 
-    def simplify(self, inputs: Any, *, shape: tuple[int, ...]) -> Any:
-        return inputs[0] if inputs[0].type.shape == shape and not inputs[0].type.weak else None
+    def simplify(self, known: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+        if None in shape or None in x.type.shape:
+            return None
+        if x.type.shape == shape and not x.type.weak:
+            return x
+        if maker := known.made_by(x, self):
+            return Operation(self, *maker.inputs, shape=shape)
+        return splat(known, x, shape) or reshaped_back(known, x, shape, depth=4)
 
     def lower(self, emit: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
         return emit.reshape(x, shape)
@@ -88,6 +121,21 @@ class Transpose(Linear):
         (x,), (axis,) = args, axes
         moved = tuple(i + (i >= axis) for i in permutation)
         return self(x, permutation=(axis, *moved)), 0
+
+    def simplify(self, known: Any, x: Any, *, permutation: tuple[int, ...]) -> Any:
+        if permutation == tuple(range(len(permutation))):
+            return x
+        if maker := known.made_by(x, self):
+            order = tuple(maker.params["permutation"][i] for i in permutation)
+            return Operation(self, *maker.inputs, permutation=order)
+        shape = tuple(x.type.shape[i] for i in permutation)
+        if found := splat(known, x, shape):
+            return found
+        moved = [i for i in permutation if x.type.shape[i] != 1]
+        if moved == sorted(moved) and None not in shape:
+            return Operation(RESHAPE, x, shape=shape)
+        maker = known.only_user_of(x)
+        return maker.primitive.reordered(maker, permutation) if maker else None
 
     def lower(self, emit: Any, x: Any, *, permutation: tuple[int, ...]) -> Any:
         return emit.transpose(x, permutation)
@@ -119,25 +167,14 @@ class Concatenate(Linear):
     def batch(self, size: int, args: Any, axes: Any, *, axis: int) -> tuple[Any, Any]:
         return self(*all_batched(size, args, axes), axis=axis + 1), 0
 
+    def simplify(self, known: Any, *xs: Any, axis: int) -> Any:
+        parts = merged_parts(known, [x for x in xs if x.type.shape[axis] != 0], axis)
+        if len(parts) == 1:
+            return parts[0]
+        return Operation(self, *parts, axis=axis) if 0 < len(parts) < len(xs) else None
+
     def lower(self, emit: Any, *xs: Any, axis: int) -> Any:
         return emit.concatenate(xs, axis)
-
-
-Spec = tuple[Any, ...]
-
-
-def spec_index(spec: Spec) -> tuple:
-    """The NumPy index of a slice spec: per axis an int, or (start, stop, step) with stop None for the end."""
-    return tuple([entry if isinstance(entry, int) else slice(*entry) for entry in spec])
-
-
-def spec_shape(spec: Spec, shape: tuple) -> tuple:
-    """The shape of `x[spec]` for `x` of this shape."""
-    return tuple(
-        len(range(*slice(*entry).indices(n)))
-        for entry, n in zip(spec, shape, strict=True)
-        if not isinstance(entry, int)
-    )
 
 
 class StaticSlice(Linear):
@@ -156,6 +193,19 @@ class StaticSlice(Linear):
     def batch(self, size: int, args: Any, axes: Any, *, spec: Spec) -> tuple[Any, Any]:
         (x,) = move_batch_first(args, axes)
         return self(x, spec=((0, size, 1), *spec)), 0
+
+    def simplify(self, known: Any, x: Any, *, spec: Spec) -> Any:
+        if is_whole(spec, x.type.shape):
+            return x
+        if maker := known.made_by(x, self):
+            (y,) = maker.inputs
+            return Operation(self, y, spec=composed(maker.params["spec"], spec, y.type.shape))
+        maker = known.made_by(x, PLACE)
+        if maker and maker.params["spec"] == spec:
+            return maker.inputs[0]
+        if maker := known.made_by(x, CONCATENATE):
+            return slice_of_part(maker.inputs, maker.params["axis"], x.type.shape, spec)
+        return splat(known, x, spec_shape(spec, x.type.shape))
 
     def lower(self, emit: Any, x: Any, *, spec: Spec) -> Any:
         return emit.slice(x, spec)
@@ -181,12 +231,103 @@ class Place(Linear):
         (x,) = move_batch_first(args, axes)
         return self(x, spec=((0, size, 1), *spec), shape=(size, *shape)), 0
 
+    def simplify(self, known: Any, x: Any, *, spec: Spec, shape: tuple[int, ...]) -> Any:
+        if is_whole(spec, shape):
+            return x
+        if is_constant(known, x, 0.0, x):
+            return Operation(FULL, shape=shape, value=0, dtype=x.type.dtype)
+        maker = known.made_by(x, self)
+        if maker is None:
+            return None
+        inner = composed(spec, maker.params["spec"], shape)
+        return Operation(self, *maker.inputs, spec=inner, shape=shape)
+
     def lower(self, emit: Any, x: Any, *, spec: Spec, shape: tuple[int, ...]) -> Any:
         return emit.place(x, spec, shape)
 
 
 BROADCAST_TO, RESHAPE, TRANSPOSE = BroadcastTo(), Reshape(), Transpose()
 CONCATENATE, STATIC_SLICE, PLACE = Concatenate(), StaticSlice(), Place()
+
+
+# --- what the `simplify` rules above share ---
+
+
+def is_prefixed(shape: tuple, x: Any, count: int) -> bool:
+    """Whether a shape is that of `x` behind `count` axes of length 1."""
+    return count >= 0 and shape == ((1,) * count + x.type.shape)
+
+
+def reshaped_back(known: Any, x: Any, shape: tuple, depth: int) -> Any:
+    """`x` in a shape in which it was before it was reshaped for a few elementwise operations; else None."""
+    if x.type.shape == ():
+        return x
+    if maker := known.made_by(x, RESHAPE):
+        return maker.inputs[0] if maker.inputs[0].type.shape == shape else None
+    maker = known.only_user_of(x)
+    if maker is None or maker.primitive.kind != "elementwise" or not depth:
+        return None
+    operands = [reshaped_back(known, y, shape, depth - 1) for y in maker.inputs]
+    if None in operands or all(y.type.shape == () for y in maker.inputs):
+        return None
+    return Operation(maker.primitive, *operands, origin=maker, **maker.params)
+
+
+def slice_of_part(parts: Sequence[Any], axis: int, shape: tuple, spec: Spec) -> Operation | None:
+    """The slice of joined arrays as a slice of the only one it reads; None if it reads several."""
+    entry = spec[axis]
+    chosen = (
+        range(entry, entry + 1) if isinstance(entry, int) else range(shape[axis])[slice(*entry)]
+    )
+    if not chosen or chosen.step < 0:
+        return None
+    start = 0
+    for part in parts:
+        stop = start + part.type.shape[axis]
+        if start <= chosen[0] and chosen[-1] < stop:
+            first, last = chosen[0] - start, chosen.stop - start
+            moved = (
+                first if isinstance(entry, int) else (first, min(last, stop - start), chosen.step)
+            )
+            return Operation(STATIC_SLICE, part, spec=(*spec[:axis], moved, *spec[axis + 1 :]))
+        start = stop
+    return None
+
+
+def merged_parts(known: Any, parts: Sequence[Any], axis: int) -> list[Any]:
+    """Parts to join, with neighbours in one piece that are equal constants or lie side by side in one array."""
+    merged: list[Any] = []
+    for part in parts:
+        both = merged_pair(known, merged[-1], part, axis) if merged else None
+        if both is None:
+            merged.append(part)
+        else:
+            merged[-1] = both
+    return merged
+
+
+def merged_pair(known: Any, first: Any, second: Any, axis: int) -> Any:
+    """Two neighbours as one operation, or None."""
+    values = [known.splat(x) for x in (first, second)]
+    if None not in values and known.are_equal(*values):
+        n = first.type.shape[axis] + second.type.shape[axis]
+        shape = first.type.shape
+        return known.do(
+            Operation(BROADCAST_TO, values[0], shape=(*shape[:axis], n, *shape[axis + 1 :]))
+        )
+    slices = [known.made_by(x, STATIC_SLICE) for x in (first, second)]
+    if None in slices or slices[0].inputs != slices[1].inputs:
+        return None
+    (source,) = slices[0].inputs
+    specs = [maker.params["spec"] for maker in slices]
+    if any(sliced_axis(spec, source.type.shape) != axis for spec in specs):
+        return None
+    (start, middle, _), (follower, stop, _) = specs[0][axis], specs[1][axis]
+    if middle != follower:
+        return None
+    return known.do(
+        Operation(STATIC_SLICE, source, spec=axis_spec(source.type.shape, axis, start, stop))
+    )
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:

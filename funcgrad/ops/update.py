@@ -9,7 +9,8 @@ from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear, all_batched, broadcast_shapes, shape_of
-from funcgrad.ops.shape import STATIC_SLICE, Spec, broadcast_to, spec_index, spec_shape
+from funcgrad.ops.shape import STATIC_SLICE, broadcast_to
+from funcgrad.ops.slices import Spec, is_whole, spec_index, spec_shape
 
 
 class Update(Linear):
@@ -44,11 +45,6 @@ class Update(Linear):
 
 
 UPDATE = Update()
-
-
-def is_whole(spec: Spec, shape: tuple) -> bool:
-    """Whether a slice takes every element in its place."""
-    return all(entry == (0, n, 1) for entry, n in zip(spec, shape, strict=True))
 
 
 def static_slice(x: Any, spec: Spec) -> Any:

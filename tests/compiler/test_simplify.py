@@ -17,6 +17,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 X = np.array([0.5, 1.0, 2.0])
 
 
+def bits(x):
+    """The bytes of an array, with one NaN for all: IEEE arithmetic leaves its sign open."""
+    x = np.array(x, order="C")
+    if x.dtype.kind == "c":
+        return bits(x.real) + bits(x.imag)
+    x[np.isnan(x)] = np.nan
+    return x.tobytes()
+
+
 def names(program):
     return [equation.primitive.name for equation in program.equations]
 
@@ -119,15 +128,19 @@ class TestCommon:
         assert names(run_stages(recorded(f, X))).count("debug_callback") == 2
 
     @pytest.mark.parametrize(
-        ("first", "second", "count"),
-        [(True, False, 2), (False, True, 1), (True, True, 1), (False, False, 1)],
+        ("first", "second", "quiet_result"),
+        [(True, False, False), (False, True, False), (True, True, True), (False, False, False)],
     )
-    def test_what_the_user_wrote_does_not_merge_with_a_quiet_operation(self, first, second, count):
+    def test_what_the_user_wrote_stays_loud_when_merged_with_a_quiet_operation(
+        self, first, second, quiet_result
+    ):
         """NumPy's warning would be lost."""
         program = recorded(lambda x: (np.exp(x), np.exp(x)), X)
         for equation, quiet in zip(program.equations, (first, second), strict=True):
             equation.is_quiet = quiet
-        assert names(merge_common(program)) == ["exp"] * count
+        merged = merge_common(program)
+        assert names(merged) == ["exp"]
+        assert merged.equations[0].is_quiet == quiet_result
 
     def test_warning_of_the_user_survives_the_derivative(self):
         f = lambda x: (fg.grad(lambda y: np.sum(y**3.5))(x), x**2.5)
@@ -202,7 +215,7 @@ def test_algebra_keeps_every_bit(name, dtype):
     f = ALGEBRA[name]
     expected, found = f(x), fg.jit(f)(x)
     assert found.dtype == expected.dtype
-    assert found.tobytes() == np.ascontiguousarray(expected).tobytes()
+    assert bits(found) == bits(expected)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -219,5 +232,5 @@ def test_random_programs_keep_every_bit(steps, x, differentiated):
     check_program(simplified)
     assert len(simplified.equations) <= len(inline_calls(program).equations)
     (expected,), (found,) = evaluate(program, *values, x), evaluate(simplified, *values, x)
-    assert found.tobytes() == expected.tobytes()
-    assert fg.jit(f)(x).tobytes() == expected.tobytes()
+    assert bits(found) == bits(expected)
+    assert bits(fg.jit(f)(x)) == bits(expected)
