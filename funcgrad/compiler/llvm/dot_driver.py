@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
 from funcgrad.compiler.llvm.dot_copy import at, repeat
-from funcgrad.compiler.llvm.dot_plan import CHUNKS_PER_THREAD
 from funcgrad.compiler.llvm.microkernel import index
 
 # Functions first: of one matrix, of tiles, of copies of y (or null), of stores; then sizes, and strides in bytes.
@@ -19,7 +18,7 @@ POINTERS = ("block", "tile", "copy", "store", "batch")
 NUMBERS = (
     *("m", "n", "k", "k_block", "rows", "columns", "tile_row", "size"),
     *("x_row", "x_column", "y_row", "y_column", "out_row", "out_column"),
-    *("panel_row", "panel_column", "is_inner", "scratch", "is_direct", "accumulate"),
+    *("panel_row", "panel_column", "is_inner", "scratch", "is_direct", "is_single", "accumulate"),
     *(
         "batch_axes",
         "by_columns",
@@ -32,6 +31,9 @@ NUMBERS = (
     ),
 )
 FIELDS = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
+
+# More chunks than threads, so that a thread that comes late or is interrupted leaves its share to others.
+CHUNKS_PER_THREAD = 4
 
 # The largest tile is as many vectors as there are registers.
 TILE_BYTES = 32 * 64
@@ -197,9 +199,16 @@ def span_function(module: Module) -> str:
             low = f.intrinsic("llvm.smax", "i64", [f.op("sub", start, base), index(0)])
             high = least(f, f.op("sub", stop, base), extent)
             matrices = _batch_entry(t, loop.index, [x, y, out])
-            rows = f.select(turned, index(0), low), f.select(turned, t.m, high)
-            columns = f.select(turned, low, index(0)), f.select(turned, high, t.n)
-            call_pointer(f, t.block, [pointer, *matrices, *rows, *columns])
+            all_of_it = f.icmp("eq", f.op("sub", high, low), extent)
+            is_single = f.op("and", t.holds("is_single"), all_of_it)
+            with f.when(is_single):
+                left = [matrices[0], t.x_row, t.x_column]
+                right = [matrices[1], t.y_row, t.y_column, t.k]
+                call_pointer(f, t.tile, [*left, *right, matrices[2], t.out_row, t.columns])
+            with f.when(f.op("xor", is_single, constant("i1", 1))):
+                rows = f.select(turned, index(0), low), f.select(turned, t.m, high)
+                columns = f.select(turned, low, index(0)), f.select(turned, high, t.n)
+                call_pointer(f, t.block, [pointer, *matrices, *rows, *columns])
     f.ret()
     return name
 
@@ -223,12 +232,12 @@ def _batch_entry(t: Table, number: Value, bases: list[Value]) -> list[Value]:
 
 # --- threads ---
 
-# table, x, y, out, chunks, whether Ctrl-C arrived
-TASK_WORDS = 6
+# table, x, y, out, chunks
+TASK_WORDS = 5
 
 
 def task_function(module: Module) -> str:
-    """One chunk of a product, for `fg_parallel`. After Ctrl-C the chunks that remain are left out."""
+    """One chunk of a product, for the thread pool."""
     name = "fg_dot_task"
     if module.defines(name):
         return name
@@ -236,16 +245,9 @@ def task_function(module: Module) -> str:
     data, chunk = f.arguments
     pointer, x, y, out = (f.load("ptr", f.gep(data, 8 * i), 8) for i in range(4))
     chunks = f.load("i64", f.gep(data, 32), 8)
-    stopped = f.gep(data, 40)
     t = Table(f, pointer)
-    is_stopped = f.emit("i64", f"load atomic i64, ptr {stopped.text} monotonic, align 8")
-    with f.when(f.icmp("eq", is_stopped, index(0))):
-        span = [_position(t, chunk, chunks), _position(t, f.op("add", chunk, index(1)), chunks)]
-        f.call(span_function(module), "void", [pointer, x, y, out, *span, t.by_columns])
-        with f.when(f.icmp("sgt", t.least_chunks, index(1))):
-            raised = f.external("fg_poll", "i32", [])
-            with f.when(f.icmp("ne", raised, constant("i32", 0))):
-                f.do(f"store atomic i64 1, ptr {stopped.text} monotonic, align 8")
+    span = [_position(t, chunk, chunks), _position(t, f.op("add", chunk, index(1)), chunks)]
+    f.call(span_function(module), "void", [pointer, x, y, out, *span, t.by_columns])
     f.ret()
     return name
 
@@ -281,10 +283,10 @@ def product_function(module: Module) -> str:
     wanted = f.intrinsic("llvm.smax", "i64", [wanted, t.least_chunks])
     chunks = least(f, wanted, t.units)
     data = f.alloca("i64", TASK_WORDS)
-    for i, word in enumerate([*f.arguments, chunks, index(0)]):
+    for i, word in enumerate([*f.arguments, chunks]):
         f.store(word, f.gep(data, 8 * i), 8)
     task = Value("ptr", f"@{task_function(module)}")
-    f.external("fg_parallel", "void", [task, data, chunks])
+    f.external("fg_parallel_interruptible", "i32", [task, data, chunks])
     f.branch(done)
     f.block = done
     f.ret()

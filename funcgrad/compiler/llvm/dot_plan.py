@@ -8,32 +8,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from funcgrad.compiler.llvm.dot_blas import prefers_blas
 from funcgrad.compiler.llvm.dot_spec import DotSpec
 from funcgrad.compiler.llvm.microkernel import Tile
 from funcgrad.compiler.llvm.target import Target
 
 VECTOR_DTYPES = ("float32", "float64", "int32", "int64", "uint32", "uint64")
 
-# The model, in cycles: a call of a tile function and the loops around it, one vector of a tile stored, one sum of lanes.
+# The model, in cycles: a call of a tile function and the loops around it, one vector of a tile stored, one sum of
+# lanes, and per element: stored to a column stride, copied as part of a row, of a square, or alone.
 CALL_CYCLES = 25
 STORE_CYCLES = 1.5
 SUM_CYCLES = 6
-# Per element: stored to a column stride, copied as a row, by squares, one by one.
-SCATTER_CYCLES = 2.0
+SCATTER_CYCLES = 5.0
 COPY_CYCLES = {"rows": 0.15, "squares": 0.7, "elements": 2.0}
 LATENCY_CYCLES = 4
 
-# Scratch for one panel of y, and what a panel of k may take of the first cache.
-PANEL_BYTES = 1 << 17
-# Rows of y this far apart fall into few sets of the caches and on many pages: panels are copied if used often.
-FAR_BYTES = 2048
-# Tiles below each other that make a copy of a contiguous panel pay.
-COPY_TILES = 4
+# Most products share one tile, so that little is compiled; others must be better by this factor.
+COMMON_TILES = {32: (6, 4), 16: (6, 2)}  # by the number of registers
+COMMON_FACTOR = 0.96
+ROWS = (1, 2, 3, 4, 5, 6, 8, 12)
+
+# A panel of y under a row of tiles stays in the second cache, or even in the first.
+PANEL_BYTES = 1 << 18
+NEAR_BYTES = 1 << 14
+# Rows of y this far apart fall into few sets of the caches: panels that many tiles use are copied.
+FAR_BYTES = 8192
+COPY_TILES = 8
+
+# Rows or columns of the smallest part of a product that is given to BLAS.
+BLAS_UNIT = 48
 
 # One chunk of work for a thread is at least this long; Ctrl-C is looked for in products longer than the second.
 CHUNK_CYCLES = 40_000
 POLL_CYCLES = 5_000_000
-CHUNKS_PER_THREAD = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,23 @@ class Plan:
     @property
     def columns(self) -> int:
         """How many columns of the result a tile covers."""
-        return self.tile.columns if self.packs else min(self.tile.columns, self.spec.n)
+        return self.spec.n if self.tile.masked else self.tile.columns
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether tiles can be stored where they belong in the result."""
+        side_by_side = self.spec.out_strides[1] == 1 or self.tile.columns == 1
+        return side_by_side and not self.spec.accumulate
+
+    @property
+    def is_single(self) -> bool:
+        """Whether a matrix is exactly one tile, computed in place."""
+        fits = (self.spec.m, self.spec.n, self.spec.k) == (
+            self.tile.rows,
+            self.columns,
+            self.k_block,
+        )
+        return fits and self.is_direct and not self.packs and self.tile.kind != "blas"
 
 
 def lanes_of_dtype(dtype: np.dtype, target: Target) -> int:
@@ -71,6 +95,8 @@ def lanes_of_dtype(dtype: np.dtype, target: Target) -> int:
 @functools.cache
 def plan_dot(spec: DotSpec, target: Target) -> Plan:
     """The cheapest plan for a product that has elements and terms."""
+    if prefers_blas(spec, target):
+        return _blas_plan(spec)
     lanes = lanes_of_dtype(spec.dtype, target)
     if not lanes:
         return _scalar_plan(spec)
@@ -94,6 +120,13 @@ def _scalar_plan(spec: DotSpec) -> Plan:
     return Plan(spec, False, tile, False, spec.k, False, cycles)
 
 
+def _blas_plan(spec: DotSpec) -> Plan:
+    """Threads get the longer side in pieces of `BLAS_UNIT`."""
+    tile = Tile(spec.dtype, 0, min(spec.m, BLAS_UNIT), min(spec.n, BLAS_UNIT), "blas")
+    cycles = spec.batches * spec.m * spec.n * spec.k * spec.dtype.itemsize / 64
+    return Plan(spec, False, tile, False, spec.k, spec.m < spec.n, cycles)
+
+
 def ceil(a: int, b: int) -> int:
     return -(-a // b)
 
@@ -106,8 +139,8 @@ def outer_shapes(registers: int) -> list[tuple[int, int]]:
     """Rows and vectors of tiles that fit the registers: the sums, a row of y, and one number of x."""
     return [
         (rows, width)
-        for rows, width in itertools.product(range(1, 13), range(1, 9))
-        if rows * width + width + 1 <= registers - 2
+        for rows, width in itertools.product(ROWS, range(1, 9))
+        if rows * width + width + 1 < registers
     ]
 
 
@@ -117,9 +150,13 @@ def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, registers: int) -> 
         for shape in outer_shapes(registers)
         if shape[0] <= spec.m and shape[1] <= ceil(spec.n, lanes)
     ]
-    cycles, (rows, width) = min((_outer_cycles(spec, lanes, *shape), shape) for shape in shapes)
+    costs = {shape: _outer_cycles(spec, lanes, *shape) for shape in shapes}
+    if COMMON_TILES[registers] in costs:
+        costs[COMMON_TILES[registers]] *= COMMON_FACTOR
+    rows, width = shape = min(shapes, key=lambda shape: costs[shape])
+    cycles = costs[shape]
     packs = spec.y_strides[1] != 1 or _copies_pay(spec, rows, width * lanes)
-    masked = not packs and spec.n % lanes != 0 and spec.n < width * lanes
+    masked = spec.n % lanes != 0 and spec.n < width * lanes
     tile = Tile(spec.dtype, lanes, rows, width, "outer", masked)
     by_columns = ceil(spec.m, rows) < ceil(spec.n, tile.columns) or packs
     if by_columns and ceil(spec.n, tile.columns) * spec.batches == 1:
@@ -127,21 +164,24 @@ def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, registers: int) -> 
     k_block = _k_block(spec.k, PANEL_BYTES // (tile.columns * spec.dtype.itemsize))
     if packs:
         cycles += spec.n * spec.k * copy_cycles(spec)
-    scatters = spec.out_strides[1] != 1
-    cycles += SCATTER_CYCLES * spec.m * spec.n * scatters
+    if spec.out_strides[1] != 1:
+        cycles += SCATTER_CYCLES * spec.m * spec.n * ceil(spec.k, k_block)
     return Plan(spec, is_swapped, tile, packs, k_block, by_columns, cycles * spec.batches)
 
 
 def _outer_cycles(spec: DotSpec, lanes: int, rows: int, width: int) -> float:
     vectors = ceil(spec.n, lanes)
     tiles = ceil(spec.m, rows) * ceil(vectors, width)
-    step = max(rows * width, rows + width, LATENCY_CYCLES)
+    # A vector that is not in the first cache takes two cycles.
+    is_near = spec.m > rows and spec.k * width * lanes * spec.dtype.itemsize <= NEAR_BYTES
+    load = 1 if is_near else 2
+    step = max(rows * width, rows + load * width, LATENCY_CYCLES)
     return tiles * (CALL_CYCLES + STORE_CYCLES * rows * width + step * spec.k)
 
 
 def _copies_pay(spec: DotSpec, rows: int, columns: int) -> bool:
     is_far = abs(spec.y_strides[0]) * spec.dtype.itemsize >= FAR_BYTES
-    return is_far and spec.m >= rows * COPY_TILES and spec.k >= 64 and spec.n >= columns
+    return is_far and spec.m >= rows * COPY_TILES and spec.n >= columns
 
 
 def copy_cycles(spec: DotSpec) -> float:
@@ -177,8 +217,6 @@ def _inner_plan(spec: DotSpec, is_swapped: bool, lanes: int) -> Plan | None:
     cycles, tile = best
     packs = spec.y_strides[0] != 1
     if packs:
-        cycles += (
-            spec.n * spec.k * (COPY_CYCLES["squares" if spec.y_strides[1] == 1 else "elements"])
-        )
+        cycles += spec.n * spec.k * COPY_CYCLES["elements"]
     by_columns = spec.m < spec.n
     return Plan(spec, is_swapped, tile, packs, spec.k, by_columns, cycles * spec.batches)

@@ -1,8 +1,9 @@
-"""Matrix products in native code: a function per product, made of tiles, loops and threads that all of a module share."""
+"""Matrix products in native code: a function per product, made of tiles and loops that a module shares."""
 
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, zero
+from funcgrad.compiler.llvm.dot_blas import blas_function
 from funcgrad.compiler.llvm.dot_copy import at, copy_function, repeat, store_function, stored_type
 from funcgrad.compiler.llvm.dot_driver import (
     block_function,
@@ -101,9 +102,6 @@ def plan_table(module: Module, plan: Plan) -> Value:
     spec, tile, size = plan.spec, plan.tile, plan.spec.dtype.itemsize
     y_row, y_column = (stride * size for stride in spec.y_strides)
     fields: dict[str, str | int] = {
-        "block": f"@{block_function(module)}",
-        "tile": f"@{tile_function(module, tile)}",
-        "store": f"@{store_function(module, spec.dtype, tile.lanes)}",
         "batch": _batch_axes(module, spec),
         "m": spec.m,
         "n": spec.n,
@@ -122,16 +120,31 @@ def plan_table(module: Module, plan: Plan) -> Value:
         "panel_row": tile.columns * size if plan.packs else y_row,
         "panel_column": plan.k_block * size if plan.packs else y_column,
         "is_inner": tile.kind == "inner",
-        "is_direct": not spec.accumulate and (spec.out_strides[1] == 1 or tile.columns == 1),
+        "is_direct": plan.is_direct,
+        "is_single": plan.is_single,
         "accumulate": spec.accumulate,
         "batch_axes": max(1, len(spec.batch)),
+        "scratch": plan.k_block * tile.columns * size if plan.packs else 0,
+        **_functions(module, plan),
         **_division(plan),
+    }
+    return table(module, f"fg_dot_table_{spec.text}{'_swapped' * plan.is_swapped}", fields)
+
+
+def _functions(module: Module, plan: Plan) -> dict[str, str]:
+    """What the loops call."""
+    spec, tile = plan.spec, plan.tile
+    if tile.kind == "blas":
+        return {"block": f"@{blas_function(module, spec.dtype)}"}
+    names = {
+        "block": block_function(module),
+        "tile": tile_function(module, tile),
+        "store": store_function(module, spec.dtype, tile.lanes),
     }
     if plan.packs:
         strides = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
-        fields["copy"] = f"@{copy_function(module, spec.dtype, *strides, tile.lanes)}"
-        fields["scratch"] = plan.k_block * tile.columns * size
-    return table(module, f"fg_dot_table_{spec.text}{'_swapped' * plan.is_swapped}", fields)
+        names["copy"] = copy_function(module, spec.dtype, *strides, tile.lanes)
+    return {field: f"@{name}" for field, name in names.items()}
 
 
 def _batch_axes(module: Module, spec: DotSpec) -> str:
