@@ -1,0 +1,414 @@
+"""Matrix products in native code against NumPy: shapes, strides, dtypes, special values, threads."""
+
+import ctypes
+import itertools
+import math
+import string
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from funcgrad.compiler.llvm.builder import Module
+from funcgrad.compiler.llvm.dot_layout import Operand, dot_layout
+from funcgrad.compiler.llvm.dot_plan import plan_dot
+from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
+from funcgrad.compiler.llvm.gemm import dot, dot_rows
+from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.runtime import ensure_blas
+from funcgrad.compiler.llvm.target import Target, host
+from funcgrad.config import config
+
+FLOATS = ("float32", "float64")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+OTHERS = ("bool", "float16", "bfloat16", "complex64", "complex128")
+SHAPES = [
+    *itertools.product((1, 3, 7, 17), (1, 3, 7, 17), (1, 3, 7, 17)),
+    *[(6, 64, 8), (12, 64, 300), (13, 130, 33), (64, 100, 10), (100, 10, 64), (128, 10, 512)],
+    *[(1000, 3, 5), (3, 1000, 5), (5, 3, 1000), (1, 1, 1003), (1003, 1, 7), (1, 1003, 70)],
+    *[(33, 70, 1100), (200, 200, 200)],
+]
+LAYOUTS = ("rows", "columns", "spread", "reversed", "repeated")
+
+loaded = []
+
+
+def compiled(spec, rows=False):
+    """The function of a product, as a Python function of arrays."""
+    ensure_blas()
+    module = Module()
+    name = (dot_rows if rows else dot)(module, spec)
+    entry = module.function("entry", "void", ["ptr"] * 3 + ["i64"] * (2 * rows), "dso_local")
+    entry.call(name, "void", entry.arguments)
+    entry.ret()
+    library = load(module.text())
+    loaded.append(library)
+    types = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * (2 * rows)
+    function = ctypes.CFUNCTYPE(None, *types)(library.address("entry"))
+
+    def run(x, y, out, *span):
+        function(x.ctypes.data, y.ctypes.data, out.ctypes.data, *span)
+        return out
+
+    return run
+
+
+def strides(a):
+    return tuple(stride // a.itemsize for stride in a.strides)
+
+
+def spec_of(x, y, out, accumulate=False):
+    """The product of stacks of matrices that broadcast."""
+    lead = out.shape[:-2]
+    axes = []
+    for i in range(-len(lead), 0):
+        steps = [0 if a.shape[i - 2] == 1 else strides(a)[i - 2] for a in (x, y, out)]
+        axes.append((lead[i], *steps))
+    sizes = (out.shape[-2], out.shape[-1], x.shape[-1])
+    sides = (strides(a)[-2:] for a in (x, y, out))
+    return DotSpec(out.dtype, tuple(axes), *sizes, *sides, accumulate)
+
+
+def numbers(rng, shape, dtype):
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iub":
+        return rng.integers(0, 2 if dtype.kind == "b" else 100, shape).astype(dtype)
+    values = rng.standard_normal(shape)
+    return (values + 1j * rng.standard_normal(shape) if dtype.kind == "c" else values).astype(dtype)
+
+
+def matrix(rng, rows, columns, dtype, layout):
+    """A matrix that lies in memory in one of several ways."""
+    if layout == "rows":
+        return numbers(rng, (rows, columns), dtype)
+    if layout == "columns":
+        return numbers(rng, (columns, rows), dtype).T
+    if layout == "spread":
+        return numbers(rng, (2 * rows, 3 * columns + 1), dtype)[::2, 1::3]
+    if layout == "reversed":
+        return numbers(rng, (rows, columns), dtype)[::-1, ::-1]
+    return np.broadcast_to(numbers(rng, (1, columns), dtype), (rows, columns))
+
+
+def reference(x, y):
+    """In at least double precision, or with the wraparound of NumPy's integers."""
+    if x.dtype.kind in "iub":
+        return x @ y
+    wide = np.complex128 if x.dtype.kind == "c" else np.float64
+    return x.astype(wide) @ y.astype(wide)
+
+
+def assert_product(out, x, y, start=0):
+    """Rounding: a few units in the last place of the sum of magnitudes, as for any order of summation."""
+    expected = reference(x, y) + start
+    if out.dtype.kind in "iub":
+        np.testing.assert_array_equal(out, expected.astype(out.dtype))
+        return
+    wide = expected.dtype
+    real = ml_dtypes.finfo(np.float32) if out.dtype == np.complex64 else ml_dtypes.finfo(out.dtype)
+    bound = abs(x.astype(wide)) @ abs(y.astype(wide)) + abs(np.asarray(start, wide))
+    eps = float(real.eps) if out.dtype.kind != "c" else np.finfo(out.dtype).eps
+    grows = 1 if out.dtype.itemsize == 2 else 2 * math.sqrt(x.shape[-1]) + 2
+    assert np.all(abs(out.astype(wide) - expected) <= grows * eps * bound + float(real.tiny))
+
+
+# --- shapes and strides ---
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("m, n, k", SHAPES)
+def test_shapes(dtype, m, n, k):
+    rng = np.random.default_rng(m + n + k)
+    x, y = numbers(rng, (m, k), dtype), numbers(rng, (k, n), dtype)
+    out = np.full((m, n), np.nan, dtype)
+    compiled(spec_of(x, y, out))(x, y, out)
+    assert_product(out, x, y)
+
+
+@pytest.mark.parametrize("right", LAYOUTS)
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize(
+    "m, n, k", [(7, 3, 5), (33, 70, 100), (1, 50, 40), (40, 1, 50), (20, 90, 1)]
+)
+def test_layouts(left, right, m, n, k):
+    rng = np.random.default_rng(0)
+    x, y = matrix(rng, m, k, "float32", left), matrix(rng, k, n, "float32", right)
+    out = np.full((m, n), np.nan, "float32")
+    compiled(spec_of(x, y, out))(x, y, out)
+    assert_product(out, x, y)
+
+
+@pytest.mark.parametrize("layout", ["columns", "spread", "reversed"])
+@pytest.mark.parametrize("m, n, k", [(7, 3, 5), (33, 70, 100), (40, 1, 50), (65, 65, 1200)])
+def test_layouts_of_results(layout, m, n, k):
+    """What lies between the elements of a spread result stays as it is."""
+    rng = np.random.default_rng(0)
+    x, y = numbers(rng, (m, k), "float64"), numbers(rng, (k, n), "float64")
+    out = matrix(rng, m, n, "float64", layout)
+    base = out.base
+    assert base is not None
+    before = base.copy()
+    compiled(spec_of(x, y, out))(x, y, out)
+    assert_product(out, x, y)
+    assert np.count_nonzero(base != before) <= out.size
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *OTHERS])
+@pytest.mark.parametrize("m, n, k", [(1, 1, 1), (7, 3, 5), (17, 33, 40), (1, 9, 30), (30, 1, 9)])
+@pytest.mark.parametrize("layout", ["rows", "columns", "spread"])
+def test_dtypes(dtype, m, n, k, layout):
+    rng = np.random.default_rng(0)
+    x, y = matrix(rng, m, k, dtype, layout), matrix(rng, k, n, dtype, layout)
+    out = numbers(rng, (m, n), dtype)
+    compiled(spec_of(x, y, out))(x, y, out)
+    assert_product(out, x, y)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("left", ["rows", "columns"])
+@pytest.mark.parametrize("right", ["rows", "columns"])
+def test_complex_by_blas(dtype, left, right):
+    rng = np.random.default_rng(0)
+    x, y = matrix(rng, 70, 90, dtype, left), matrix(rng, 90, 80, dtype, right)
+    out = numbers(rng, (70, 80), dtype)
+    spec = spec_of(x, y, out)
+    assert plan_dot(simplified(spec), host()).tile.kind == "blas"
+    compiled(spec)(x, y, out)
+    assert_product(out, x, y)
+    start = out.copy()
+    compiled(spec_of(x, y, out, accumulate=True))(x, y, out)
+    assert_product(out, x, y, start)
+
+
+# --- batches ---
+
+
+@pytest.mark.parametrize(
+    "lead_x, lead_y",
+    [
+        ((5,), (5,)),
+        ((5,), (1,)),
+        ((1,), (5,)),
+        ((2, 3), (2, 3)),
+        ((2, 1), (2, 3)),
+        ((2, 3), (1, 3)),
+    ],
+)
+@pytest.mark.parametrize("m, n, k", [(4, 4, 4), (1, 20, 7), (7, 1, 20), (10, 40, 33)])
+def test_batches(lead_x, lead_y, m, n, k):
+    rng = np.random.default_rng(0)
+    x, y = numbers(rng, (*lead_x, m, k), "float32"), numbers(rng, (*lead_y, k, n), "float32")
+    out = np.full((*np.broadcast_shapes(lead_x, lead_y), m, n), np.nan, "float32")
+    compiled(spec_of(x, y, out))(x, y, out)
+    assert_product(out, x, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float16", "complex64"])
+@pytest.mark.parametrize("m, n, k", [(7, 3, 5), (33, 70, 1100), (1, 50, 40), (40, 1, 50)])
+def test_accumulate(dtype, m, n, k):
+    rng = np.random.default_rng(0)
+    x, y = numbers(rng, (m, k), dtype), numbers(rng, (n, k), dtype).T
+    out = numbers(rng, (m, n), dtype)
+    start = out.copy()
+    compiled(spec_of(x, y, out, accumulate=True))(x, y, out)
+    assert_product(out, x, y, start.astype(reference(x, y).dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "complex128"])
+def test_sums_of_nothing(dtype):
+    x, y, out = np.ones((2, 3, 0), dtype), np.ones((2, 0, 5), dtype), np.ones((2, 3, 5), dtype)
+    compiled(spec_of(x, y, out, accumulate=True))(x, y, out)
+    assert np.all(out == 1)
+    compiled(spec_of(x, y, out), rows=True)(x, y, out, 1, 4)
+    assert np.all(out.reshape(6, 5) == np.array([1, 0, 0, 0, 1, 1])[:, None])
+    assert np.all(compiled(spec_of(x, y, out))(x, y, out) == 0)
+
+
+@pytest.mark.parametrize("m, n, b", [(0, 3, 2), (3, 0, 2), (3, 3, 0)])
+def test_nothing(m, n, b):
+    x, y, out = np.ones((b, m, 4)), np.ones((b, 4, n)), np.ones((b, m, n))
+    compiled(spec_of(x, y, out))(x, y, out)
+
+
+# --- rows by the caller ---
+
+
+@pytest.mark.parametrize("right", ["rows", "columns"])
+@pytest.mark.parametrize(
+    "m, n, k, b", [(50, 40, 30, 1), (7, 130, 9, 6), (200, 3, 64, 1), (1, 30, 5, 9)]
+)
+def test_rows(m, n, k, b, right):
+    """Any division into blocks of rows gives the same bits as the whole, and touches no other rows."""
+    rng = np.random.default_rng(0)
+    x = numbers(rng, (b, m, k), "float32")
+    y = np.stack([matrix(rng, k, n, "float32", right) for _ in range(b)])
+    if right == "columns":
+        y = y.swapaxes(1, 2).copy().swapaxes(1, 2)
+    whole = np.full((b, m, n), np.nan, "float32")
+    spec = spec_of(x, y, whole)
+    compiled(spec)(x, y, whole)
+    run = compiled(spec, rows=True)
+    for step in (1, 5, 24, 1000):
+        out = np.full((b * m, n), 7, "float32")
+        for start in range(0, b * m, step):
+            assert np.all(out[start:] == 7)
+            run(x, y, out, start, min(start + step, b * m))
+        assert out.tobytes() == whole.tobytes()
+
+
+# --- exceptional values ---
+
+
+@pytest.mark.parametrize("m, n, k", [(3, 5, 4), (20, 100, 70), (1, 40, 90), (40, 1, 90)])
+@pytest.mark.parametrize("right", ["rows", "columns"])
+def test_special_values(m, n, k, right):
+    """Zero times infinity is NaN, and what `out` held is not read."""
+    rng = np.random.default_rng(0)
+    x, y = numbers(rng, (m, k), "float32"), matrix(rng, k, n, "float32", right)
+    x[0, 0], y[0, 0] = 0, np.inf
+    x[m - 1, k - 1] = np.nan
+    y[k - 1, n - 1] = -np.inf
+    out = np.full((m, n), np.nan, "float32")
+    compiled(spec_of(x, y, out))(x, y, out)
+    with np.errstate(all="ignore"):
+        expected = np.einsum("ik,kj->ij", x.astype("f8"), y.astype("f8"))
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(expected))
+    np.testing.assert_array_equal(np.isinf(out), np.isinf(expected))
+
+
+def test_denormals_are_kept():
+    x, y = np.full((2, 1), 1e-30, "float32"), np.full((1, 40), 1e-10, "float32")
+    out = np.zeros((2, 40), "float32")
+    compiled(spec_of(x, y, out))(x, y, out)
+    assert np.all(out == np.float32(1e-30) * np.float32(1e-10))
+    assert np.all(out > 0)
+
+
+# --- threads ---
+
+
+@pytest.mark.parametrize("m, n, k, b", [(300, 200, 150, 1), (4, 4000, 300, 1), (60, 50, 40, 20)])
+@pytest.mark.parametrize("right", ["rows", "columns"])
+def test_results_do_not_depend_on_threads(m, n, k, b, right):
+    rng = np.random.default_rng(0)
+    x = numbers(rng, (b, m, k), "float32")
+    y = numbers(rng, (b, k, n) if right == "rows" else (b, n, k), "float32")
+    y = y if right == "rows" else y.swapaxes(1, 2)
+    out = np.empty((b, m, n), "float32")
+    run = compiled(spec_of(x, y, out))
+    seen = set()
+    for threads in (1, 2, 2, 3, 7):
+        with config.override(num_threads=threads):
+            out[...] = np.nan
+            seen.add(run(x, y, out).tobytes())
+    assert len(seen) == 1
+    assert_product(out, x, y)
+
+
+# --- other machines ---
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "m, n, k", [(7, 3, 5), (33, 70, 100), (1, 50, 40), (40, 1, 50), (6, 33, 20)]
+)
+def test_narrow_vectors(monkeypatch, dtype, m, n, k):
+    """Code for 16 registers of 32 or 16 bytes, as other CPUs have them."""
+    rng = np.random.default_rng(0)
+    for vector_bytes in (32, 16):
+        target = Target(host().triple, host().cpu, "+avx2")
+        target.vector_bytes = vector_bytes
+        monkeypatch.setattr("funcgrad.compiler.llvm.gemm.host", lambda target=target: target)
+        for right in ("rows", "columns"):
+            x, y = numbers(rng, (m, k), dtype), matrix(rng, k, n, dtype, right)
+            out = np.full((m, n), np.nan, dtype)
+            compiled(spec_of(x, y, out))(x, y, out)
+            assert_product(out, x, y)
+
+
+# --- dot_general ---
+
+
+def einsum_of(rank_x, rank_y, contract, batch):
+    letters = iter(string.ascii_letters)
+    names_x, names_y = (
+        [next(letters) for _ in range(rank_x)],
+        [next(letters) for _ in range(rank_y)],
+    )
+    for i, j in zip((*contract[0], *batch[0]), (*contract[1], *batch[1]), strict=True):
+        names_y[j] = names_x[i]
+    out = [names_x[i] for i in batch[0]]
+    out += [names_x[i] for i in range(rank_x) if i not in (*contract[0], *batch[0])]
+    out += [names_y[j] for j in range(rank_y) if j not in (*contract[1], *batch[1])]
+    return f"{''.join(names_x)},{''.join(names_y)}->{''.join(out)}"
+
+
+def operand(a):
+    return Operand(a.shape, strides(a))
+
+
+@st.composite
+def products(draw):
+    """Two arrays in random order of axes in memory, and which axes are summed and shared."""
+    shared, summed = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    ranks = [shared + summed + draw(st.integers(0, 2)) for _ in range(2)]
+    extents = [draw(st.integers(1, 5)) for _ in range(shared + summed)]
+    places = [draw(st.permutations(range(rank))) for rank in ranks]
+    shapes = []
+    for rank, place in zip(ranks, places, strict=True):
+        shape = [draw(st.integers(1, 5)) for _ in range(rank)]
+        for axis, extent in zip(place, extents, strict=False):
+            shape[axis] = extent
+        shapes.append(shape)
+    orders = [draw(st.permutations(range(rank))) for rank in ranks]
+    batch, contract = (
+        tuple(tuple(place[part]) for place in places)
+        for part in (slice(0, shared), slice(shared, shared + summed))
+    )
+    return shapes, orders, contract, batch
+
+
+def in_order(rng, shape, order):
+    """An array whose axes lie in memory in this order."""
+    stored = numbers(rng, [shape[i] for i in order], "float64")
+    return stored.transpose(np.argsort(order)) if order else stored
+
+
+@settings(max_examples=60)
+@given(products())
+def test_dot_general(case):
+    shapes, orders, contract, batch = case
+    rng = np.random.default_rng(0)
+    x, y = (in_order(rng, shape, order) for shape, order in zip(shapes, orders, strict=True))
+    layout = dot_layout(operand(x), operand(y), contract, batch, x.dtype)
+    expected = np.einsum(einsum_of(x.ndim, y.ndim, contract, batch), x, y)
+    if layout.copy_x is not None:
+        x = np.ascontiguousarray(x.transpose(layout.copy_x))
+    if layout.copy_y is not None:
+        y = np.ascontiguousarray(y.transpose(layout.copy_y))
+    out = np.full(expected.shape, np.nan)
+    compiled(layout.spec)(x, y, out)
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_transposes_need_no_copy():
+    x, y = Operand.contiguous((20, 30)), Operand.contiguous((40, 30))
+    layout = dot_layout(x, y, ((1,), (1,)), ((), ()), np.dtype("float32"))
+    assert (layout.copy_x, layout.copy_y) == (None, None)
+    assert layout.spec.y_strides == (1, 30)
+
+
+def test_heads_need_no_copy():
+    """Queries and keys of attention, as (batch, time, heads, width), multiplied per head."""
+    x = Operand.contiguous((4, 128, 8, 32))
+    layout = dot_layout(x, x, ((3,), (3,)), ((0, 2), (0, 2)), np.dtype("float32"))
+    assert (layout.copy_x, layout.copy_y) == (None, None)
+    assert (layout.spec.m, layout.spec.n, layout.spec.k, layout.spec.batches) == (128, 128, 32, 32)
+
+
+def test_one_operand_is_copied_where_orders_differ():
+    x, y = Operand.contiguous((3, 4, 500)), Operand.contiguous((4, 3, 5))
+    layout = dot_layout(x, y, ((0, 1), (1, 0)), ((), ()), np.dtype("float32"))
+    assert layout.copy_x is None
+    assert layout.copy_y == (1, 0, 2)
