@@ -6,11 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.compiler.codegen import generate
-from funcgrad.compiler.simplify import (
-    eliminate_dead_code,
-    inline_calls,
-    merge_common,
-)
+from funcgrad.compiler.dead_code import eliminate_dead_code
+from funcgrad.compiler.simplify import inline_calls, merge_common
 from funcgrad.config import config
 from funcgrad.ir.check import check_program
 from funcgrad.ir.program import Program

@@ -8,18 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funcgrad.compiler.algebra import Simplifier
-from funcgrad.ir.program import Atom, Equation, Program, Variable, has_effect
-
-
-def eliminate_dead_code(program: Program) -> Program:
-    """Drop equations whose results nobody uses, unless they have an effect."""
-    used = {atom for atom in program.outputs if isinstance(atom, Variable)}
-    kept = []
-    for equation in reversed(program.equations):
-        if not used.isdisjoint(equation.outputs) or has_effect(equation):
-            kept.append(equation)
-            used.update(atom for atom in equation.inputs if isinstance(atom, Variable))
-    return Program(program.inputs, kept[::-1], program.outputs, program.name)
+from funcgrad.ir.program import Atom, Equation, Program, Variable
 
 
 def substituted(equation: Equation, known: dict[Atom, Atom]) -> Equation:

@@ -31,6 +31,8 @@ class CustomCall(HigherOrder):
     In a Program `program` is what `fun` does; its first `captured` inputs are values that `fun` closes over.
     """
 
+    is_inlined = True
+
     def stage(self, args: tuple, params: dict) -> tuple[tuple, dict]:
         """Record `fun`, so that a Program holds no opaque call."""
         if params["program"] is not None:

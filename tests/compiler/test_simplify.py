@@ -5,8 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import funcgrad as fg
+from funcgrad.compiler.dead_code import eliminate_dead_code
 from funcgrad.compiler.pipeline import run_stages
-from funcgrad.compiler.simplify import eliminate_dead_code, inline_calls, merge_common
+from funcgrad.compiler.simplify import inline_calls, merge_common
 from funcgrad.ir.check import check_program
 from funcgrad.ir.program import Literal, evaluate
 from tests.transforms.programs import points, programs, run
