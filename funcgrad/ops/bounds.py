@@ -25,10 +25,23 @@ def check_bounds(indices: Sequence[Any], shape: Sequence[int], labels: Sequence[
 
 
 def raise_out_of_bounds(index: int, axis: int, size: int) -> None:
+    raise out_of_bounds_error(index, axis, size)
+
+
+def out_of_bounds_error(index: int, axis: int, size: int) -> IndexError:
+    """The error for an index that leaves its axis, as the user counts axes."""
     allowed = f"Use {-size} to {size - 1}" if size else "The axis is empty: check its length first"
-    raise IndexError(
+    return IndexError(
         f"index {index} is out of bounds for axis {axis} with size {size}. {allowed}, or say what shall "
         'happen: x.at[index].get(mode="clip"), "wrap" or "fill"; x.at[index].set(v, mode="drop").'
+    )
+
+
+def window_error(start: int, axis: int, length: int, size: int) -> IndexError:
+    """The error for a window of `size` elements that leaves its axis."""
+    return IndexError(
+        f"[dynamic_slice] start index {start} is out of bounds for axis {axis} with size {length}: a window "
+        f"of {size} starts at {-length} to {length - size}."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, is_linear
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import INT64, ArrayType
+from funcgrad.ops.bounds import window_error
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear, all_batched, move_batch_first, ndim_of, shape_of
@@ -28,10 +29,7 @@ def first_places(shape: tuple, starts: Sequence[Any], sizes: Sequence[int]) -> l
         is_outside = (place < 0) | (place > length - size)
         if is_outside.any():
             bad = int(start[is_outside].ravel()[0])
-            raise IndexError(
-                f"[dynamic_slice] start index {bad} is out of bounds for axis {axis} with size {length}: a window "
-                f"of {size} starts at {-length} to {length - size}."
-            )
+            raise window_error(bad, axis, length, size)
         places.append(place)
     return places
 

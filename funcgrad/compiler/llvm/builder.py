@@ -27,14 +27,25 @@ class Value:
 
 
 class Block:
-    """A basic block: instructions, and the terminator that is written last."""
+    """A basic block: instructions, and the terminator that is written last.
 
-    __slots__ = ("label", "lines", "terminator")
+    Code added later may split it (`Function.at`); `end` is the block in which its last part lies.
+    """
+
+    __slots__ = ("label", "lines", "tail", "terminator")
 
     def __init__(self, label: str) -> None:
         self.label = label
         self.lines: list[str] = []
         self.terminator = ""
+        self.tail: Block | None = None
+
+    @property
+    def end(self) -> Block:
+        block = self
+        while block.tail is not None:
+            block = block.tail
+        return block
 
 
 class Module:
@@ -61,6 +72,10 @@ class Module:
         function = Function(self, name, result, parameters, linkage)
         self.functions.append(function)
         return function
+
+    def defines(self, name: str) -> bool:
+        """Whether the module already has a function of this name."""
+        return any(function.name == name for function in self.functions)
 
     def text(self) -> str:
         parts = [*self.globals.values(), *self.declarations.values()]
@@ -114,7 +129,14 @@ def constant(type: str, value: Any) -> Value:
 
 
 def zero(type: str) -> Value:
-    return Value(type, "null" if type == "ptr" else "zeroinitializer" if type[0] == "<" else constant(type, 0).text)
+    return Value(
+        type,
+        "null"
+        if type == "ptr"
+        else "zeroinitializer"
+        if type[0] == "<"
+        else constant(type, 0).text,
+    )
 
 
 class Loop:
@@ -172,12 +194,15 @@ class Function:
 
     @contextlib.contextmanager
     def at(self, block: Block) -> Iterator[None]:
-        """Write into another block meanwhile."""
-        saved, self.block = self.block, block
-        try:
-            yield
-        finally:
-            self.block = saved
+        """Write at the end of another block meanwhile, before its terminator."""
+        saved, start = self.block, block.end
+        terminator = start.terminator
+        self.block = start
+        yield
+        if self.block is not start:
+            start.tail = self.block
+            self.block.terminator = terminator
+        self.block = saved
 
     def branch(self, target: Block) -> None:
         self.block.terminator = f"br label %{target.label}"
@@ -224,8 +249,9 @@ class Function:
         after = self.new_block(hint + "_end")
         latch.terminator = f"br i1 {more.text}, label %{body.label}, label %{after.label}"
         phis = [(index, start, following), *[(p, s, n[0]) for p, s, n in loop.carried]]
+        entry = preheader.end
         body.lines[:0] = [
-            f"  {phi.text} = phi {phi.type} [{first.text}, %{preheader.label}], [{then.text}, %{latch.label}]"
+            f"  {phi.text} = phi {phi.type} [{first.text}, %{entry.label}], [{then.text}, %{latch.label}]"
             for phi, first, then in phis
         ]
         loop.exit = after
@@ -277,7 +303,8 @@ class Function:
 
     def select(self, condition: Value, a: Value, b: Value) -> Value:
         return self.emit(
-            a.type, f"select {condition.type} {condition.text}, {a.type} {a.text}, {b.type} {b.text}"
+            a.type,
+            f"select {condition.type} {condition.text}, {a.type} {a.text}, {b.type} {b.text}",
         )
 
     def cast(self, name: str, a: Value, type: str) -> Value:
@@ -333,8 +360,10 @@ class Function:
 
     def alloca(self, type: str, count: int = 1, align: int = 64) -> Value:
         """Stack memory, in the entry block."""
-        with self.at(self.entry):
-            return self.emit("ptr", f"alloca {type}, i64 {count}, align {align}")
+        self.count += 1
+        name = f"%v{self.count}"
+        self.entry.lines.insert(0, f"  {name} = alloca {type}, i64 {count}, align {align}")
+        return Value("ptr", name)
 
     def call(self, name: str, result: str, arguments: Sequence[Value], flags: str = "") -> Any:
         """Call a function of this module or a declared one; returns its Value, or None for void."""

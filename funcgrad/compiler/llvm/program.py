@@ -1,0 +1,258 @@
+"""A whole Program as one native function: kernels and steps in order, on memory that the plan has given them.
+
+Kernels are functions of their own, `void NAME(ptr buffers, i64 chunk)`. They know no addresses, so kernels that do
+the same thing (the layers of a model) are one function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compiler.fusion import Kernel
+from funcgrad.compiler.graph import Node, Reduce, Step, accumulator_dtype
+from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
+from funcgrad.compiler.llvm.elements import memory_type
+from funcgrad.compiler.llvm.failure import RECORD_BYTES, write_answer
+from funcgrad.compiler.llvm.kernel import KernelWriter
+from funcgrad.compiler.llvm.merge_parts import write_merge
+from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.tiny import TinyWriter
+from funcgrad.compiler.plan import Plan, memory_of, nbytes, tiny_loads
+from funcgrad.compiler.views import contiguous_base
+
+STACK_BYTES = 1 << 13  # up to which the arena lies on the stack
+
+
+class ModuleWriter:
+    """One LLVM module: what its programs and kernels share.
+
+    Attributes:
+        libraries: steps that call back into Python, in the order of their numbers.
+        work: simple operations of everything that is written, loops once.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.module = Module()
+        self.target = target
+        self.kernels: dict[str, str] = {}
+        self.libraries: list[Step] = []
+        self.work = 0
+
+    def text(self) -> str:
+        """The text of the module, with a table for the numbers of its library steps."""
+        if self.libraries:
+            count = len(self.libraries)
+            self.module.data("library_numbers", f"global [{count} x i64] zeroinitializer")
+        return self.module.text()
+
+    def kernel(self, function: Function) -> str:
+        """The name of this kernel, or of one with the same text."""
+        text = function.text().replace(f"@{function.name}(", "@KERNEL(", 1)
+        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        if key in self.kernels:
+            self.module.functions.remove(function)
+        return self.kernels.setdefault(key, function.name)
+
+
+class ProgramWriter:
+    """Writes the units of one plan at the current place of a function.
+
+    Args:
+        writer: the module.
+        function: the function to write into.
+        plan: what to write.
+        inputs, outputs: addresses of the arrays.
+        arena: address of `plan.arena` bytes.
+        failure: address of the record of what went wrong.
+        end: the block to go to then.
+    """
+
+    def __init__(
+        self,
+        writer: ModuleWriter,
+        function: Function,
+        plan: Plan,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        arena: Value,
+        failure: Value,
+        end: Block,
+    ) -> None:
+        self.writer = writer
+        self.f = function
+        self.plan = plan
+        self.inputs = inputs
+        self.outputs = outputs
+        self.arena = arena
+        self.failure = failure
+        self.end = end
+
+    def write(self) -> None:
+        for unit in self.plan.units:
+            if isinstance(unit, Kernel):
+                self.write_kernel(unit)
+            else:
+                self.write_step(unit)
+        for number, node in self.plan.copies:
+            self.copy(self.outputs[number], self.pointer(node), nbytes(node))
+
+    # --- memory ---
+
+    def pointer(self, key: Any) -> Value:
+        """The address of a node in memory."""
+        place = self.plan.places[key]
+        if place.kind == "input":
+            return self.inputs[place.number]
+        if place.kind == "output":
+            return self.outputs[place.number]
+        return self.f.gep(self.arena, place.number)
+
+    def operand(self, node: Node) -> Value:
+        """The address of an operand of a step, which is contiguous."""
+        if node in self.plan.in_memory:
+            return self.pointer(node)
+        base = contiguous_base(node)
+        assert base is not None
+        return self.f.gep(self.pointer(base[0]), base[1] * node.dtype.itemsize)
+
+    def copy(self, target: Value, source: Value, size: int) -> None:
+        copy_bytes(self.f, target, source, size)
+
+    # --- kernels ---
+
+    def write_kernel(self, kernel: Kernel) -> None:
+        if kernel.is_tiny:
+            self.write_tiny(kernel)
+            return
+        schedule = self.plan.schedules[kernel]
+        keys = self.kernel_buffers(kernel)
+        name, chunks = self.kernel_function(kernel, keys)
+        points = int(np.prod(kernel.domain, dtype=np.int64)) if kernel.domain else 1
+        self.writer.work += points * max(1, schedule.cost)
+        pointers = [
+            self.failure if key == "failure" else self.pointer(self.memory_key(key)) for key in keys
+        ]
+        arguments = pointer_array(self.f, pointers)
+        if chunks == 1:
+            self.f.call(name, "void", [arguments, constant("i64", 0)])
+        else:
+            task = Value("ptr", f"@{name}")
+            self.f.external("fg_parallel", "void", [task, arguments, constant("i64", chunks)])
+        self.merge_parts(kernel, chunks)
+
+    def kernel_buffers(self, kernel: Kernel) -> list[Any]:
+        """What a kernel finds in its array of pointers, in order."""
+        schedule = self.plan.schedules[kernel]
+        keys: dict[Any, None] = dict.fromkeys(schedule.loads)
+        keys.update(
+            dict.fromkeys(
+                store.owner for store in kernel.stores if not self.is_gathered(kernel, store.owner)
+            )
+        )
+        keys.update(dict.fromkeys(("part", node) for node in schedule.divided()))
+        keys.update(dict.fromkeys(("sum", node) for node in schedule.summed_in_memory()))
+        return [*keys, "failure"]
+
+    def is_gathered(self, kernel: Kernel, node: Node) -> bool:
+        schedule = self.plan.schedules[kernel]
+        return node in schedule.divided() or node in schedule.summed_in_memory()
+
+    def memory_key(self, key: Any) -> Any:
+        """Where a kernel buffer lies: sums go straight to the result unless they are wider than it."""
+        if isinstance(key, tuple) and key[0] == "sum":
+            return ("part", key[1]) if ("part", key[1]) in self.plan.places else key[1]
+        return key
+
+    def kernel_function(self, kernel: Kernel, keys: list[Any]) -> tuple[str, int]:
+        schedule = self.plan.schedules[kernel]
+        module = self.writer.module
+        f = module.function(
+            f"k{len(self.writer.kernels)}", "void", ["ptr noalias", "i64"], "internal"
+        )
+        base, chunk = f.arguments
+        buffers = {key: f.load("ptr", f.gep(base, i, "ptr"), 8) for i, key in enumerate(keys)}
+        chunks = schedule.chunk_count()
+        for node in schedule.divided():
+            size = node.type.size
+            element = memory_type(accumulator_dtype(node))
+            shift = f.op("mul", chunk, constant("i64", size))
+            buffers["part", node] = f.gep(buffers["part", node], shift, element)
+        failure = buffers.pop("failure")
+        KernelWriter(f, schedule, buffers, chunk, self.writer.target, failure).write()
+        return self.writer.kernel(f), chunks
+
+    def merge_parts(self, kernel: Kernel, chunks: int) -> None:
+        """Combine what the chunks of a kernel have gathered, in order."""
+        schedule = self.plan.schedules[kernel]
+        divided = schedule.divided()
+        nodes: list[Reduce] = [*divided, *schedule.summed_in_memory()]
+        for node in nodes:
+            key = ("part", node)
+            if key in self.plan.places:
+                count = chunks if node in divided else 1
+                write_merge(self.f, node, self.pointer(key), self.pointer(node), count)
+
+    def write_tiny(self, kernel: Kernel) -> None:
+        nodes = [*tiny_loads(kernel, self.plan.in_memory), *[s.owner for s in kernel.stores]]
+        buffers = {node: self.pointer(node) for node in nodes}
+        TinyWriter(self.f, kernel, buffers, self.writer.target, self.failure).write()
+
+    # --- steps ---
+
+    def write_step(self, step: Step) -> None:
+        from funcgrad.compiler.llvm.steps import write_step
+
+        write_step(self, step)
+
+    def result(self, step: Step, number: int) -> Value | None:
+        """The address of a result of a step; None if nobody reads it."""
+        node = step.results[number]
+        return self.pointer(node) if node in self.plan.places else None
+
+    def memory_of(self, node: Node) -> Node:
+        return memory_of(node, self.plan.in_memory)
+
+
+def pointer_array(f: Function, pointers: Sequence[Value]) -> Value:
+    """Pointers in a row on the stack."""
+    array = f.alloca("ptr", max(1, len(pointers)), 8)
+    for i, pointer in enumerate(pointers):
+        f.store(pointer, f.gep(array, i, "ptr"), 8)
+    return array
+
+
+def copy_bytes(f: Function, target: Value, source: Value, size: int) -> None:
+    f.module.declare("llvm.memcpy.p0.p0.i64", "void", ["ptr", "ptr", "i64", "i1"])
+    arguments = [target, source, constant("i64", size), constant("i1", 0)]
+    f.call("llvm.memcpy.p0.p0.i64", "void", arguments)
+
+
+def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
+    """`i32 NAME(ptr inputs, ptr outputs)`: runs a plan on arrays of data pointers.
+
+    Returns 0; 1 if a Python exception is set; 2 if one is kept in `failure.PENDING`.
+    """
+    f = writer.module.function(name, "i32", ["ptr", "ptr"])
+    inputs, outputs = f.arguments
+    pointers = [f.load("ptr", f.gep(inputs, i, "ptr"), 8) for i in range(len(plan.graph.inputs))]
+    targets = [f.load("ptr", f.gep(outputs, i, "ptr"), 8) for i in range(len(plan.graph.outputs))]
+    size = plan.arena + RECORD_BYTES
+    on_stack = size <= STACK_BYTES
+    if on_stack:
+        arena = f.alloca("i8", size, 64)
+    else:
+        arena = f.external("fg_allocate", "ptr", [constant("i64", size)])
+    failure = f.gep(arena, plan.arena)
+    f.store(constant("i64", 0), failure, 8)
+    end = f.new_block("end")
+    ProgramWriter(writer, f, plan, pointers, targets, arena, failure, end).write()
+    f.branch(end)
+    f.block = end
+    answer = write_answer(f, failure)
+    if not on_stack:
+        f.external("fg_free", "void", [arena])
+    f.ret(answer)

@@ -1,0 +1,28 @@
+"""Steps as native code: one function for each kind, found by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad.compiler.graph import Node, Step
+from funcgrad.compiler.llvm import dots, library
+from funcgrad.compiler.llvm.program import ProgramWriter
+
+Writer = Callable[[ProgramWriter, Step], None]
+
+# Name -> (whether this step can be native, the code that writes it).
+STEPS: dict[str, tuple[Callable[[Sequence[Node], dict[str, Any]], bool], Writer]] = {
+    "library": (library.takes, library.write),
+    "dot": (dots.takes, dots.write),
+}
+
+
+def takes(how: str, operands: Sequence[Node], params: dict[str, Any]) -> bool:
+    """Whether a step has native code; else its primitive is called as a library step."""
+    known = STEPS.get(how)
+    return known is not None and known[0](operands, params)
+
+
+def write_step(writer: ProgramWriter, step: Step) -> None:
+    STEPS[step.how][1](writer, step)

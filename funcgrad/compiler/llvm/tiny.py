@@ -1,0 +1,64 @@
+"""Kernels of very small arrays: every element is computed on its own, in registers, without loops."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from funcgrad.compiler.fusion import Kernel
+from funcgrad.compiler.graph import Node, Reduce, accumulator_dtype
+from funcgrad.compiler.index import Index, constant as constant_index, flat_offset
+from funcgrad.compiler.llvm import combine as combining
+from funcgrad.compiler.llvm.builder import Function, Value
+from funcgrad.compiler.llvm.elements import register_type
+from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.values import Placed, ValueWriter
+from funcgrad.compiler.schedule import Schedule
+
+
+class TinyWriter(ValueWriter):
+    """Writes the elements of a tiny kernel."""
+
+    def __init__(
+        self,
+        function: Function,
+        kernel: Kernel,
+        buffers: dict[Any, Value],
+        target: Target,
+        failure: Value | None,
+    ) -> None:
+        super().__init__(function, Schedule.of_nothing(kernel), buffers, 0, target, failure)
+
+    def write(self) -> None:
+        with self.scope(None, None):
+            for store in self.kernel.stores:
+                elements = [(i, self.value(store.node, i)) for i in indices(store.node.shape)]
+                for index, placed in elements:
+                    offset = flat_offset(index, store.node.shape)
+                    self.store(self.buffers[store.owner], offset, store.node.dtype, placed)
+
+    def gated(self, node: Node, index: Index) -> Placed:
+        return self.reduce(node, index) if isinstance(node, Reduce) else super().gated(node, index)
+
+    def reduce(self, node: Reduce, index: Index) -> Placed:
+        """All operands of one element of a reduction, one after the other."""
+        operand, dtype = node.operands[0], accumulator_dtype(node)
+        lengths = [n if axis in node.axes else 1 for axis, n in enumerate(operand.shape)]
+        total: Value | None = None
+        for offsets in indices(tuple(lengths)):
+            kept = iter(index)
+            full = [o if axis in node.axes else next(kept) for axis, o in enumerate(offsets)]
+            placed = self.widened(self.value(operand, tuple(full)), operand.dtype, dtype)
+            if total is None:
+                total = placed.value
+            else:
+                total = combining.combine(self.f, node.combine, dtype, total, placed.value)
+        if total is None:
+            total = combining.start(node.combine, dtype, register_type(dtype))
+        return Placed(self.narrowed(total, dtype, node.dtype), 0)
+
+
+def indices(shape: tuple[int, ...]) -> list[Index]:
+    """All indices of a small array."""
+    numbers = itertools.product(*[range(n) for n in shape])
+    return [tuple([constant_index(i) for i in index]) for index in numbers]

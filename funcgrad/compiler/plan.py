@@ -1,0 +1,206 @@
+"""Memory for a partition: which arrays live in the arena, where, and for how long."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from typing import Any
+
+from funcgrad.compiler.fusion import Kernel, Partition, Unit, is_leaf, partition
+from funcgrad.compiler.graph import (
+    Constant,
+    Graph,
+    Node,
+    Result,
+    Step,
+    accumulator_dtype,
+)
+from funcgrad.compiler.schedule import Schedule
+from funcgrad.compiler.views import contiguous_base, strided_base
+
+ALIGNMENT = 64
+
+
+class Place:
+    """Memory of a node: an input or output of the Program, or bytes of the arena from `offset`."""
+
+    __slots__ = ("kind", "number")
+
+    def __init__(self, kind: str, number: int) -> None:
+        self.kind = kind
+        self.number = number
+
+    def __repr__(self) -> str:
+        return f"{self.kind} {self.number}"
+
+
+class Plan:
+    """What runs, in order, and where every array lies.
+
+    Attributes:
+        units: kernels and steps.
+        schedules: the loops of each kernel that is not tiny.
+        places: per node in memory, and per part of a divided reduction `("part", node)`, its memory.
+        copies: outputs that are equal to an input or another output: (output number, node).
+        arena: bytes of scratch memory.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.partition: Partition = partition(graph)
+        self.units = [unit for unit in self.partition.units if not is_empty(unit)]
+        in_memory = {*self.partition.stored, *graph.inputs}
+        self.schedules = {
+            unit: Schedule(unit, in_memory)
+            for unit in self.units
+            if isinstance(unit, Kernel) and not unit.is_tiny
+        }
+        self.in_memory = in_memory
+        self.places: dict[Any, Place] = {}
+        self.copies: list[tuple[int, Node]] = []
+        self.arena = 0
+        self.place_inputs_and_outputs()
+        self.place_temporaries()
+
+    def place_inputs_and_outputs(self) -> None:
+        for node in self.graph.inputs:
+            self.places[node] = Place("input", node.position)
+        for number, node in enumerate(self.graph.outputs):
+            if node in self.places or isinstance(node, Result) and node.operands[0].how in IN_PLACE:
+                self.copies.append((number, node))
+            else:
+                self.places[node] = Place("output", number)
+
+    # --- lifetimes ---
+
+    def reads(self, unit: Unit) -> Iterable[Node]:
+        """The nodes in memory that a unit reads."""
+        if isinstance(unit, Step):
+            return [memory_of(operand, self.in_memory) for operand in unit.operands]
+        if unit.is_tiny:
+            return tiny_loads(unit, self.in_memory)
+        return self.schedules[unit].loads
+
+    def writes(self, unit: Unit) -> Iterable[tuple[Any, int]]:
+        """What a unit fills, with its size in bytes."""
+        if isinstance(unit, Step):
+            return [(r, nbytes(r)) for r in unit.results if r in self.partition.stored]
+        found: list[tuple[Any, int]] = [(store.owner, nbytes(store.owner)) for store in unit.stores]
+        if not unit.is_tiny:
+            schedule = self.schedules[unit]
+            for node in schedule.divided():
+                size = node.type.size * accumulator_dtype(node).itemsize
+                found.append((("part", node), size * schedule.chunk_count()))
+            for node in schedule.summed_in_memory():
+                if accumulator_dtype(node) != node.dtype:
+                    found.append((("part", node), node.type.size * accumulator_dtype(node).itemsize))
+        return found
+
+    def place_temporaries(self) -> None:
+        """First fit: a node's bytes are free again after the last unit that reads it."""
+        last: dict[Any, int] = {}
+        for time, unit in enumerate(self.units):
+            for node in self.reads(unit):
+                last[node] = time
+        kept = {node for _, node in self.copies}
+        free = FreeList()
+        ending: dict[int, list[Any]] = {}
+        sizes: dict[Any, int] = {}
+        for time, unit in enumerate(self.units):
+            for key, size in self.writes(unit):
+                if key not in self.places:
+                    self.places[key] = Place("arena", free.take(size))
+                    sizes[key] = size
+                    end = len(self.units) if key in kept else max(time, last.get(key, time))
+                    ending.setdefault(end, []).append(key)
+            for key in ending.get(time, ()):
+                free.give(self.places[key].number, sizes[key])
+        self.arena = free.top
+
+    def __str__(self) -> str:
+        lines = [f"arena of {self.arena} bytes"]
+        for key, place in self.places.items():
+            name = f"n{key.number}" if isinstance(key, Node) else f"part of n{key[1].number}"
+            lines.append(f"  {name}: {place}")
+        return "\n".join(lines)
+
+
+IN_PLACE = frozenset[str]()
+
+
+class FreeList:
+    """Byte ranges of the arena."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.sizes: dict[int, int] = {}
+        self.top = 0
+
+    def take(self, size: int) -> int:
+        """The smallest free range that is large enough, or new bytes at the end."""
+        size = max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
+        fitting = [start for start in self.starts if self.sizes[start] >= size]
+        if not fitting:
+            start, self.top = self.top, self.top + size
+            return start
+        start = min(fitting, key=lambda s: self.sizes[s])
+        rest = self.sizes.pop(start) - size
+        self.starts.remove(start)
+        if rest:
+            self.insert(start + size, rest)
+        return start
+
+    def give(self, start: int, size: int) -> None:
+        self.insert(start, max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT))
+
+    def insert(self, start: int, size: int) -> None:
+        """Add a range, joined with its neighbours."""
+        place = bisect.bisect(self.starts, start)
+        if place < len(self.starts) and self.starts[place] == start + size:
+            size += self.sizes.pop(self.starts.pop(place))
+        if place and self.starts[place - 1] + self.sizes[self.starts[place - 1]] == start:
+            self.sizes[self.starts[place - 1]] += size
+            return
+        self.starts.insert(place, start)
+        self.sizes[start] = size
+
+
+def nbytes(node: Node) -> int:
+    return node.type.size * node.dtype.itemsize
+
+
+def is_empty(unit: Unit) -> bool:
+    """Whether a kernel writes no elements."""
+    return isinstance(unit, Kernel) and all(
+        store.node.type.size == 0 for store in unit.stores
+    )
+
+
+def memory_of(operand: Node, in_memory: set[Node]) -> Node:
+    """The node in whose memory a step finds an operand."""
+    if operand in in_memory:
+        return operand
+    base = contiguous_base(operand)
+    if base is None or base[0] not in in_memory:
+        base = strided_base(operand)
+    assert base is not None, f"{operand} is not in memory"
+    return base[0]
+
+
+def tiny_loads(kernel: Kernel, in_memory: set[Node]) -> list[Node]:
+    """The nodes in memory that a tiny kernel reads."""
+    found: dict[Node, None] = {}
+    pending = [*kernel.members, *[store.node for store in kernel.stores]]
+    seen: set[Node] = set()
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in in_memory and node not in kernel.axes:
+            found[node] = None
+        elif not is_leaf(node) or isinstance(node, Constant):
+            pending += node.operands
+    return list(found)
+
+
