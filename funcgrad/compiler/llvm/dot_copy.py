@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from funcgrad.compiler.llvm.microkernel import adding, complex_part, index
 COPY_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64")
 # tile, tile_row, out, out_row, out_column, rows, columns, accumulate
 STORE_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64", "i1")
+
+Writer = Callable[[Function, np.dtype, int], None]
 
 # Squares of this side are transposed in registers: eight vectors in, three rounds of shuffles, eight vectors out.
 SQUARE = 8
@@ -43,7 +45,7 @@ def copy_function(module: Module, dtype: np.dtype, row: int, column: int, lanes:
     return _copy(module, f"fg_copy_elements_{dtype.itemsize}", dtype, lanes, _elements)
 
 
-def _copy(module: Module, name: str, dtype: np.dtype, lanes: int, write) -> str:  # noqa: ANN001
+def _copy(module: Module, name: str, dtype: np.dtype, lanes: int, write: Writer) -> str:
     if not module.defines(name):
         f = module.function(name, "void", COPY_PARAMETERS, "internal")
         f.attributes = "nounwind noinline"

@@ -1,4 +1,4 @@
-"""From the axes of `dot_general` to the matrices of a `DotSpec`: transposes become strides, copies are the exception."""
+"""From the axes of `dot_general` to the matrices of a `DotSpec`: transposes become strides, copies are rare."""
 
 from __future__ import annotations
 
@@ -116,14 +116,13 @@ def _best_order(x: Operand, y: Operand, contract: Axes) -> tuple[tuple[int, ...]
     best = tuple(range(len(contract[0]))), False, False
     score = -1
     for order in _orders(x, y, contract):
-        merges = [
+        merges_x, merges_y = (
             _lie_together(operand, [side[i] for i in order])
             for operand, side in zip((x, y), contract, strict=True)
-        ]
-        sizes = math.prod(x.shape), math.prod(y.shape)
-        saved = sum(size for size, fits in zip(sizes, merges, strict=True) if fits)
+        )
+        saved = merges_x * math.prod(x.shape) + merges_y * math.prod(y.shape)
         if saved > score:
-            best, score = (order, *merges), saved
+            best, score = (order, merges_x, merges_y), saved
     return best
 
 

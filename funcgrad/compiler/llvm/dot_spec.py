@@ -90,9 +90,8 @@ def simplified(spec: DotSpec) -> DotSpec:
 def _merged(axes: list[BatchAxis]) -> list[BatchAxis]:
     """Neighbouring axes in one where all strides allow it."""
     merged: list[BatchAxis] = []
-    for axis in axes:
-        extent, *strides = axis
-        if merged and merged[-1][1:] == tuple(stride * extent for stride in strides):
+    for extent, x, y, out in axes:
+        if merged and merged[-1][1:] == (x * extent, y * extent, out * extent):
             extent *= merged.pop()[0]
-        merged.append((extent, *strides))
+        merged.append((extent, x, y, out))
     return merged

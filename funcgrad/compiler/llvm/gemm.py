@@ -142,8 +142,8 @@ def _functions(module: Module, plan: Plan) -> dict[str, str]:
         "store": store_function(module, spec.dtype, tile.lanes),
     }
     if plan.packs:
-        strides = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
-        names["copy"] = copy_function(module, spec.dtype, *strides, tile.lanes)
+        row, column = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
+        names["copy"] = copy_function(module, spec.dtype, row, column, tile.lanes)
     return {field: f"@{name}" for field, name in names.items()}
 
 
