@@ -1,0 +1,333 @@
+"""Convolutions in native code: a function per convolution, divided among threads by places and output channels.
+
+A convolution is a product of matrices, one row per place of the window, whose left operand is never made: an element
+of it lies in x at the sum of two offsets, of its row and of its term. x is copied only if it needs zeros around it, w
+becomes panels of as many output channels as a tile of registers has. The gradients are convolutions, too: in
+that by w the examples are summed, and w is a large window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.conv_copy import (
+    OFFSETS,
+    fill,
+    last_axis,
+    pack_terms,
+    pad_lines,
+    place,
+    store_rows,
+    total,
+    write_offsets,
+)
+from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
+from funcgrad.compiler.llvm.conv_tile import ConvTile, choose_tile, conv_tile_function
+from funcgrad.compiler.llvm.dot_copy import repeat
+from funcgrad.compiler.llvm.microkernel import index
+from funcgrad.compiler.llvm.target import host
+
+# A panel of this size stays in the second cache while the rows of a chunk pass.
+PANEL_BYTES = 1 << 18
+# The sums of the rows of a chunk.
+SUMS_BYTES = 3 << 14
+CHUNKS_PER_THREAD = 4
+# Work for one thread is at least this many multiply-adds of vectors, or bytes to copy.
+LEAST_WORK = 20_000
+LEAST_BYTES = 1 << 15
+# Ctrl-C is looked for in convolutions longer than this.
+POLL_WORK = 5_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one part of a convolution is computed.
+
+    Attributes:
+        part: the part; all but the last of its column axes count as groups.
+        tile: the register tile.
+        blocks: of columns.
+        terms: how many there are, and how many are done at once.
+        most_rows: in one chunk.
+    """
+
+    part: Part
+    tile: ConvTile
+    blocks: int
+    terms: int
+    terms_at_once: int
+    most_rows: int
+
+    @property
+    def groups(self) -> int:
+        return total(self.part.groups)
+
+    @property
+    def rows(self) -> int:
+        return total(self.part.rows)
+
+    @property
+    def columns(self) -> int:
+        return total(self.part.columns)
+
+    @property
+    def panel_bytes(self) -> int:
+        return self.terms * self.tile.row_bytes
+
+    @property
+    def work(self) -> int:
+        return self.groups * self.blocks * self.rows * self.terms * self.tile.width
+
+
+def plan_part(spec: ConvSpec, part: Part) -> Plan:
+    """The plan of a part that has rows, columns and terms."""
+    outer = tuple((n, 0, w, out) for n, w, out in part.columns[:-1])
+    part = replace(part, groups=part.groups + outer, columns=part.columns[-1:])
+    terms, columns = total(part.terms), total(part.columns)
+    tile = choose_tile(spec.dtype, total(part.rows), columns, host())
+    pieces = -(-terms * tile.row_bytes // PANEL_BYTES)
+    most_rows = max(SUMS_BYTES // tile.row_bytes // tile.rows, 1) * tile.rows
+    return Plan(part, tile, -(-columns // tile.columns), terms, -(-terms // pieces), most_rows)
+
+
+def supports(spec: ConvSpec) -> bool:
+    """Whether there is native code for it."""
+    size = max(_extent(spec.padded_shape), 1)
+    return spec.dtype.name in ("float32", "float64", "int32", "int64") and size < 1 << 31
+
+
+def _extent(shape: tuple[int, ...]) -> int:
+    return total([(n,) for n in shape])
+
+
+def conv(module: Module, spec: ConvSpec) -> str:
+    """The name of a function `void (ptr x, ptr w, ptr out)` that computes a convolution, by several threads if large.
+
+    Its result does not depend on the number of threads. Ctrl-C ends it early: poll after large ones.
+
+    Args:
+        module: gets the function, once for each spec.
+        spec: the convolution, which must be one that `supports`.
+    """
+    name = "fg_conv_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:20]
+    if not module.defines(name):
+        f = module.function(name, "void", ["ptr"] * 3, "internal")
+        _Writer(module, name, spec).write(f)
+        f.ret()
+    return name
+
+
+class _Writer:
+    """Writes the function of one convolution, and its tasks."""
+
+    def __init__(self, module: Module, name: str, spec: ConvSpec) -> None:
+        self.module = module
+        self.name = name
+        self.spec = spec
+        self.size = spec.dtype.itemsize
+
+    def write(self, f: Function) -> None:
+        x, w, out = f.arguments
+        padded = None
+        if self.spec.is_padded and self.spec.out_size:
+            padded = x = self.padded(f, x)
+        for number, part in enumerate(self.spec.parts):
+            if total(part.groups) and total(part.rows) and total(part.columns):
+                if total(part.terms):
+                    self.product(f, number, plan_part(self.spec, part), [x, w, out])
+                else:
+                    self.zeros(f, part, out)
+        if padded is not None:
+            f.external("fg_free", "void", [padded])
+
+    def parallel(self, f: Function, task: str, values: list[Value], chunks: Value) -> None:
+        """Run a task for each chunk; it finds the values in an array."""
+        data = f.alloca("i64", len(values))
+        for i, value in enumerate(values):
+            f.store(value, f.gep(data, 8 * i), 8)
+        f.external("fg_parallel", "void", [Value("ptr", f"@{task}"), data, chunks])
+
+    def task(self, name: str, types: list[str]) -> tuple[Function, Value, list[Value]]:
+        """A function that `fg_parallel` calls, its chunk, and the values it was given."""
+        f = self.module.function(f"{self.name}_{name}", "void", ["ptr", "i64"], "internal")
+        data, chunk = f.arguments
+        return f, chunk, [f.load(type, f.gep(data, 8 * i), 8) for i, type in enumerate(types)]
+
+    # --- x with zeros around it ---
+
+    def padded(self, f: Function, x: Value) -> Value:
+        *outer, length = self.spec.padded_shape
+        lines = _extent(tuple(outer))
+        size = index(lines * length * self.size)
+        padded = f.external("fg_allocate", "ptr", [size])
+        chunks = max(lines * length * self.size // LEAST_BYTES, 1)
+        g, chunk, values = self.task("pad", ["ptr", "ptr"])
+        span = _span(g, chunk, lines, chunks)
+        pad_lines(g, self.spec, values[0], values[1], *span)
+        g.ret()
+        self.parallel(f, g.name, [x, padded], index(chunks))
+        return padded
+
+    # --- one part ---
+
+    def zeros(self, f: Function, part: Part, out: Value) -> None:
+        """No element of the window meets x: sums of nothing."""
+        axes = (*part.groups, *((n, 0, 0, s) for n, _, s in (*part.rows, *part.columns)))
+        with repeat(f, index(0), index(total(axes))) as loop:
+            (offset,) = place(f, loop.index, axes, 3)
+            offset = f.op("add", offset, index(part.starts[2]))
+            fill(f, f.gep(out, f.op("mul", offset, index(self.size))), self.size)
+
+    def product(self, f: Function, number: int, plan: Plan, operands: list[Value]) -> None:
+        """Make panels, then compute the rows."""
+        x, w, out = (
+            f.gep(base, start * self.size)
+            for base, start in zip(operands, plan.part.starts, strict=True)
+        )
+        panels = plan.groups * plan.blocks
+        panel = f.external("fg_allocate", "ptr", [index(panels * plan.panel_bytes)])
+        table = f.external("fg_allocate", "ptr", [index(4 * (plan.terms + OFFSETS))])
+        terms = index(plan.terms)
+        write_offsets(f, table, plan.part.terms, index(0), terms, plan.terms - 1)
+        pieces = max(plan.panel_bytes // LEAST_BYTES, 1)
+        task = self.pack_task(number, plan, pieces)
+        self.parallel(f, task, [w, panel], index(panels * pieces))
+        self.rows(f, number, plan, [x, panel, out, table])
+        f.external("fg_free", "void", [panel])
+        f.external("fg_free", "void", [table])
+
+    def pack_task(self, number: int, plan: Plan, pieces: int) -> str:
+        f, chunk, (w, panel) = self.task(f"pack{number}", ["ptr", "ptr"])
+        which, piece = _divided(f, chunk, pieces)
+        w, columns = self.block(f, plan, which, w, 2)
+        panel = f.gep(panel, f.op("mul", which, index(plan.panel_bytes)))
+        span = _span(f, piece, plan.terms, pieces)
+        if plan.columns % plan.tile.columns:
+            self.blank(f, plan, panel, span)
+        pack_terms(f, plan.part, plan.tile, w, panel, columns, span)
+        f.ret()
+        return f.name
+
+    def blank(self, f: Function, plan: Plan, panel: Value, span: tuple[Value, Value]) -> None:
+        """Zeros where the last block has no columns."""
+        with repeat(f, *span) as loop:
+            fill(
+                f,
+                f.gep(panel, f.op("mul", loop.index, index(plan.tile.row_bytes))),
+                plan.tile.row_bytes,
+            )
+
+    def block(
+        self, f: Function, plan: Plan, which: Value, base: Value, stride: int
+    ) -> tuple[Value, Value]:
+        """Where a block of columns begins in w (stride 2) or out (3), and how many columns it has."""
+        group, block = _divided(f, which, plan.blocks)
+        (offset,) = place(f, group, plan.part.groups, stride)
+        first = f.op("mul", block, index(plan.tile.columns))
+        step = last_axis(plan.part.columns, 2)[stride - 1]
+        offset = f.op("add", offset, f.op("mul", first, index(step)))
+        rest = f.op("sub", index(plan.columns), first)
+        columns = f.intrinsic("llvm.smin", "i64", [rest, index(plan.tile.columns)])
+        return f.gep(base, f.op("mul", offset, index(self.size))), columns
+
+    def rows(self, f: Function, number: int, plan: Plan, values: list[Value]) -> None:
+        """All rows of all blocks, in chunks of whole tiles, of which each thread gets some."""
+        tiles = -(-plan.rows // plan.tile.rows)
+        panels = plan.groups * plan.blocks
+        threads = f.external("fg_threads", "i64", [])
+        wanted = f.op("mul", threads, index(CHUNKS_PER_THREAD))
+        work = plan.work // panels // tiles
+        least = max(-(-LEAST_WORK // work), 1)
+        each = f.op("udiv", index(panels * tiles), wanted)
+        each = f.intrinsic("llvm.umax", "i64", [each, index(least)])
+        each = f.intrinsic("llvm.umin", "i64", [each, index(plan.most_rows // plan.tile.rows)])
+        per_panel = f.op("udiv", f.op("add", f.op("sub", each, index(1)), index(tiles)), each)
+        stopped = f.alloca("i64", 1)
+        f.store(index(0), stopped, 8)
+        values = [*values, f.op("mul", each, index(plan.tile.rows)), per_panel, stopped]
+        chunks = f.op("mul", per_panel, index(panels))
+        self.parallel(f, self.rows_task(number, plan), values, chunks)
+
+    def rows_task(self, number: int, plan: Plan) -> str:
+        types = ["ptr"] * 4 + ["i64"] * 2 + ["ptr"]
+        f, chunk, values = self.task(f"rows{number}", types)
+        x, panel, out, terms, each, per_panel, stopped = values
+        running = f.emit("i64", f"load atomic i64, ptr {stopped.text} monotonic, align 8")
+        with f.when(f.icmp("eq", running, index(0))):
+            which, piece = f.op("udiv", chunk, per_panel), f.op("urem", chunk, per_panel)
+            start = f.op("mul", piece, each)
+            stop = f.intrinsic("llvm.smin", "i64", [f.op("add", start, each), index(plan.rows)])
+            out, columns = self.block(f, plan, which, out, 3)
+            (offset,) = place(f, f.op("udiv", which, index(plan.blocks)), plan.part.groups, 1)
+            x = f.gep(x, f.op("mul", offset, index(self.size)))
+            panel = f.gep(panel, f.op("mul", which, index(plan.panel_bytes)))
+            sums = self.sums(f, plan, x, terms, panel, start, stop)
+            store_rows(f, plan.part, plan.tile, sums, out, columns, (start, stop))
+            if plan.work > POLL_WORK:
+                raised = f.external("fg_poll", "i32", [])
+                with f.when(f.icmp("ne", raised, constant("i32", 0))):
+                    f.do(f"store atomic i64 1, ptr {stopped.text} monotonic, align 8")
+        f.ret()
+        return f.name
+
+    def sums(
+        self,
+        f: Function,
+        plan: Plan,
+        x: Value,
+        terms: Value,
+        panel: Value,
+        start: Value,
+        stop: Value,
+    ) -> Value:
+        """The rows from start to stop: piece by piece of the terms, so that a panel stays in the cache."""
+        tile = plan.tile
+        sums = f.alloca("i8", plan.most_rows * tile.row_bytes)
+        table = f.alloca("i32", plan.most_rows + OFFSETS)
+        count = f.op("sub", stop, start)
+        write_offsets(f, table, plan.part.rows, start, _rounded(f, count, tile.rows), plan.rows - 1)
+        functions = [
+            conv_tile_function(self.module, replace(tile, adds=adds)) for adds in (False, True)
+        ]
+        for name, low, high in _pieces(plan, functions):
+            with repeat(f, low, high, plan.terms_at_once) as loop:
+                rest = f.op("sub", index(plan.terms), loop.index)
+                length = f.intrinsic("llvm.smin", "i64", [rest, index(plan.terms_at_once)])
+                offsets = f.gep(terms, loop.index, "i32")
+                part = f.gep(panel, f.op("mul", loop.index, index(tile.row_bytes)))
+                with repeat(f, index(0), count, tile.rows) as rows:
+                    row_offsets = f.gep(table, rows.index, "i32")
+                    to = f.gep(sums, f.op("mul", rows.index, index(tile.row_bytes)))
+                    f.call(name, "void", [x, row_offsets, offsets, length, part, to])
+        return sums
+
+
+def _pieces(plan: Plan, functions: list[str]) -> list[tuple[str, Value, Value]]:
+    """The first piece of the terms overwrites, those that follow add."""
+    first, others = functions
+    if plan.terms == plan.terms_at_once:
+        return [(first, index(0), index(plan.terms))]
+    middle = index(plan.terms_at_once)
+    return [(first, index(0), middle), (others, middle, index(plan.terms))]
+
+
+def _rounded(f: Function, count: Value, step: int) -> Value:
+    """Up to a multiple of `step`."""
+    more = f.op("add", count, index(step - 1))
+    return f.op("sub", more, f.op("urem", more, index(step)))
+
+
+def _divided(f: Function, number: Value, by: int) -> tuple[Value, Value]:
+    return f.op("udiv", number, index(by)), f.op("urem", number, index(by))
+
+
+def _span(f: Function, chunk: Value, count: int, chunks: int) -> tuple[Value, Value]:
+    """Where an equal share of `count` things begins and ends."""
+    following = f.op("add", chunk, index(1))
+    start, stop = (
+        f.op("udiv", f.op("mul", number, index(count)), index(chunks))
+        for number in (chunk, following)
+    )
+    return start, stop

@@ -1,0 +1,175 @@
+"""Native convolutions: the rows of the table of primitives and their gradients, odd sizes, threads, special values."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from funcgrad.compiler.llvm import runtime
+from funcgrad.compiler.llvm.builder import Module
+from funcgrad.compiler.llvm.conv_spec import contiguous, conv_spec
+from funcgrad.compiler.llvm.convolution import conv, supports
+from funcgrad.compiler.llvm.load import load
+from funcgrad.config import config
+from funcgrad.ops.convolution import CONVOLVE, Convolve
+from funcgrad.ops.sliding import Sliding
+from funcgrad.transforms.grad import vjp
+from tests.ops.cases_windows import CASES
+
+PLAIN = ("nc01", "oc01", "no01")
+SAME = (Sliding(3, low=1, high=1),) * 2
+
+
+def compiled(spec):
+    """A Python function of three arrays."""
+    runtime.ensure()
+    module = Module()
+    name = conv(module, spec)
+    f = module.function("entry", "void", ["ptr"] * 3)
+    f.call(name, "void", f.arguments)
+    f.ret()
+    library = load(module.text())
+    native = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("entry"))
+
+    def run(x, w, out, keep=library):
+        native(x.ctypes.data, w.ctypes.data, out.ctypes.data)
+        return out
+
+    return run
+
+
+def compute(x, w, labels, window):
+    spec = conv_spec(x.dtype, labels, window, x.shape, w.shape)
+    shape = Convolve.numpy(CONVOLVE, np, x, w, labels=labels, window=window).shape
+    return compiled(spec)(x, w, np.full(shape, 77, x.dtype))
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """Each convolution that NumPy computes meanwhile is also computed natively and compared; how many there were."""
+    seen = []
+
+    def checked(primitive, xp, x, w, *, labels, window):
+        out = numpy(primitive, xp, x, w, labels=labels, window=window)
+        spec = conv_spec(x.dtype, labels, window, x.shape, w.shape)
+        assert supports(spec)
+        x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
+        got = compiled(spec)(x, w, np.full(out.shape, 77, x.dtype))
+        scale = np.abs(out).max(initial=1)
+        np.testing.assert_allclose(
+            got, out, atol=1e-6 * scale if x.itemsize == 4 else 1e-12 * scale
+        )
+        seen.append(labels)
+        return out
+
+    numpy = Convolve.numpy
+    monkeypatch.setattr(Convolve, "numpy", checked)
+    return seen
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", [c for c in CASES if c.primitive == "convolve"], ids=str)
+def test_rows_and_their_gradients(case, dtype, compared):
+    out, pull = vjp(case.call, *case.arguments(dtype))
+    pull(out)
+    assert len(compared) == 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_sizes(seed, compared):
+    rng = np.random.default_rng(seed)
+    between = lambda low, high: int(rng.integers(low, high))
+    rank = between(1, 4)
+    window = tuple(
+        Sliding(*(between(*pair) for pair in [(1, 4), (1, 4), (-2, 4), (-2, 4), (1, 4), (1, 4)]))
+        for _ in range(rank)
+    )
+    axes = "".join(map(str, range(rank)))
+    labels = ("nc" + axes, "oc" + axes, "no" + axes)
+    channels = between(1, 40)
+    x = rng.normal(size=(between(1, 30), channels, *rng.integers(1, 9, rank))).astype(np.float32)
+    w = rng.normal(size=(between(1, 90), channels, *(s.size for s in window))).astype(np.float32)
+    call = lambda x, w: CONVOLVE(x, w, labels=labels, window=window)
+    out, pull = vjp(call, x, w)
+    pull(out)
+
+
+@pytest.mark.parametrize("labels", [("n01c", "01co", "n01o"), ("0nc1", "o1c0", "1on0")])
+def test_other_orders_of_axes(labels, compared):
+    rng = np.random.default_rng(0)
+    lengths = [dict(n=3, c=5, **{"0": 6, "1": 7}), dict(o=18, c=5, **{"0": 3, "1": 2})]
+    x, w = (
+        rng.normal(size=[of[a] for a in side]).astype(np.float32)
+        for of, side in zip(lengths, labels, strict=False)
+    )
+    window = (Sliding(3, low=1), Sliding(2, stride=2))
+    out, pull = vjp(lambda x, w: CONVOLVE(x, w, labels=labels, window=window), x, w)
+    pull(out)
+    assert len(compared) == 3
+
+
+def test_integers_wrap_as_in_numpy():
+    x = np.arange(2 * 3 * 25, dtype=np.int32).reshape(2, 3, 5, 5) * 1_000_003
+    w = np.arange(4 * 27, dtype=np.int32).reshape(4, 3, 3, 3) - 50
+    expected = CONVOLVE(x, w, labels=PLAIN, window=SAME)
+    np.testing.assert_array_equal(compute(x, w, PLAIN, SAME), expected)
+
+
+def test_any_strides():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(7, 6, 5, 3))
+    w = rng.normal(size=(3, 3, 5, 20))
+    out = np.zeros((3, 20, 7, 6))
+    strides = [
+        tuple(s // 8 for s in array.strides) for array in (x.T, w.T, out.transpose(0, 1, 3, 2))
+    ]
+    spec = conv_spec(x.dtype, PLAIN, SAME, x.T.shape, w.T.shape, *strides)
+    compiled(spec)(x, w, out)
+    expected = CONVOLVE(x.T, w.T, labels=PLAIN, window=SAME)
+    np.testing.assert_allclose(out.transpose(0, 1, 3, 2), expected, atol=1e-12)
+
+
+def test_threads_change_no_bit():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 16, 20, 20)).astype(np.float32)
+    w = rng.normal(size=(40, 16, 3, 3)).astype(np.float32)
+    run = compiled(conv_spec(x.dtype, PLAIN, SAME, x.shape, w.shape))
+    results = []
+    for threads in (1, 2, 5):
+        with config.override(num_threads=threads):
+            results.append(run(x, w, np.zeros((8, 40, 20, 20), np.float32)))
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+def test_special_values_go_where_they_belong():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 8, 9, 9)).astype(np.float32)
+    w = rng.normal(size=(16, 8, 3, 3)).astype(np.float32)
+    x[0, 3, 4, 4], x[1, 0, 0, 8], x[1, 2, 7, 1] = np.nan, np.inf, 1e38
+    with np.errstate(all="ignore"):
+        expected = CONVOLVE(x, w, labels=PLAIN, window=SAME)
+        got = compute(x, w, PLAIN, SAME)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_nothing_beyond_the_arrays_is_touched():
+    rng = np.random.default_rng(0)
+    for o in (1, 15, 17, 33):
+        x = rng.normal(size=(3, 2, 5, 7))
+        w = rng.normal(size=(o, 2, 3, 3))
+        room = np.full(3 * o * 5 * 7 + 128, 7.0)
+        out = room[64:-64].reshape(3, o, 5, 7)
+        compiled(conv_spec(x.dtype, PLAIN, SAME, x.shape, w.shape))(x, w, out)
+        assert (room[:64] == 7).all() and (room[-64:] == 7).all()
+
+
+def test_what_has_no_native_code():
+    for dtype in ("float16", "complex64", "int8"):
+        assert not supports(conv_spec(np.dtype(dtype), PLAIN, SAME, (1, 1, 3, 3), (1, 1, 3, 3)))
+    huge = conv_spec(np.dtype("float32"), PLAIN, SAME, (1 << 20, 1 << 12, 3, 3), (1, 1 << 12, 3, 3))
+    assert not supports(huge)
+
+
+def test_contiguous():
+    assert contiguous((2, 3, 4)) == (12, 4, 1)
