@@ -1,12 +1,19 @@
 """Settings shared by all tests: hypothesis profiles, the time of long tests, GPU tests."""
 
+import getpass
 import os
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Not the cache of the person who runs the tests, but one that the next run finds again.
+os.environ.setdefault(
+    "FUNCGRAD_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"funcgrad-tests-{getpass.getuser()}")
+)
 
 TABLE_COLUMNS = ("passed", "failed", "skipped", "seconds")
 

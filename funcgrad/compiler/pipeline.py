@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from funcgrad.compiler.codegen import generate
 from funcgrad.compiler.dead_code import eliminate_dead_code
 from funcgrad.compiler.simplify import inline_calls, merge_common
 from funcgrad.config import config
 from funcgrad.ir.check import check_program
-from funcgrad.ir.program import Program
+from funcgrad.ir.program import Equation, Program
 
 STAGES: list[Callable[[Program], Program]] = [
     inline_calls,
@@ -37,8 +42,62 @@ def simplified(program: Program) -> Program:
 
 
 def compiled(program: Program, xp: Any) -> Callable[..., list[Any]]:
-    """A callable `(*arrays) -> list of arrays` for arrays of the module `xp`, remembered."""
+    """A generated Python function `(*arrays) -> list of arrays` for arrays of the module `xp`, remembered."""
     key = ("compiled", xp.__name__)
     if key not in program.memo:
         program.memo[key] = generate(simplified(program), xp)
     return program.memo[key]
+
+
+def native(program: Program) -> Any:
+    """The machine code of a Program as a callable of NumPy arrays, remembered; None where there can be none."""
+    if "native" not in program.memo:
+        program.memo["native"] = _compile_native(program) if has_llvm() else None
+    return program.memo["native"]
+
+
+def executable(program: Program, xp: Any) -> Callable[..., list[Any]]:
+    """The fastest callable `(*arrays) -> list of arrays` for arrays of the module `xp`."""
+    if xp is np and not config.checks_values:
+        found = native(program)
+        if found is not None:
+            return found
+    return compiled(program, xp)
+
+
+@functools.cache
+def has_llvm() -> bool:
+    """Whether llvmlite can be used; says once if not."""
+    try:
+        importlib.import_module("llvmlite.binding")
+    except (ImportError, OSError) as error:
+        warnings.warn(
+            f"funcgrad: llvmlite cannot be imported ({error}), so jit runs generated Python instead of machine "
+            "code. Install it: pip install llvmlite.",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _compile_native(program: Program) -> Any:
+    """Machine code, or None with a warning if the compiler fails: then generated Python does the work."""
+    from funcgrad.compiler.native import compile_native
+
+    program = simplified(program)
+    try:
+        return compile_native(program, implementation)
+    except Exception as error:
+        if config.check_programs:
+            raise
+        warnings.warn(
+            f"funcgrad: no machine code could be made for {program.name} ({type(error).__name__}: {error}). "
+            "It runs as generated Python. Please report this.",
+            stacklevel=2,
+        )
+        return None
+
+
+def implementation(equation: Equation) -> Callable[..., Any]:
+    """What computes an equation that has no native code."""
+    return equation.primitive.implementation(np, **equation.params)
