@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from funcgrad.compiler.llvm import blas
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
 from funcgrad.compiler.llvm.dot_copy import at
-from funcgrad.compiler.llvm.dot_driver import BLOCK_PARAMETERS, Table
+from funcgrad.compiler.llvm.dot_driver import Table
 from funcgrad.compiler.llvm.dot_spec import DotSpec, Pair
-from funcgrad.compiler.llvm.microkernel import complex_part
 from funcgrad.compiler.llvm.target import Target
 
 LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
@@ -48,20 +45,15 @@ def _is_dense(strides: Pair, rows: int, columns: int) -> bool:
     return (column == 1 and columns <= row <= LARGEST) or (row == 1 and rows <= column <= LARGEST)
 
 
-def blas_function(module: Module, dtype: np.dtype) -> str:
-    """Computes the part of one matrix between two rows and two columns, like `block_function`, by one call of gemm.
+def write_blas(f: Function, letter: str) -> None:
+    """The body of a function like that of `BLOCK`, which computes the part of one matrix by one call of gemm.
 
     BLAS counts along columns first, so it is asked for the transpose: y.T @ x.T.
     """
-    letter = LETTERS[dtype.name]
-    name = f"fg_dot_blas_{letter}"
-    if module.defines(name):
-        return name
-    f = module.function(name, "void", BLOCK_PARAMETERS, "internal")
-    f.attributes = "nounwind noinline"
+    module = f.module
     pointer, x, y, out, row_start, row_stop, column_start, column_stop = f.arguments
     t = Table(f, pointer)
-    part = complex_part(dtype) if dtype.kind == "c" else "float" if letter == "s" else "double"
+    part = "float" if letter in "sc" else "double"
     one, zero = (_scalar(module, part, value) for value in (1.0, 0.0))
     y_flag, y_lead = _layout(f, module, t.y_row, t.y_column, t.size)
     x_flag, x_lead = _layout(f, module, t.x_row, t.x_column, t.size)
@@ -85,7 +77,6 @@ def blas_function(module: Module, dtype: np.dtype) -> str:
     f.external(f"fg_blas_{letter}gemm", "void", arguments)
     f.external("fg_blas_leave", "void", [])
     f.ret()
-    return name
 
 
 def _scalar(module: Module, part: str, value: float) -> Value:

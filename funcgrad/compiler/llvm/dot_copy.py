@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Loop, Module, Value, vector
+from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector
 from funcgrad.compiler.llvm.elements import from_memory, memory_type, register_type, to_memory
 from funcgrad.compiler.llvm.microkernel import adding, complex_part, index
 
@@ -15,8 +15,6 @@ from funcgrad.compiler.llvm.microkernel import adding, complex_part, index
 COPY_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64")
 # tile, tile_row, out, out_row, out_column, rows, columns, accumulate
 STORE_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64", "i1")
-
-Writer = Callable[[Function, np.dtype, int], None]
 
 # Squares of this side are transposed in registers: eight vectors in, three rounds of shuffles, eight vectors out.
 SQUARE = 8
@@ -36,61 +34,63 @@ def at(f: Function, base: Value, *terms: tuple[Value, Value]) -> Value:
     return base
 
 
-def copy_function(module: Module, dtype: np.dtype, row: int, column: int, lanes: int) -> str:
-    """The name of the fastest function that makes rows of matrices with these strides (in elements) contiguous."""
+def copy_text(dtype: np.dtype, row: int, column: int, lanes: int) -> str:
+    """What `write_copy` needs to know, for matrices with these strides (in elements)."""
+    kind = "elements"
     if column == 1 and lanes:
-        return _copy(module, f"fg_copy_rows_{dtype.itemsize}", dtype, lanes, _rows)
-    if row == 1 and dtype.itemsize in (4, 8):
-        return _copy(module, f"fg_copy_squares_{dtype.itemsize}", dtype, lanes, _squares)
-    return _copy(module, f"fg_copy_elements_{dtype.itemsize}", dtype, lanes, _elements)
+        kind = "rows"
+    elif row == 1 and dtype.itemsize in (4, 8):
+        kind = "squares"
+    return f"{kind}.{dtype.itemsize}.{lanes}"
 
 
-def _copy(module: Module, name: str, dtype: np.dtype, lanes: int, write: Writer) -> str:
-    if not module.defines(name):
-        f = module.function(name, "void", COPY_PARAMETERS, "internal")
-        f.attributes = "nounwind noinline"
-        write(f, dtype, lanes)
-        f.ret()
-    return name
+def write_copy(f: Function, text: str) -> None:
+    """The body of a function with `COPY_PARAMETERS` that makes the rows of a matrix contiguous."""
+    kind, size, lanes = text.split(".")
+    write = {"rows": _rows, "squares": _squares, "elements": _elements}[kind]
+    write(f, int(size), int(lanes))
+    f.ret()
 
 
-def raw_type(dtype: np.dtype) -> str:
+def raw_type(size: int) -> str:
     """An integer as wide as an element, for copies."""
-    return f"i{dtype.itemsize * 8}"
+    return f"i{size * 8}"
 
 
-def _rows(f: Function, dtype: np.dtype, lanes: int) -> None:
+def _rows(f: Function, itemsize: int, lanes: int) -> None:
     """Rows that are contiguous already."""
     to, to_row, source, row, _, rows, columns = f.arguments
-    size = index(dtype.itemsize)
+    size = index(itemsize)
     whole = f.op("sub", columns, f.op("urem", columns, index(lanes)))
     with repeat(f, index(0), rows) as loop:
         line, into = at(f, source, (loop.index, row)), at(f, to, (loop.index, to_row))
         with repeat(f, index(0), whole, lanes) as inner:
-            value = f.load(vector(lanes, raw_type(dtype)), at(f, line, (inner.index, size)))
+            value = f.load(vector(lanes, raw_type(itemsize)), at(f, line, (inner.index, size)))
             f.store(value, at(f, into, (inner.index, size)))
         with repeat(f, whole, columns) as inner:
-            value = f.load(raw_type(dtype), at(f, line, (inner.index, size)))
+            value = f.load(raw_type(itemsize), at(f, line, (inner.index, size)))
             f.store(value, at(f, into, (inner.index, size)))
 
 
-def _elements(f: Function, dtype: np.dtype, lanes: int) -> None:
+def _elements(f: Function, itemsize: int, lanes: int) -> None:
     """Any strides."""
     del lanes
     to, to_row, source, row, column, rows, columns = f.arguments
-    size = index(dtype.itemsize)
+    size = index(itemsize)
     with repeat(f, index(0), rows) as loop:
         line, into = at(f, source, (loop.index, row)), at(f, to, (loop.index, to_row))
         with repeat(f, index(0), columns) as inner:
-            value = f.load(raw_type(dtype), at(f, line, (inner.index, column)))
+            value = f.load(raw_type(itemsize), at(f, line, (inner.index, column)))
             f.store(value, at(f, into, (inner.index, size)))
 
 
-def _squares(f: Function, dtype: np.dtype, lanes: int) -> None:
+def _squares(f: Function, itemsize: int, lanes: int) -> None:
     """Columns are contiguous: squares are transposed, and what is left at the edges goes element by element."""
     to, to_row, source, row, column, rows, columns = f.arguments
-    size = index(dtype.itemsize)
-    edge = copy_function(f.module, dtype, 0, 0, lanes)
+    size = index(itemsize)
+    edge = f.module.function("edge", "void", COPY_PARAMETERS, "internal")
+    _elements(edge, itemsize, lanes)
+    edge.ret()
     whole_rows = f.op("and", rows, index(-SQUARE))
     whole_columns = f.op("and", columns, index(-SQUARE))
     with (
@@ -101,7 +101,7 @@ def _squares(f: Function, dtype: np.dtype, lanes: int) -> None:
         into = at(f, to, (inner.index, to_row), (outer.index, size))
         vectors = []
         for _ in range(SQUARE):
-            vectors.append(f.load(vector(SQUARE, raw_type(dtype)), first))
+            vectors.append(f.load(vector(SQUARE, raw_type(itemsize)), first))
             first = f.gep(first, column)
         for value in transposed(f, vectors):
             f.store(value, into)
@@ -124,8 +124,8 @@ def _squares(f: Function, dtype: np.dtype, lanes: int) -> None:
         f.op("sub", rows, whole_rows),
         whole_columns,
     ]
-    f.call(edge, "void", right)
-    f.call(edge, "void", below)
+    f.call(edge.name, "void", right)
+    f.call(edge.name, "void", below)
 
 
 def transposed(f: Function, rows: list[Value]) -> list[Value]:
@@ -146,13 +146,9 @@ def transposed(f: Function, rows: list[Value]) -> list[Value]:
     return rows
 
 
-def store_function(module: Module, dtype: np.dtype, lanes: int) -> str:
-    """The name of the function that copies a tile, or adds it, to a part of the result with any strides."""
-    name = f"fg_store_{dtype.name}"
-    if module.defines(name):
-        return name
-    f = module.function(name, "void", STORE_PARAMETERS, "internal")
-    f.attributes = "nounwind noinline"
+def write_store(f: Function, dtype: np.dtype, lanes: int) -> None:
+    """The body of a function with `STORE_PARAMETERS`: a tile is copied, or added, to a part of the result with any
+    strides."""
     tile, tile_row, out, out_row, out_column, rows, columns, accumulate = f.arguments
     size = index(dtype.itemsize)
     whole = index(0)
@@ -173,7 +169,6 @@ def store_function(module: Module, dtype: np.dtype, lanes: int) -> str:
             )
             _store(f, dtype, stored_type(dtype), source, target, accumulate)
     f.ret()
-    return name
 
 
 def stored_type(dtype: np.dtype) -> str:

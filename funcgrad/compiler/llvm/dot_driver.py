@@ -1,4 +1,4 @@
-"""Loops around the tiles of a matrix product, and its division among threads: code that all products of a module share.
+"""Loops around the tiles of a matrix product, and its division among threads: code that all products share.
 
 What differs between products is data, in a constant table per product whose fields are named here. A *position* is a
 row of the result (a column, if threads divide columns), counted on through all batch entries.
@@ -37,6 +37,11 @@ CHUNKS_PER_THREAD = 4
 
 # The largest tile is as many vectors as there are registers.
 TILE_BYTES = 32 * 64
+
+# What code outside calls, and the functions that tables point to, have names with this prefix.
+PREFIX = "fg_gemm."
+BLOCK, SPAN, PRODUCT = (PREFIX + name for name in ("block", "span", "product"))
+TASK = "task"
 
 # table, x, y, out, first row, end of rows, first column, end of columns
 BLOCK_PARAMETERS = ("ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64", "i64")
@@ -86,16 +91,20 @@ def stepping(f: Function, start: Value, stop: Value, step: Value) -> Iterator[Va
         yield f.op("add", start, f.op("mul", loop.index, step))
 
 
+def write_driver(module: Module) -> None:
+    """The functions `BLOCK`, `SPAN` and `PRODUCT`."""
+    _write_block(module)
+    _write_span(module)
+    _write_task(module)
+    _write_product(module)
+
+
 # --- one matrix ---
 
 
-def block_function(module: Module) -> str:
+def _write_block(module: Module) -> None:
     """Computes the part of one matrix between two rows and two columns."""
-    name = "fg_dot_block"
-    if module.defines(name):
-        return name
-    f = module.function(name, "void", BLOCK_PARAMETERS, "internal")
-    f.attributes = "nounwind noinline"
+    f = module.function(BLOCK, "void", BLOCK_PARAMETERS)
     pointer, x, y, out, row_start, row_stop, column_start, column_stop = f.arguments
     t = Table(f, pointer)
     scratch = f.alloca("ptr", align=8)
@@ -112,7 +121,6 @@ def block_function(module: Module) -> str:
     with f.when(t.holds("scratch")):
         f.external("fg_free", "void", [f.load("ptr", scratch, 8)])
     f.ret()
-    return name
 
 
 class Panel:
@@ -180,13 +188,9 @@ class Panel:
 SPAN_PARAMETERS = ("ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64")
 
 
-def span_function(module: Module) -> str:
+def _write_span(module: Module) -> None:
     """`span(table, x, y, out, start, stop, by_columns)`: the rows, or columns, between two positions."""
-    name = "fg_dot_span"
-    if module.defines(name):
-        return name
-    f = module.function(name, "void", SPAN_PARAMETERS, "internal")
-    f.attributes = "nounwind noinline"
+    f = module.function(SPAN, "void", SPAN_PARAMETERS)
     pointer, x, y, out, start, stop, by_columns = f.arguments
     t = Table(f, pointer)
     turned = f.icmp("ne", by_columns, index(0))
@@ -210,7 +214,6 @@ def span_function(module: Module) -> str:
                 columns = f.select(turned, low, index(0)), f.select(turned, high, t.n)
                 call_pointer(f, t.block, [pointer, *matrices, *rows, *columns])
     f.ret()
-    return name
 
 
 def _batch_entry(t: Table, number: Value, bases: list[Value]) -> list[Value]:
@@ -236,20 +239,16 @@ def _batch_entry(t: Table, number: Value, bases: list[Value]) -> list[Value]:
 TASK_WORDS = 5
 
 
-def task_function(module: Module) -> str:
+def _write_task(module: Module) -> None:
     """One chunk of a product, for the thread pool."""
-    name = "fg_dot_task"
-    if module.defines(name):
-        return name
-    f = module.function(name, "void", ["ptr", "i64"], "internal")
+    f = module.function(TASK, "void", ["ptr", "i64"], "internal")
     data, chunk = f.arguments
     pointer, x, y, out = (f.load("ptr", f.gep(data, 8 * i), 8) for i in range(4))
     chunks = f.load("i64", f.gep(data, 32), 8)
     t = Table(f, pointer)
     span = [_position(t, chunk, chunks), _position(t, f.op("add", chunk, index(1)), chunks)]
-    f.call(span_function(module), "void", [pointer, x, y, out, *span, t.by_columns])
+    f.call(SPAN, "void", [pointer, x, y, out, *span, t.by_columns])
     f.ret()
-    return name
 
 
 def _position(t: Table, chunk: Value, chunks: Value) -> Value:
@@ -260,20 +259,16 @@ def _position(t: Table, chunk: Value, chunks: Value) -> Value:
     return f.op("add", f.op("mul", f.op("udiv", unit, t.tiles), t.extent), within)
 
 
-def product_function(module: Module) -> str:
+def _write_product(module: Module) -> None:
     """`product(table, x, y, out)`: all of a product, by several threads if it is large enough."""
-    name = "fg_dot_product"
-    if module.defines(name):
-        return name
-    f = module.function(name, "void", ["ptr"] * 4, "internal")
-    f.attributes = "nounwind noinline"
+    f = module.function(PRODUCT, "void", ["ptr"] * 4)
     pointer = f.arguments[0]
     t = Table(f, pointer)
     alone, shared, done = f.new_block("alone"), f.new_block("shared"), f.new_block("done")
     f.branch_if(f.icmp("sgt", t.most_chunks, index(1)), shared, alone)
     f.block = alone
     everything = f.op("mul", f.op("udiv", t.units, t.tiles), t.extent)
-    f.call(span_function(module), "void", [*f.arguments, index(0), everything, t.by_columns])
+    f.call(SPAN, "void", [*f.arguments, index(0), everything, t.by_columns])
     f.branch(done)
     f.block = shared
     threads = f.external("fg_threads", "i64", [])
@@ -285,9 +280,8 @@ def product_function(module: Module) -> str:
     data = f.alloca("i64", TASK_WORDS)
     for i, word in enumerate([*f.arguments, chunks]):
         f.store(word, f.gep(data, 8 * i), 8)
-    task = Value("ptr", f"@{task_function(module)}")
+    task = Value("ptr", f"@{TASK}")
     f.external("fg_parallel_interruptible", "i32", [task, data, chunks])
     f.branch(done)
     f.block = done
     f.ret()
-    return name

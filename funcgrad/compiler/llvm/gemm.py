@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, zero
-from funcgrad.compiler.llvm.dot_blas import blas_function
-from funcgrad.compiler.llvm.dot_copy import at, copy_function, repeat, store_function, stored_type
+from funcgrad.compiler.llvm.dot_blas import LETTERS
+from funcgrad.compiler.llvm.dot_copy import at, copy_text, repeat, stored_type
 from funcgrad.compiler.llvm.dot_driver import (
-    block_function,
-    product_function,
-    span_function,
+    PREFIX,
+    PRODUCT,
+    SPAN,
     table,
 )
+from funcgrad.compiler.llvm.dot_library import find
 from funcgrad.compiler.llvm.dot_plan import CHUNK_CYCLES, POLL_CYCLES, Plan, ceil, plan_dot
 from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
-from funcgrad.compiler.llvm.microkernel import index, tile_function
+from funcgrad.compiler.llvm.load import provide
+from funcgrad.compiler.llvm.microkernel import index
 from funcgrad.compiler.llvm.target import host
+
+provide(PREFIX, find)
 
 
 def dot(module: Module, spec: DotSpec) -> str:
@@ -40,7 +44,7 @@ def dot(module: Module, spec: DotSpec) -> str:
         else:
             plan = plan_dot(simplified(spec), host())
             arguments = [plan_table(module, plan), *_operands(f, plan)]
-            f.call(product_function(module), "void", arguments)
+            f.external(PRODUCT, "void", arguments)
         f.ret()
     return name
 
@@ -70,7 +74,7 @@ def dot_rows(module: Module, spec: DotSpec) -> str:
         else:
             plan = plan_dot(simplified(spec), host())
             arguments = [plan_table(module, plan), *_operands(f, plan), start, stop]
-            f.call(span_function(module), "void", [*arguments, index(int(plan.is_swapped))])
+            f.external(SPAN, "void", [*arguments, index(int(plan.is_swapped))])
         f.ret()
     return name
 
@@ -135,16 +139,23 @@ def _functions(module: Module, plan: Plan) -> dict[str, str]:
     """What the loops call."""
     spec, tile = plan.spec, plan.tile
     if tile.kind == "blas":
-        return {"block": f"@{blas_function(module, spec.dtype)}"}
+        return {"block": _shared(module, f"blas.{LETTERS[spec.dtype.name]}")}
     names = {
-        "block": block_function(module),
-        "tile": tile_function(module, tile),
-        "store": store_function(module, spec.dtype, tile.lanes),
+        "block": "block",
+        "tile": f"tile.{tile.text}",
+        "store": f"store.{spec.dtype.name}.{tile.lanes}",
     }
     if plan.packs:
         row, column = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
-        names["copy"] = copy_function(module, spec.dtype, row, column, tile.lanes)
-    return {field: f"@{name}" for field, name in names.items()}
+        names["copy"] = f"copy.{copy_text(spec.dtype, row, column, tile.lanes)}"
+    return {field: _shared(module, name) for field, name in names.items()}
+
+
+def _shared(module: Module, name: str) -> str:
+    """The address of a function of `dot_library`."""
+    # Only the address is used here, so any type does.
+    module.declare(PREFIX + name, "void", [])
+    return f"@{PREFIX}{name}"
 
 
 def _batch_axes(module: Module, spec: DotSpec) -> str:

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -126,7 +126,7 @@ def link(sections: Sections, source: Source | None = None) -> Loaded:
         symbols = json.loads(sections["symbols"])
         builder = llvm.JITLibraryBuilder().add_object_img(sections["object"]).add_current_process()
         for name in symbols["needed"]:
-            address = llvm.address_of_symbol(name)
+            address = llvm.address_of_symbol(name) or _provided(name)
             if address is not None:
                 builder.import_symbol(name, address)
         for name in symbols["defined"]:
@@ -140,6 +140,20 @@ def link(sections: Sections, source: Source | None = None) -> Loaded:
                 f"and that may be missing: {', '.join(unknown) or 'none'}."
             ) from None
     return Loaded(library, symbols["defined"], source)
+
+
+def provide(prefix: str, find: Callable[[str], int]) -> None:
+    """Let `find(name)` make functions whose names begin with `prefix`, when code that needs one is linked."""
+    _providers[prefix] = find
+
+
+_providers: dict[str, Callable[[str], int]] = {}
+
+
+def _provided(name: str) -> int | None:
+    return next(
+        (find(name) for prefix, find in _providers.items() if name.startswith(prefix)), None
+    )
 
 
 def program_key(*parts: str | bytes) -> str:

@@ -16,7 +16,6 @@ import numpy as np
 from funcgrad.compiler.llvm.builder import (
     Function,
     Loop,
-    Module,
     Value,
     constant,
     lanes_of,
@@ -71,26 +70,29 @@ class Tile:
         return self.lanes * max(1, SUMS_SIDE_BY_SIDE // (self.rows * self.width))
 
     @property
-    def name(self) -> str:
-        masked = "_masked" if self.masked else ""
-        return f"{self.kind}_{self.dtype.name}_{self.rows}x{self.columns}{masked}"
+    def text(self) -> str:
+        """All of it, as part of a symbol; `parse_tile` reads it."""
+        parts = [self.kind, self.dtype.name, str(self.lanes), f"{self.rows}x{self.width}"]
+        return ".".join(parts + ["masked"] * self.masked)
 
 
-def tile_function(module: Module, tile: Tile) -> str:
-    """The name of the function that computes such tiles, written on first use."""
-    name = f"fg_tile_{tile.name}"
-    if not module.defines(name):
-        f = module.function(name, "void", PARAMETERS, "internal")
-        f.attributes = "nounwind noinline"
-        if tile.kind == "outer":
-            _outer(f, tile)
-        elif tile.lanes:
-            _inner(f, tile)
-        elif tile.dtype.kind == "c":
-            _inner_complex(f, tile)
-        else:
-            _inner_scalar(f, tile)
-    return name
+def parse_tile(text: str) -> Tile:
+    """The tile with this text."""
+    kind, dtype, lanes, shape, *masked = text.split(".")
+    rows, width = map(int, shape.split("x"))
+    return Tile(np.dtype(dtype), int(lanes), rows, width, kind, bool(masked))
+
+
+def write_tile(f: Function, tile: Tile) -> None:
+    """The body of a function with `PARAMETERS` that computes such tiles."""
+    if tile.kind == "outer":
+        _outer(f, tile)
+    elif tile.lanes:
+        _inner(f, tile)
+    elif tile.dtype.kind == "c":
+        _inner_complex(f, tile)
+    else:
+        _inner_scalar(f, tile)
 
 
 def index(value: int) -> Value:
@@ -141,9 +143,8 @@ def _outer(f: Function, tile: Tile) -> None:
     type = vector(tile.lanes, element)
     step = tile.lanes * size
     last = tile.width - 1
-    mask = None
-    if tile.masked:
-        mask = lane_mask(f, tile.lanes, f.op("sub", columns, index(last * tile.lanes)))
+    valid = f.op("sub", columns, index(last * tile.lanes))
+    mask = lane_mask(f, tile.lanes, valid) if tile.masked else None
     with f.loop(index(0), k) as loop:
         pointers = _row_pointers(f, loop, x, x_row, x_column, tile.rows)
         row = f.carry(loop, y)
