@@ -21,83 +21,88 @@ from funcgrad.compiler.llvm.target import host
 provide(PREFIX, find)
 
 
-def dot(module: Module, spec: DotSpec) -> str:
-    """The name of a function `void (ptr x, ptr y, ptr out)` that computes a product, by several threads if large.
+def write_dot(f: Function, spec: DotSpec, x: Value, y: Value, out: Value) -> None:
+    """Compute a product at this place of a function, by several threads if it is large.
 
-    Its result does not depend on the number of threads. Ctrl-C ends it early: poll after large products.
+    The result does not depend on the number of threads. Ctrl-C ends it early: poll after large products.
 
     Args:
-        module: gets the function, once for each spec.
+        f: the function that is being written.
         spec: the product.
+        x, y, out: where the first elements are.
 
     Example:
         >>> import numpy as np
+        >>> f = Module().function("product", "void", ["ptr"] * 3)
         >>> spec = DotSpec(np.dtype("float32"), (), 3, 4, 5, (5, 1), (4, 1), (4, 1))
-        >>> dot(Module(), spec)
-        'fg_dot_float32_3x4x5_5.1.4.1.4.1'
+        >>> write_dot(f, spec, *f.arguments)
+        >>> "@fg_gemm.product" in f.text()
+        True
     """
+    if not (spec.m and spec.n and spec.batches and spec.k):
+        _without_terms(f, spec, out, index(0), index(spec.batches * spec.m))
+        return
+    plan = plan_dot(simplified(spec), host())
+    operands = (y, x) if plan.is_swapped else (x, y)
+    f.external(PRODUCT, "void", [plan_table(f.module, plan), *operands, out])
+
+
+def write_dot_rows(
+    f: Function, spec: DotSpec, x: Value, y: Value, out: Value, start: Value, stop: Value
+) -> None:
+    """Compute some rows of a product at this place of a function, by the thread that runs it.
+
+    Rows are counted through all batch entries: row i of entry b has the number b * m + i. Blocks of 24 rows or more
+    lose little speed; if y must be copied to be read fast (y transposed), some hundred.
+
+    Args:
+        f, spec, x, y, out: as for `write_dot`; the addresses are those of the whole product.
+        start, stop: the rows, as i64.
+    """
+    if not (spec.m and spec.n and spec.batches and spec.k):
+        _without_terms(f, spec, out, start, stop)
+        return
+    plan = plan_dot(simplified(spec), host())
+    operands = (y, x) if plan.is_swapped else (x, y)
+    by_columns = index(int(plan.is_swapped))
+    arguments = [plan_table(f.module, plan), *operands, out, start, stop, by_columns]
+    f.external(SPAN, "void", arguments)
+
+
+def dot(module: Module, spec: DotSpec) -> str:
+    """The name of a function `void (ptr x, ptr y, ptr out)` of the module that does `write_dot`, one for each spec."""
     name = f"fg_dot_{spec.text}"
     if not module.defines(name):
         f = module.function(name, "void", ["ptr"] * 3, "internal")
-        if not (spec.m and spec.n and spec.batches and spec.k):
-            _without_terms(f, spec, index(0), index(spec.batches * spec.m))
-        else:
-            plan = plan_dot(simplified(spec), host())
-            arguments = [plan_table(module, plan), *_operands(f, plan)]
-            f.external(PRODUCT, "void", arguments)
+        write_dot(f, spec, *f.arguments)
         f.ret()
     return name
 
 
 def dot_rows(module: Module, spec: DotSpec) -> str:
-    """The name of a function `void (ptr x, ptr y, ptr out, i64 start, i64 stop)`: some rows, by the calling thread.
-
-    Rows are counted through all batch entries: row i of entry b has the number b * m + i. The pointers are those of
-    the whole product. Blocks of 24 rows or more lose little speed; a block of some hundred lets copies of y pay.
-
-    Args:
-        module: gets the function, once for each spec.
-        spec: the product.
-
-    Example:
-        >>> import numpy as np
-        >>> spec = DotSpec(np.dtype("float32"), (), 3, 4, 5, (5, 1), (4, 1), (4, 1))
-        >>> dot_rows(Module(), spec)
-        'fg_dot_rows_float32_3x4x5_5.1.4.1.4.1'
-    """
+    """The name of a function `void (ptr x, ptr y, ptr out, i64 start, i64 stop)` that does `write_dot_rows`."""
     name = f"fg_dot_rows_{spec.text}"
     if not module.defines(name):
         f = module.function(name, "void", ["ptr"] * 3 + ["i64"] * 2, "internal")
-        start, stop = f.arguments[3:]
-        if not (spec.m and spec.n and spec.batches and spec.k):
-            _without_terms(f, spec, start, stop)
-        else:
-            plan = plan_dot(simplified(spec), host())
-            arguments = [plan_table(module, plan), *_operands(f, plan), start, stop]
-            f.external(SPAN, "void", [*arguments, index(int(plan.is_swapped))])
+        write_dot_rows(f, spec, *f.arguments)
         f.ret()
     return name
 
 
-def _operands(f: Function, plan: Plan) -> list[Value]:
-    x, y, out = f.arguments[:3]
-    return [y, x, out] if plan.is_swapped else [x, y, out]
-
-
-def _without_terms(f: Function, spec: DotSpec, start: Value, stop: Value) -> None:
+def _without_terms(f: Function, spec: DotSpec, out: Value, start: Value, stop: Value) -> None:
     """Sums of nothing."""
     if spec.accumulate or not (spec.m and spec.n and spec.batches):
         return
     size = spec.dtype.itemsize
     with repeat(f, start, stop) as loop:
-        out, rest = f.arguments[2], f.op("udiv", loop.index, index(spec.m))
-        row = f.op("urem", loop.index, index(spec.m))
-        out = at(f, out, (row, index(spec.out_strides[0] * size)))
+        rest = f.op("udiv", loop.index, index(spec.m))
+        place = f.op("urem", loop.index, index(spec.m))
+        row = at(f, out, (place, index(spec.out_strides[0] * size)))
         for extent, _, _, stride in reversed(spec.batch):
-            out = at(f, out, (f.op("urem", rest, index(extent)), index(stride * size)))
+            row = at(f, row, (f.op("urem", rest, index(extent)), index(stride * size)))
             rest = f.op("udiv", rest, index(extent))
         with repeat(f, index(0), index(spec.n)) as inner:
-            address = at(f, out, (inner.index, index(spec.out_strides[1] * size)))
+            address = at(f, row, (inner.index, index(spec.out_strides[1] * size)))
             f.store(zero(stored_type(spec.dtype)), address)
 
 

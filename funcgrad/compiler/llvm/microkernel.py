@@ -152,8 +152,10 @@ def _outer(f: Function, tile: Tile) -> None:
         vectors = []
         for v in range(tile.width):
             address = f.gep(row, v * step)
-            masked = mask is not None and v == last
-            vectors.append(masked_load(f, type, address, mask) if masked else f.load(type, address))
+            if mask is not None and v == last:
+                vectors.append(masked_load(f, type, address, mask))
+            else:
+                vectors.append(f.load(type, address))
         sums = []
         for pointer, of_row in zip(pointers, totals, strict=True):
             number = f.splat(f.load(element, pointer), tile.lanes)
