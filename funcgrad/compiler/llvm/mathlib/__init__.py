@@ -1,0 +1,15 @@
+"""Math functions as inlined vector code, by primitive name: each writes its instructions at the current block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from funcgrad.compiler.llvm.builder import Value
+from funcgrad.compiler.llvm.mathlib import exponential, hyperbolic, logarithm
+from funcgrad.compiler.llvm.mathlib.number import native
+
+FAMILIES = (exponential, logarithm, hyperbolic)
+
+MATH: dict[str, Callable[..., Value]] = {
+    name: native(formula) for family in FAMILIES for name, formula in family.FUNCTIONS.items()
+}

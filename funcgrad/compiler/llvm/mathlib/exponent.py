@@ -1,0 +1,86 @@
+"""Exponent and mantissa: scaling by powers of two, and splitting a number into both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcgrad.compiler.llvm.builder import Value, constant
+from funcgrad.compiler.llvm.mathlib.number import Number, fma, has_avx512, select
+
+
+def power_of_two(n: Number) -> Number:
+    """`2**n` for an integer float `n` of a normal result: its sum with the rounder, shifted into place."""
+    form = n.format
+    return ((n + (form.rounder + form.bias)).bits << form.fraction).as_float()
+
+
+def round_to_power(x: Number, factor: float, shift: int = 0) -> tuple[Number, Number]:
+    """`(n, 2**(n + shift))` where `n` is the integer nearest to `x * factor`; the power must be a normal number."""
+    form = x.format
+    biased = form.rounder + form.bias + shift
+    rounded = fma(x, factor, biased)
+    return rounded - biased, (rounded.bits << form.fraction).as_float()
+
+
+def scale(x: Number, n: Number) -> Number:
+    """`x * 2**n` for an integer float `n`, rounded once; `x` in [0.5, 2] and the factor may be out of range by 1.5 times.
+
+    A NaN stays a NaN.
+    """
+    if is_vector_register(x):
+        return avx512(x, "scalef", x, n)
+    form = x.format
+    whole = (n + form.rounder).bits << (form.width - 16)
+    whole = whole >> (form.width - 16)
+    half = whole >> 1
+    first = (half + form.bias << form.fraction).as_float()
+    second = (whole - half + form.bias << form.fraction).as_float()
+    return x * first * second
+
+
+def split(x: Number) -> tuple[Number, Number]:
+    """`(m, e)` with `x = m * 2**e`, `m` in [0.75, 1.5), `e` an integer float, for any positive finite `x`.
+
+    With AVX-512: `e` is -inf, inf for 0, inf, and `m` is NaN for negative numbers. Elsewhere these give any value.
+    """
+    if is_vector_register(x):
+        mantissa = avx512(x, "getmant", x, 0b1011)
+        exponent = avx512(x, "getexp", x) - avx512(x, "getexp", mantissa)
+        return mantissa, exponent
+    form = x.format
+    tiny = x < form.smallest_normal
+    lifted = select(tiny, x * 2.0 ** (form.fraction + 1), x)
+    bits = lifted.bits
+    threshold = x.constant(0.75).bits
+    shift = (bits - threshold) >> form.fraction
+    mantissa = (bits - (shift << form.fraction)).as_float()
+    exponent = shift.to_float() - select(tiny, x.constant(form.fraction + 1), 0.0)
+    return mantissa, exponent
+
+
+def is_vector_register(x: Number) -> bool:
+    """Whether AVX-512 registers hold exactly this type."""
+    return has_avx512() and x.lanes * x.format.width in (128, 256, 512, 1024)
+
+
+def avx512(x: Number, operation: str, *operands: Number | int) -> Number:
+    """An AVX-512 instruction through its intrinsic: unmasked, rounding as usual."""
+    function, width = x.function, x.lanes * x.format.width
+    if width == 1024:
+        halves = [
+            avx512(
+                x.part(i), operation, *[o.part(i) if isinstance(o, Number) else o for o in operands]
+            )
+            for i in (0, 1)
+        ]
+        return halves[0].join(halves[1])
+    suffix = {"float": "ps", "double": "pd"}[x.element]
+    arguments: list[Any] = [
+        operand.value if isinstance(operand, Number) else Value("i32", str(operand))
+        for operand in operands
+    ]
+    arguments += [x.value, constant("i16" if x.lanes == 16 else "i8", -1)]
+    if width == 512:
+        arguments.append(Value("i32", "4"))
+    name = f"llvm.x86.avx512.mask.{operation}.{suffix}.{width}"
+    return Number(function, function.external(name, x.type, arguments))

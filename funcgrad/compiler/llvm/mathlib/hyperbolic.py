@@ -1,0 +1,34 @@
+"""Hyperbolic functions and their inverses."""
+
+from __future__ import annotations
+
+from funcgrad.compiler.llvm.mathlib.coefficients import TANH
+from funcgrad.compiler.llvm.mathlib.exponent import power_of_two
+from funcgrad.compiler.llvm.mathlib.exponential import LOG2_E, LOG_2
+from funcgrad.compiler.llvm.mathlib.number import Number, at_most, copysign, fma, polynomial, rint
+
+# Arguments from which on tanh is 1.
+TANH_HIGH = {"float": 10.0, "double": 20.0}
+
+
+def tanh(x: Number) -> Number:
+    """Addition theorem for `|x| = r + n log(2) / 2`, where `tanh(n log(2) / 2) = (2**n - 1) / (2**n + 1)`.
+
+    Rounding n down from 0.75 keeps the numerator for n = 1 away from its zero, and a denominator made from the
+    numerator makes their errors cancel where both are large.
+    """
+    size = at_most(abs(x), TANH_HIGH[x.element])
+    n = rint(fma(size, 2.0 * LOG2_E, -0.25))
+    high, low = LOG_2[x.element]
+    if x.is_double:
+        r = fma(n, -0.5 * low, fma(n, -0.5 * high, size))
+    else:
+        r = fma(n, -0.5 * (high + low), size)
+    square = r * r
+    t = fma(r * square, polynomial(square, TANH), r)
+    power = power_of_two(n)
+    numerator = fma(power + 1.0, t, power - 1.0)
+    return copysign(numerator / (numerator + fma(t, -2.0, 2.0)), x)
+
+
+FUNCTIONS = {"tanh": tanh}

@@ -1,0 +1,91 @@
+"""Logarithms: exponent and mantissa, then a polynomial of the mantissa near 1."""
+
+from __future__ import annotations
+
+import math
+
+from funcgrad.compiler.llvm.mathlib.coefficients import LOG, LOG_RATIO
+from funcgrad.compiler.llvm.mathlib.exponent import is_vector_register, power_of_two, split
+from funcgrad.compiler.llvm.mathlib.exponential import LOG_2
+from funcgrad.compiler.llvm.mathlib.number import (
+    Number,
+    at_least,
+    copysign,
+    fma,
+    polynomial,
+    select,
+)
+
+# The logarithm of 2 (the first part has trailing zeros) and of e to each base, in two parts.
+LOG10_2 = {
+    "float": (0.301025390625, 4.605039066518657e-06),
+    "double": (0.30102999566395283, 2.8363394551044964e-14),
+}
+LOG2_E = {
+    "float": (1.4426950216293335, 1.925963033500011e-08),
+    "double": (1.4426950408889634, 2.0355273740931033e-17),
+}
+LOG10_E = {
+    "float": (0.4342944920063019, -1.0103049952192578e-08),
+    "double": (0.4342944819032518, 1.098319650216765e-17),
+}
+
+
+def log_near_one(f: Number) -> Number:
+    """`log(1 + f) - f` for `f` in [-0.25, 0.5]."""
+    if not f.is_double:
+        return f * f * polynomial(f, (-0.5, *LOG["float"]))
+    s = f / (f + 2.0)
+    z = s * s
+    half_square = f * f * 0.5
+    return fma(s, fma(z, polynomial(z, LOG_RATIO), half_square), -half_square)
+
+
+def log(x: Number) -> Number:
+    mantissa, exponent = split(x)
+    return with_specials(x, natural(mantissa - 1.0, exponent))
+
+
+def natural(f: Number, exponent: Number) -> Number:
+    """`log((1 + f) * 2**exponent)`."""
+    high, low = LOG_2[f.element]
+    return fma(exponent, high, f + fma(exponent, low, log_near_one(f)))
+
+
+def log2(x: Number) -> Number:
+    mantissa, exponent = split(x)
+    return with_specials(x, exponent + rescaled(mantissa - 1.0, *LOG2_E[x.element]))
+
+
+def log10(x: Number) -> Number:
+    mantissa, exponent = split(x)
+    high, low = LOG10_2[x.element]
+    rest = fma(exponent, low, rescaled(mantissa - 1.0, *LOG10_E[x.element]))
+    return with_specials(x, fma(exponent, high, rest))
+
+
+def rescaled(f: Number, high: float, low: float) -> Number:
+    """`log(1 + f)` times a constant in two parts."""
+    return fma(f, high, fma(log_near_one(f), high, f * low))
+
+
+def log1p(x: Number) -> Number:
+    """The mantissa of `1 + x`, corrected by what the sum lost."""
+    total = x + 1.0
+    lost = x - (total - 1.0)
+    mantissa, exponent = split(total)
+    power = power_of_two(at_least(-exponent, 2.0 - x.format.bias))
+    result = natural(fma(lost, power, mantissa - 1.0), exponent)
+    result = select(total.equals(math.inf), total, result)
+    return copysign(with_specials(total, result), x)
+
+
+def with_specials(x: Number, result: Number) -> Number:
+    """Where the CPU does not give them by itself: -inf for 0, NaN below, inf for inf."""
+    if is_vector_register(x):
+        return result
+    outside = select(x.equals(0.0), x.constant(-math.inf), math.nan)
+    return select(x > 0.0, select(x.equals(math.inf), x, result), outside)
+
+
+FUNCTIONS = {"log": log, "log2": log2, "log10": log10, "log1p": log1p}

@@ -1,0 +1,171 @@
+"""Minimax polynomials of the inlined math functions: derives `mathlib/coefficients.py`.
+
+Each coefficient is rounded to the floating type and the rest is fitted again, so that the rounding costs almost
+no accuracy. Source: the exchange algorithm of Remez, on a dense Chebyshev grid.
+
+    python tools/minimax.py            print every polynomial with its error
+    python tools/minimax.py EXP LOG    only these
+    python tools/minimax.py --write    write the file
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 50
+TARGET = pathlib.Path(__file__).parent.parent / "funcgrad/compiler/llvm/mathlib/coefficients.py"
+GRID = 500
+
+
+@dataclass
+class Fit:
+    """A polynomial in `variable(x)` close to `function(x)`; errors are multiplied by `weight(x)`.
+
+    Attributes:
+        terms: number of coefficients for "float" and for "double", None for no polynomial.
+    """
+
+    function: Callable[[Any], Any]
+    weight: Callable[[Any], Any]
+    low: Any
+    high: Any
+    terms: tuple[int | None, int | None]
+    variable: Callable[[Any], Any] = lambda x: x
+
+
+def round_to(value: Any, double: bool) -> float:
+    return float(value) if double else float(np.float32(float(value)))
+
+
+def alternation(errors: list[Any], count: int) -> list[int]:
+    """Where the error is extreme, one place for each sign change; fewer than `count` if it has not enough."""
+    places = [0]
+    for i, error in enumerate(errors):
+        if error * errors[places[-1]] < 0:
+            places.append(i)
+        elif abs(error) > abs(errors[places[-1]]):
+            places[-1] = i
+    while len(places) > count:
+        places.pop(0 if abs(errors[places[0]]) < abs(errors[places[-1]]) else -1)
+    return places
+
+
+def exchange(powers: Sequence[int], t: list, g: list, w: list) -> list | None:
+    """Coefficients of these powers of `t` with the smallest maximum of `w * |g - p|`, None if none is found."""
+    size = len(powers)
+    places = [round(i * (len(t) - 1) / size) for i in range(size + 1)]
+    found = None
+    for _ in range(30):
+        matrix = mp.matrix(size + 1, size + 1)
+        right = mp.matrix(size + 1, 1)
+        for row, i in enumerate(places):
+            for column, power in enumerate(powers):
+                matrix[row, column] = t[i] ** power * w[i]
+            matrix[row, size] = (-1) ** row
+            right[row] = g[i] * w[i]
+        try:
+            solution = mp.lu_solve(matrix, right)
+        except ZeroDivisionError:
+            return found
+        level = abs(solution[size])
+        candidate = list(solution[:size])
+        errors = residuals(dict(zip(powers, candidate, strict=True)), t, g, w)
+        found = candidate
+        places = alternation(errors, size + 1)
+        if len(places) <= size or max(map(abs, errors)) <= level * mp.mpf("1.01"):
+            break
+    return found
+
+
+def residuals(coefficients: dict[int, Any], t: list, g: list, w: list) -> list:
+    highest = max(coefficients)
+    dense = [coefficients.get(k, mp.mpf(0)) for k in range(highest, -1, -1)]
+    return [(y - mp.polyval(dense, x)) * z for x, y, z in zip(t, g, w, strict=True)]
+
+
+def solve(fit: Fit, double: bool) -> tuple[tuple[float, ...], float]:
+    """The rounded coefficients, lowest power first, and the largest error."""
+    low, high = mp.mpf(fit.low), mp.mpf(fit.high)
+    nodes = [
+        (low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (k + mp.mpf(1) / 2) / GRID)
+        for k in range(GRID)
+    ]
+    t = [fit.variable(x) for x in nodes]
+    g = [fit.function(x) for x in nodes]
+    w = [abs(fit.weight(x)) for x in nodes]
+    size = fit.terms[double]
+    assert size is not None
+    # What remains to be fitted must be a Chebyshev system: if the interval contains 0, powers from 0 on.
+    first = -1 if t[0] < 0 else 0
+    known: dict[int, Any] = {}
+    while len(known) < size:
+        powers = [k for k in range(size) if k not in known]
+        rest = [
+            y - sum(c * x**k for k, c in known.items()) for x, y in zip(t, g, strict=True)
+        ]
+        found = exchange(powers, t, rest, w)
+        if found is None:
+            raise ArithmeticError("no polynomial found")
+        known[powers[first]] = mp.mpf(round_to(found[first], double))
+    error = max(map(abs, residuals(known, t, g, w)))
+    return tuple(round_to(known[k], double) for k in range(size)), float(error)
+
+
+LN2, PI = mp.log(2), mp.pi
+HALF_LN2 = mp.mpf("0.3470")
+
+FITS = {
+    "EXPM1": Fit(lambda r: (mp.expm1(r) - r) / r**2, lambda r: r**2 / mp.expm1(r), -HALF_LN2, HALF_LN2, (5, 10)),
+    "TANH": Fit(lambda r: (mp.tanh(r) - r) / r**3, lambda r: r**3 / mp.tanh(r), 1e-6, 0.262, (3, 8), lambda r: r * r),
+    "EXP2": Fit(lambda r: mp.expm1(r * LN2) / r, lambda r: r / mp.exp(r * LN2), -0.5, 0.5, (6, 11)),
+    "LOG": Fit(lambda f: (mp.log1p(f) - f + f**2 / 2) / f**3, lambda f: f**3 / mp.log1p(f), -0.25, 0.5, (8, None)),
+    "LOG_RATIO": Fit(lambda s: (2 * mp.atanh(s) - 2 * s) / s**3, lambda s: s**3 / mp.atanh(s) / 2, 1e-6, 0.2, (None, 8), lambda s: s * s),
+    "SIN": Fit(lambda r: (mp.sin(r) - r) / r**3, lambda r: r**3 / mp.sin(r), 1e-6, PI / 2 + mp.mpf("0.01"), (4, 8), lambda r: r * r),
+    "TAN": Fit(lambda r: (mp.tan(r) - r) / r**3, lambda r: r**3 / mp.tan(r), 1e-6, PI / 4 + mp.mpf("0.005"), (7, None), lambda r: r * r),
+    "ATAN": Fit(lambda r: (mp.atan(r) - r) / r**3, lambda r: r**3 / mp.atan(r), 1e-6, 1, (9, 20), lambda r: r * r),
+    "ASIN": Fit(lambda r: (mp.asin(r) - r) / r**3, lambda r: r**3 / mp.asin(r), 1e-6, 0.5, (5, 12), lambda r: r * r),
+    "ERF": Fit(lambda x: mp.erf(x) / x - 1, lambda x: x / mp.erf(x), 1e-6, 1, (7, 12), lambda x: x * x),
+    "ERFC_LOG": Fit(lambda x: -mp.log(mp.erfc(x)) / x, lambda x: x * mp.erfc(x) / mp.erf(x), 0.9, 6, (7, 19)),
+}
+
+
+def table(name: str) -> tuple[str, str]:
+    """The Python text of one set of polynomials, and a line about its errors."""
+    text, notes = [f"{name} = {{\n"], []
+    for double, element in enumerate(("float", "double")):
+        if FITS[name].terms[double] is None:
+            continue
+        coefficients, error = solve(FITS[name], bool(double))
+        text += [f'    "{element}": (\n', *[f"        {c!r},\n" for c in coefficients], "    ),\n"]
+        notes.append(f"{element}: {len(coefficients)} terms, {error * 2 ** (53 if double else 24):.3f} u")
+    return "".join([*text, "}\n"]), f"{name}: {'; '.join(notes)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="polynomials to derive; all by default")
+    parser.add_argument("--write", action="store_true", help="replace the file of coefficients")
+    options = parser.parse_args()
+    texts = [HEADER]
+    for name in options.names or FITS:
+        text, note = table(name)
+        print(note, flush=True)
+        texts.append(text)
+        if not options.write:
+            print(text)
+    if options.write:
+        TARGET.write_text("\n".join(texts))
+
+
+HEADER = '''"""Polynomials of the inlined math functions, lowest power first; written by tools/minimax.py."""
+'''
+
+if __name__ == "__main__":
+    main()
