@@ -124,7 +124,7 @@ class Convolve(Multilinear):
         return self(x, w, labels=named, window=window), 0
 
     def lower(self, emit: Any, x: Any, w: Any, *, labels: Labels, window: Window) -> Any:
-        return emit.convolve(x, w, labels, window)
+        return emit.convolution(x, w, labels=labels, window=window)
 
 
 CONVOLVE = Convolve()

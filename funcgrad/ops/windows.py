@@ -60,7 +60,7 @@ class WindowReduction(Primitive):
         return self(x, window=(ALONE, *window)), 0
 
     def lower(self, emit: Any, x: Any, *, window: Window) -> Any:
-        return emit.window_reduce(self.combine, x, window)
+        return emit.windows((x,), what=self.combine, window=window)
 
 
 class WindowSum(WindowReduction, Linear):
@@ -159,7 +159,8 @@ class WindowPosition(Primitive):
         return self(x, window=(ALONE, *window), is_largest=is_largest), 0
 
     def lower(self, emit: Any, x: Any, *, window: Window, is_largest: bool) -> Any:
-        return emit.window_position(x, window, is_largest)
+        what = "largest" if is_largest else "smallest"
+        return emit.windows((x,), what=what, window=window)
 
 
 def position_dtype(window: Window) -> np.dtype:
@@ -191,7 +192,7 @@ class WindowTake(Linear):
         return self(*all_batched(size, args, axes), window=(ALONE, *window)), 0
 
     def lower(self, emit: Any, x: Any, positions: Any, *, window: Window) -> Any:
-        return emit.window_take(x, positions, window)
+        return emit.windows((x, positions), what="take", window=window)
 
 
 class WindowPut(Linear):
@@ -228,7 +229,8 @@ class WindowPut(Linear):
         return self(x, positions, window=(ALONE, *window), shape=(size, *shape)), 0
 
     def lower(self, emit: Any, x: Any, positions: Any, *, window: Window, shape: Any) -> Any:
-        return emit.window_put(x, positions, window, shape)
+        del shape
+        return emit.windows((x, positions), what="put", window=window)
 
 
 WINDOW_SUM, WINDOW_MAX, WINDOW_MIN = WindowSum(), WindowMax(), WindowMin()

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
 from funcgrad.compiler.llvm.conv_tile import ConvTile
-from funcgrad.compiler.llvm.dot_copy import at, copy_function, raw_type, repeat, store_function
-from funcgrad.compiler.llvm.microkernel import index
+from funcgrad.compiler.llvm.matrix_copy import at, copy_matrix, index, repeat
 
 # Lanes in which offsets are computed.
 OFFSETS = 16
@@ -130,7 +129,7 @@ def copy_line(f: Function, spec: ConvSpec, to: Value, source: Value) -> None:
         f.do(f"call void @llvm.memcpy.p0.p0.i64({arguments})")
         return
     with repeat(f, index(0), index(length)) as loop:
-        element = f.load(raw_type(spec.dtype), at(f, source, (loop.index, index(stride * size))))
+        element = f.load(f"i{8 * size}", at(f, source, (loop.index, index(stride * size))))
         f.store(element, f.gep(to, f.op("mul", loop.index, index(size))))
 
 
@@ -144,16 +143,13 @@ def pack_terms(
     size = tile.dtype.itemsize
     _, column, _ = last_axis(part.columns, 2)
     extent, _, step = last_axis(part.terms, 2)
-    copy = copy_function(f.module, tile.dtype, step, column, tile.lanes)
-    row_bytes = index(tile.row_bytes)
     with runs(f, span[0], span[1], extent) as (number, first, length):
         (start,) = place(f, number, part.terms[:-1], 2)
         within = f.op("sub", first, f.op("mul", number, index(extent)))
         start = f.op("add", start, f.op("mul", within, index(step)))
         source = f.gep(w, f.op("mul", start, index(size)))
-        to = at(f, panel, (first, row_bytes))
-        strides = [index(step * size), index(column * size)]
-        f.call(copy, "void", [to, row_bytes, source, *strides, length, columns])
+        to = at(f, panel, (first, index(tile.row_bytes)))
+        copy_matrix(f, size, to, (tile.columns, 1), source, (step, column), (length, columns))
 
 
 # --- the result ---
@@ -166,22 +162,13 @@ def store_rows(
     size = tile.dtype.itemsize
     _, _, column = last_axis(part.columns, 2)
     extent, _, step = last_axis(part.rows, 2)
-    strides = [index(step * size), index(column * size)]
-    row_bytes, start = index(tile.row_bytes), span[0]
     with runs(f, span[0], span[1], extent) as (number, first, length):
         (place_of_run,) = place(f, number, part.rows[:-1], 2)
         within = f.op("sub", first, f.op("mul", number, index(extent)))
         offset = f.op("add", place_of_run, f.op("mul", within, index(step)))
         to = f.gep(out, f.op("mul", offset, index(size)))
-        source = at(f, sums, (f.op("sub", first, start), row_bytes))
-        if column != 1 and step == 1:
-            copy = copy_function(f.module, tile.dtype, 1, tile.columns, tile.lanes)
-            turned = [index(size), row_bytes, columns, length]
-            f.call(copy, "void", [to, strides[1], source, *turned])
-        else:
-            store = store_function(f.module, tile.dtype, tile.lanes)
-            never = constant("i1", 0)
-            f.call(store, "void", [source, row_bytes, to, *strides, length, columns, never])
+        source = at(f, sums, (f.op("sub", first, span[0]), index(tile.row_bytes)))
+        copy_matrix(f, size, to, (step, column), source, (tile.columns, 1), (length, columns))
 
 
 def total(axes: Sequence[tuple[int, ...]]) -> int:

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,44 @@ class Part:
         return math.prod(axis[0] for axis in getattr(self, axes))
 
 
+class PlaneAxis(NamedTuple):
+    """An axis that a window of three elements slides over, step by step.
+
+    Attributes:
+        x_length, y_length: of the axis, and the number of places.
+        low: zeros before x; less than 0 if elements are left out.
+        x_step, y_step, w_step: strides.
+    """
+
+    x_length: int
+    y_length: int
+    low: int
+    x_step: int
+    y_step: int
+    w_step: int
+
+
+@dataclass(frozen=True)
+class Planes:
+    """`y[n, o, i, j] = sum over c, k, l of x[n, c, i + k, j + l] * w[o, c, k, l]` for windows of 3 by 3 elements.
+
+    Or, if `sums_examples`, the gradient by w for a given y.
+
+    Attributes:
+        examples: axes with strides of x and y.
+        channels: length, strides of x and w.
+        outputs: length, strides of y and w.
+        axes: the two that are slid over.
+        sums_examples: whether w is what is computed.
+    """
+
+    examples: Axes
+    channels: tuple[int, int, int]
+    outputs: tuple[int, int, int]
+    axes: tuple[PlaneAxis, PlaneAxis]
+    sums_examples: bool
+
+
 @dataclass(frozen=True)
 class ConvSpec:
     """A convolution of arrays in memory.
@@ -51,6 +90,7 @@ class ConvSpec:
         parts: what is computed from the padded x. There are several if x has space between its elements: then
             neighbouring places see different elements of the window.
         out_size: how many elements the result has.
+        planes: the same, if it is a convolution of planes with windows of 3 by 3 elements.
     """
 
     dtype: np.dtype
@@ -59,6 +99,13 @@ class ConvSpec:
     padding: tuple[tuple[int, int], ...]
     parts: tuple[Part, ...]
     out_size: int
+    planes: Planes | None = None
+
+    @property
+    def products(self) -> int:
+        """How many numbers are multiplied."""
+        axes = ("groups", "rows", "columns", "terms")
+        return sum(math.prod(part.count(name) for name in axes) for part in self.parts)
 
     @property
     def is_padded(self) -> bool:
@@ -132,24 +179,53 @@ def conv_spec(
     padding = padding_of(labels[0], slid, lengths)
     padded = [n + low + high for n, (low, high) in zip(x_shape, padding, strict=True)]
     given = x_strides or contiguous(x_shape)
+    w_strides = w_strides or contiguous(w_shape)
+    out_strides = out_strides or contiguous(out_shape)
     is_padded = any(low or high for low, high in padding)
     strides = (
         dict(zip(labels[0], contiguous(padded) if is_padded else given, strict=True)),
-        dict(zip(labels[1], w_strides or contiguous(w_shape), strict=True)),
-        dict(zip(labels[2], out_strides or contiguous(out_shape), strict=True)),
+        dict(zip(labels[1], w_strides, strict=True)),
+        dict(zip(labels[2], out_strides, strict=True)),
     )
     low = {a: before for a, (before, _) in zip(labels[0], padding, strict=True)}
+    inner = dict(zip(labels[0] + labels[1], (*x_shape, *w_shape), strict=True))
     parts = tuple(
-        part_of(
-            labels,
-            dict(zip(labels[0] + labels[1], (*x_shape, *w_shape), strict=True)),
-            low,
-            strides,
-            chosen,
-        )
+        part_of(labels, inner, low, strides, chosen)
         for chosen in itertools.product(*([(a, p) for p in ps] for a, _, ps in slid))
     )
-    return ConvSpec(dtype, x_shape, tuple(given), padding, parts, math.prod(out_shape))
+    sides = (
+        dict(zip(labels[0], zip(x_shape, given, strict=True), strict=True)),
+        dict(zip(labels[1], zip(w_shape, w_strides, strict=True), strict=True)),
+        dict(zip(labels[2], zip(out_shape, out_strides, strict=True), strict=True)),
+    )
+    planes = planes_of(labels, window, sides)
+    return ConvSpec(dtype, x_shape, tuple(given), padding, parts, math.prod(out_shape), planes)
+
+
+def planes_of(labels: Labels, window: Window, sides: tuple[dict, dict, dict]) -> Planes | None:
+    """The convolution as one of planes, if it is one or the gradient of one."""
+    group, free_x, free_w, summed, slid = roles(labels)
+    steps_by_one = all((s.stride, s.spacing, s.dilation) == (1, 1, 1) for s in window)
+    if len(slid) != 2 or group or len(free_w) != 1 or not steps_by_one:
+        return None
+    x, w, out = sides
+    sums_examples = any(w[a][0] != 3 for a in slid)
+    if sums_examples:
+        # The result takes the part of the weights, and the window that of the result.
+        w, out, free_x, summed = out, w, summed, free_x
+    if len(summed) != 1 or any(w[a][0] != 3 for a in slid):
+        return None
+    axes = [
+        PlaneAxis(x[a][0], out[a][0], s.low, x[a][1], out[a][1], w[a][1])
+        for a, s in zip(slid, window, strict=True)
+    ]
+    return Planes(
+        merged([(x[a][0], x[a][1], out[a][1]) for a in free_x], by=0),
+        (x[summed][0], x[summed][1], w[summed][1]),
+        (out[free_w][0], out[free_w][1], w[free_w][1]),
+        (axes[0], axes[1]),
+        sums_examples,
+    )
 
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
@@ -193,8 +269,13 @@ def part_of(labels: Labels, lengths: dict, low: dict, strides: tuple, chosen: tu
 
 def merged(axes: list[tuple[int, ...]], by: int) -> Axes:
     """The axes in the order of their strides in one array, neighbours in one where all strides allow it."""
+    return chained(sorted(axes, key=lambda axis: -abs(axis[1 + by])))
+
+
+def chained(axes: Sequence[tuple[int, ...]]) -> Axes:
+    """Neighbouring axes in one where all strides allow it."""
     found: list[tuple[int, ...]] = []
-    for axis in sorted(axes, key=lambda axis: -abs(axis[1 + by])):
+    for axis in axes:
         extent, *strides = axis
         if extent == 1:
             continue

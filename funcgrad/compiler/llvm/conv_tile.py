@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, vector, zero
+from funcgrad.compiler.llvm.builder import Function, Module, Value, element_of, vector, zero
 from funcgrad.compiler.llvm.elements import register_type
-from funcgrad.compiler.llvm.microkernel import index, multiply_add
+from funcgrad.compiler.llvm.matrix_copy import index
 from funcgrad.compiler.llvm.target import Target
 
 # x, offsets of rows, offsets of terms, how many terms, panel, tile
@@ -101,6 +101,13 @@ def _write(f: Function, tile: ConvTile) -> None:
     for of_row, values in zip(addresses, sums, strict=True):
         for address, value in zip(of_row, values, strict=True):
             f.store(value, address, step)
+
+
+def multiply_add(f: Function, x: Value, y: Value, total: Value) -> Value:
+    """x * y + total, rounded once if floating."""
+    if element_of(x.type) in ("float", "double"):
+        return f.intrinsic("llvm.fma", total.type, [x, y, total])
+    return f.op("add", f.op("mul", x, y), total)
 
 
 def _offset(f: Function, table: Value, number: Value) -> Value:

@@ -25,8 +25,7 @@ from funcgrad.compiler.llvm.conv_copy import (
 )
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
 from funcgrad.compiler.llvm.conv_tile import ConvTile, choose_tile, conv_tile_function
-from funcgrad.compiler.llvm.dot_copy import repeat
-from funcgrad.compiler.llvm.microkernel import index
+from funcgrad.compiler.llvm.matrix_copy import index, repeat
 from funcgrad.compiler.llvm.target import host
 
 # A panel of this size stays in the second cache while the rows of a chunk pass.

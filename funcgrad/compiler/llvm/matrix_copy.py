@@ -1,0 +1,156 @@
+"""Copies of matrices with any strides; where rows become columns, squares are transposed in registers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from funcgrad.compiler.llvm.builder import Function, Loop, Value, constant, vector
+
+# to, its strides of rows and columns, source, its strides, rows, columns: strides in bytes
+PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "i64")
+
+# Eight vectors in, three rounds of shuffles, eight vectors out.
+SQUARE = 8
+# Elements of a row that are copied at once.
+LANES = 8
+
+Strides = tuple[int, int]
+
+
+def index(value: int) -> Value:
+    return constant("i64", value)
+
+
+@contextlib.contextmanager
+def repeat(f: Function, start: Value, stop: Value, step: int = 1) -> Iterator[Loop]:
+    """A counted loop that may be empty."""
+    with f.when(f.icmp("slt", start, stop)), f.loop(start, stop, step) as loop:
+        yield loop
+
+
+def at(f: Function, base: Value, *terms: tuple[Value, Value]) -> Value:
+    """The address `base` plus the sum of these products."""
+    for a, b in terms:
+        base = f.gep(base, f.op("mul", a, b))
+    return base
+
+
+def copy_matrix(
+    f: Function,
+    size: int,
+    to: Value,
+    to_strides: Strides,
+    source: Value,
+    strides: Strides,
+    shape: tuple[Value, Value],
+) -> None:
+    """Copy a matrix of elements of `size` bytes; strides of rows and columns in elements."""
+    kind, write = "elements", _elements
+    if strides[1] == to_strides[1] == 1:
+        kind, write = "rows", _rows
+    elif size in (4, 8) and strides[0] == to_strides[1] == 1:
+        kind, write = "turned", _turned
+    elif strides[0] == to_strides[0] == 1 or (size in (4, 8) and strides[1] == to_strides[0] == 1):
+        to_strides, strides, shape = _swapped(to_strides), _swapped(strides), _swapped(shape)
+        return copy_matrix(f, size, to, to_strides, source, strides, shape)
+    given = [index(stride * size) for stride in (*to_strides, *strides)]
+    name = _function(f, kind, write, size)
+    f.call(name, "void", [to, *given[:2], source, *given[2:], *shape])
+
+
+def _swapped(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    return pair[1], pair[0]
+
+
+def _function(f: Function, kind: str, write: Callable[[Function, int], None], size: int) -> str:
+    """The name of a function for all copies of a kind, written on first use."""
+    name = f"fg_copy_{kind}_{size}"
+    if not f.module.defines(name):
+        function = f.module.function(name, "void", PARAMETERS, "internal")
+        function.attributes = "nounwind noinline"
+        write(function, size)
+        function.ret()
+    return name
+
+
+def _move(f: Function, type: str, to: Value, source: Value) -> None:
+    f.store(f.load(type, source), to)
+
+
+def _elements(f: Function, size: int) -> None:
+    """One by one."""
+    to, to_row, to_column, source, row, column, rows, columns = f.arguments
+    with repeat(f, index(0), rows) as outer:
+        line, into = at(f, source, (outer.index, row)), at(f, to, (outer.index, to_row))
+        with repeat(f, index(0), columns) as inner:
+            target, origin = (
+                at(f, into, (inner.index, to_column)),
+                at(f, line, (inner.index, column)),
+            )
+            _move(f, f"i{8 * size}", target, origin)
+
+
+def _rows(f: Function, size: int) -> None:
+    """Both have contiguous rows: vectors, the last of which moves back to end with the row."""
+    to, to_row, _, source, row, _, rows, columns = f.arguments
+    type, step = vector(LANES, f"i{8 * size}"), index(size)
+    is_wide = f.icmp("sge", columns, index(LANES))
+    wide, narrow = f.select(is_wide, columns, index(0)), f.select(is_wide, index(0), columns)
+    last = f.op("sub", columns, index(LANES))
+    with repeat(f, index(0), rows) as outer:
+        line, into = at(f, source, (outer.index, row)), at(f, to, (outer.index, to_row))
+        with repeat(f, index(0), wide, LANES) as inner:
+            first = f.intrinsic("llvm.smin", "i64", [inner.index, last])
+            _move(f, type, at(f, into, (first, step)), at(f, line, (first, step)))
+        with repeat(f, index(0), narrow) as inner:
+            target, origin = (at(f, base, (inner.index, step)) for base in (into, line))
+            _move(f, f"i{8 * size}", target, origin)
+
+
+def _turned(f: Function, size: int) -> None:
+    """Columns of the source become rows: squares, of which the last ones move back to end with the matrix."""
+    to, to_row, to_column, source, row, column, rows, columns = f.arguments
+    least = f.intrinsic("llvm.smin", "i64", [rows, columns])
+    is_small = f.icmp("slt", least, index(SQUARE))
+    none = index(0)
+    edge = _function(f, "elements", _elements, size)
+    f.call(edge, "void", [*f.arguments[:6], f.select(is_small, rows, none), columns])
+    last_row, last_column = (f.op("sub", n, index(SQUARE)) for n in (rows, columns))
+    type = vector(SQUARE, f"i{8 * size}")
+    with (
+        repeat(f, none, f.select(is_small, none, columns), SQUARE) as outer,
+        repeat(f, none, rows, SQUARE) as inner,
+    ):
+        i = f.intrinsic("llvm.smin", "i64", [inner.index, last_row])
+        j = f.intrinsic("llvm.smin", "i64", [outer.index, last_column])
+        origin, target = (
+            at(f, source, (i, row), (j, column)),
+            at(f, to, (i, to_row), (j, to_column)),
+        )
+        vectors = []
+        for _ in range(SQUARE):
+            vectors.append(f.load(type, origin))
+            origin = f.gep(origin, column)
+        for value in transposed(f, vectors):
+            f.store(value, target)
+            target = f.gep(target, to_row)
+
+
+def transposed(f: Function, rows: list[Value]) -> list[Value]:
+    """The columns of a square of vectors: blocks of half the side change places, then smaller ones."""
+    side = len(rows)
+    distance = side // 2
+    while distance:
+        following = list(rows)
+        for i in range(side):
+            if i & distance:
+                continue
+            a, b = rows[i], rows[i + distance]
+            low = [j if not j & distance else side + j - distance for j in range(side)]
+            high = [j + distance if not j & distance else side + j for j in range(side)]
+            following[i], following[i + distance] = f.shuffle(a, b, low), f.shuffle(a, b, high)
+        rows = following
+        distance //= 2
+    return rows
