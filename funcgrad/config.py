@@ -37,6 +37,11 @@ def _thread_count() -> int:
     return int(text)
 
 
+# One element for each reason, in any thread, why native code must ask before it takes a call: a flag that changes how
+# functions run, or a trace that must see the call. It looks only at the length.
+restraints: list[None] = []
+
+
 class Config(threading.local):
     """The flags of this thread.
 
@@ -64,6 +69,13 @@ class Config(threading.local):
         self.cache = _flag("cache", default="1")
         self.num_threads = _thread_count()
         self.checks_values = self.debug_nans or self.debug_infs
+        if self.is_unusual:
+            restraints.append(None)
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether calls of compiled functions must go through Python code in this thread."""
+        return bool(self.disable_jit or self.checks_values)
 
     @contextlib.contextmanager
     def override(self, **flags: int) -> Iterator[None]:
@@ -87,9 +99,14 @@ class Config(threading.local):
             self._set(saved)
 
     def _set(self, flags: dict[str, int]) -> None:
+        was_unusual = self.is_unusual
         vars(self).update(flags)
         # One look tells the hot path that neither check is on.
         self.checks_values = self.debug_nans or self.debug_infs
+        if self.is_unusual and not was_unusual:
+            restraints.append(None)
+        elif was_unusual and not self.is_unusual:
+            restraints.pop()
         if "num_threads" in flags:
             for forget in _thread_count_copies:
                 forget()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import errors
+from funcgrad.config import restraints
 from funcgrad.ir import source
 from funcgrad.ir.conversions import (
     refuse_bool,
@@ -66,6 +67,7 @@ class Trace:
         state.stack.append(self)
         if self.ambient:
             state.ambient = self
+            restraints.append(None)
         if state.on_enter is not None:
             state.on_enter(self)
         return self
@@ -73,6 +75,8 @@ class Trace:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         state.stack.pop()
         state.ambient = self.saved_ambient
+        if self.ambient:
+            restraints.pop()
         if error is not None:
             explained = self.explain(error)
             if explained is not error:

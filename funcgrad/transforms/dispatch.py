@@ -1,6 +1,6 @@
-"""The fast way into a compiled function: generated code that checks one known signature.
+"""The fast ways into a compiled function, for calls that are known: native plans, or generated Python.
 
-It answers None for anything it does not recognise, so that the slow path of `jit` stays the truth.
+Both leave everything that they do not recognise to the slow path of `jit`, which stays the truth.
 """
 
 from __future__ import annotations
@@ -10,10 +10,84 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import tree
+from funcgrad.compiler.llvm import dispatch as native
+from funcgrad.compiler.llvm.call_plan import Plan
 from funcgrad.transforms.guards import Guard
-from funcgrad.transforms.signature import has_state, object_state
+from funcgrad.transforms.native_calls import make_plan, shared
+from funcgrad.transforms.signature import Signature, has_state, object_state
 from funcgrad.tree import flatten
 from funcgrad.tree.treedef import PyTreeDef
+
+WORTHWHILE = 2  # a call of a signature that is worth making a fast way for
+MAX_WAYS = (
+    4  # per signature: keywords in another order, static values that are equal but not the same
+)
+MAX_PORTABLE = 4  # of generated Python, per function
+
+Dispatch = Callable[[tuple, dict], list[Any] | None]
+
+
+class FastCalls:
+    """The known calls of one jitted function, the last ones first."""
+
+    def __init__(self) -> None:
+        self.portable: list[tuple[Dispatch, Any]] = []
+        self.plans: list[tuple[Plan, Any]] = []
+        self.native: native.Calls | None = None
+
+    def learn(
+        self, jitted: Any, signature: Signature, args: tuple, kwargs: dict, entry: Any
+    ) -> None:
+        """Note a call that no fast way recognised."""
+        entry.calls += 1
+        if entry.calls < WORTHWHILE or entry.ways >= MAX_WAYS:
+            return
+        entry.ways += 1
+        plan = make_plan(jitted, signature, args, kwargs, entry)
+        if plan is not None:
+            self.plans = [(plan, entry), *self.plans][: native.MAX_PLANS]
+            self._install(jitted)
+            return
+        dispatch = portable_dispatch(jitted, signature, args, kwargs, entry)
+        if dispatch is not None:
+            self.portable = [(dispatch, entry), *self.portable][:MAX_PORTABLE]
+
+    def forget(self, jitted: Any, entry: Any) -> None:
+        """Drop what was learned about an entry that is no longer valid."""
+        self.portable = [known for known in self.portable if known[1] is not entry]
+        self.plans = [known for known in self.plans if known[1] is not entry]
+        self._install(jitted)
+
+    def clear(self, jitted: Any) -> None:
+        self.portable, self.plans = [], []
+        self._install(jitted)
+
+    def _install(self, jitted: Any) -> None:
+        if self.plans or self.native is not None:
+            plans = [plan for plan, _ in self.plans]
+            self.native = native.install(jitted, plans, shared())
+
+
+def portable_dispatch(
+    jitted: Any, signature: Signature, args: tuple, kwargs: dict, entry: Any
+) -> Dispatch | None:
+    """Generated Python for calls like this one, if they are simple enough."""
+    if (
+        jitted.static
+        or jitted.owner_state()
+        or any(f is None or f.treedef.has_ties for f in signature.flats)
+    ):
+        return None
+    leaves, treedef = tree.flatten((args, kwargs), tie=False)
+    owners, dynamic = [], []
+    for number, flat in enumerate(signature.flats):
+        places = set(flat.places)  # type: ignore[union-attr]
+        owners += [number] * len(flat.leaves)  # type: ignore[union-attr]
+        dynamic += [i in places for i in range(len(flat.leaves))]  # type: ignore[union-attr]
+    if len(owners) != len(leaves):
+        return None
+    return make_dispatch(treedef, leaves, owners, dynamic, entry.guards, entry.captured)
 
 
 def make_dispatch(
@@ -22,7 +96,8 @@ def make_dispatch(
     owners: Sequence[int],
     is_dynamic: Sequence[bool],
     guards: Sequence[Guard],
-) -> Callable[[tuple, dict], list[Any] | None] | None:
+    captured: Sequence[Any],
+) -> Dispatch | None:
     """Code from (args, kwargs) to the list of array leaves, or None where the signature differs.
 
     Args:
@@ -31,6 +106,7 @@ def make_dispatch(
         owners: per leaf, the number of the argument it belongs to.
         is_dynamic: per leaf, whether it is traced.
         guards: outside values that must not have changed.
+        captured: arrays read by reference, whose types must not have changed.
     """
     names = [f"a{i}" for i in range(len(leaves))]
     constants: dict[str, Any] = {"flatten": flatten, "treedef": treedef, "ndarray": np.ndarray}
@@ -50,6 +126,9 @@ def make_dispatch(
     for i, guard in enumerate(guards):
         constants[f"g{i}"] = guard
         lines.append(f"    if {_guard_test(i, guard, constants)}: return None")
+    for i, array in enumerate(captured):
+        lines.append(f"    if {_leaf_test(f'c{i}', f'_c{i}', array, True, constants)}: return None")
+        constants[f"c{i}"] = array
     dynamic_names = [name for name, dynamic in zip(names, is_dynamic, strict=True) if dynamic]
     lines.append(f"    return [{', '.join(dynamic_names)}]")
     exec("\n".join(lines), constants)
@@ -68,7 +147,7 @@ def _guard_test(i: int, guard: Guard, constants: dict[str, Any]) -> str:
 
 
 def _leaf_test(
-    name: str, i: int, leaf: Any, dynamic: bool, constants: dict[str, Any]
+    name: str, i: int | str, leaf: Any, dynamic: bool, constants: dict[str, Any]
 ) -> str | None:
     """An expression that is true where the leaf differs from the example."""
     cls = type(leaf)

@@ -41,8 +41,9 @@ class Guard:
         self.captured = captured
 
     def now(self) -> Any:
+        """What the name means; the guard itself where it means nothing any more."""
         if self.cell is not None:
-            return self.cell.cell_contents
+            return self if _is_empty(self.cell) else self.cell.cell_contents
         return self.namespace.get(self.name, self)
 
     def holds(self) -> bool:

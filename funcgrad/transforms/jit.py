@@ -10,8 +10,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad import tree
-from funcgrad.compiler.pipeline import compiled, simplified
+from funcgrad.compiler.llvm.callable import NativeCallable, let_enter_natively
+from funcgrad.compiler.pipeline import executable, native, simplified
 from funcgrad.config import config
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import array_module
@@ -25,7 +25,7 @@ from funcgrad.transforms.arguments import (
     output_flat,
 )
 from funcgrad.transforms.call import axis_names, call_program
-from funcgrad.transforms.dispatch import make_dispatch
+from funcgrad.transforms.dispatch import FastCalls
 from funcgrad.transforms.donation import check_donated, donate, warn_unused
 from funcgrad.transforms.guards import collect_guards
 from funcgrad.transforms.recompile import count_trace, explain_difference
@@ -35,7 +35,7 @@ from funcgrad.transforms.signature import Signature, has_state, object_state
 class Compiled:
     """One signature of a jitted function: its Program and how results are put together."""
 
-    __slots__ = ("captured", "guards", "may_alias", "outputs", "program")
+    __slots__ = ("calls", "captured", "guards", "may_alias", "outputs", "program", "ways")
 
     def __init__(self, program: Program, captured: list[Any], outputs: Flat, guards: list) -> None:
         self.program = program
@@ -43,6 +43,7 @@ class Compiled:
         self.outputs = outputs
         self.guards = guards
         self.may_alias: bool | None = None
+        self.calls = self.ways = 0  # see `dispatch.FastCalls`
 
     @property
     def is_reusable(self) -> bool:
@@ -55,14 +56,25 @@ class Compiled:
         return not self.is_reusable or bool(axis_names(self.program))
 
     def guards_hold(self) -> bool:
-        return all(guard.holds() for guard in self.guards)
+        return all(guard.holds() for guard in self.guards) and self.captured_types_hold()
+
+    def captured_types_hold(self) -> bool:
+        """Whether the captured arrays still have their shapes and dtypes, which can be set in place."""
+        return all(
+            isinstance(x, Tracer) or type_of(x) == variable.type
+            for x, variable in zip(self.captured, self.program.inputs, strict=False)
+        )
+
+    def native(self) -> Any:
+        """The machine code, or None where there is none."""
+        return native(self.program)
 
     def run(self, arrays: list[Any]) -> Any:
         """Execute on concrete arrays."""
         if self.may_alias is None:
             self.may_alias = may_alias(simplified(self.program))
         inputs = [*self.captured, *arrays]
-        outs = compiled(self.program, array_module(inputs))(*inputs)
+        outs = executable(self.program, array_module(inputs))(*inputs)
         return self.finish(fresh_outputs(outs, inputs if self.may_alias else ()))
 
     def finish(self, outs: list[Any]) -> Any:
@@ -77,8 +89,11 @@ def may_alias(program: Program) -> bool:
     return len(set(outputs)) < len(outputs) or not all(atom in made for atom in outputs)
 
 
-class JitFunction:
-    """A function that is compiled at the first call of each signature."""
+class JitFunction(NativeCallable):
+    """A function that is compiled at the first call of each signature.
+
+    Calls that are known may be made by native code alone; `__call__` is for all others.
+    """
 
     def __init__(
         self,
@@ -102,7 +117,7 @@ class JitFunction:
                 "Only arrays can be given up; leave them out of donate_argnums or of static_argnums."
             )
         self.entries: dict[tuple, Compiled] = {}
-        self.fast: tuple[Callable[..., Any], Compiled] | None = None
+        self.fast = FastCalls()
         self.lock = threading.RLock()
         self.reasons: list[str] = []
 
@@ -121,13 +136,13 @@ class JitFunction:
         return [object_state(owner)] if has_state(owner) else []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        fast = self.fast
-        if fast is not None and state.ambient is None and not config.disable_jit:
-            arrays = fast[0](args, kwargs)
-            if arrays is not None:
-                return fast[1].run(arrays)
         if config.disable_jit:
             return self.fun(*args, **kwargs)
+        if state.ambient is None:
+            for dispatch, entry in self.fast.portable:
+                arrays = dispatch(args, kwargs)
+                if arrays is not None:
+                    return entry.run(arrays)
         return self._call_slowly(args, kwargs)
 
     def _call_slowly(self, args: tuple, kwargs: dict) -> Any:
@@ -139,7 +154,8 @@ class JitFunction:
         if state.ambient is not None or traced or entry.is_staged:
             return entry.finish(call_program(entry.program, [*entry.captured, *signature.arrays]))
         if not self.donated:
-            self._remember_fast(signature, args, kwargs, entry)
+            with self.lock:
+                self.fast.learn(self, signature, args, kwargs, entry)
         result = entry.run(signature.arrays)
         if signature.donated:
             donate(signature.donated, self.name)
@@ -154,6 +170,8 @@ class JitFunction:
             if entry is not None and entry.guards_hold():
                 return entry
             self._report(signature, entry)
+            if entry is not None:
+                self.fast.forget(self, entry)
             entry = self._trace(signature, args_count)
             if entry.is_reusable:
                 self.entries[signature.key] = entry
@@ -186,26 +204,6 @@ class JitFunction:
         outputs = found[0]
         return Compiled(program, captured, outputs, collect_guards(self.fun, captured))
 
-    def _remember_fast(
-        self, signature: Signature, args: tuple, kwargs: dict, entry: Compiled
-    ) -> None:
-        if (
-            self.static
-            or self.owner_state()
-            or any(f is None or f.treedef.has_ties for f in signature.flats)
-        ):
-            return
-        leaves, treedef = tree.flatten((args, kwargs), tie=False)
-        owners, dynamic = [], []
-        for number, flat in enumerate(signature.flats):
-            places = set(flat.places)  # type: ignore[union-attr]
-            owners += [number] * len(flat.leaves)  # type: ignore[union-attr]
-            dynamic += [i in places for i in range(len(flat.leaves))]  # type: ignore[union-attr]
-        if len(owners) == len(leaves):
-            dispatch = make_dispatch(treedef, leaves, owners, dynamic, entry.guards)
-            if dispatch is not None:
-                self.fast = (dispatch, entry)
-
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
@@ -219,7 +217,7 @@ class JitFunction:
     def clear_cache(self) -> None:
         """Forget all compiled signatures."""
         self.entries.clear()
-        self.fast = None
+        self.fast.clear(self)
 
     def trace_count(self) -> int:
         """How many signatures have been traced."""
@@ -231,6 +229,9 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"<jit {self.name}: {len(self.entries)} signatures>"
+
+
+let_enter_natively(JitFunction)
 
 
 def _parameter_names(fun: Any) -> list[str]:

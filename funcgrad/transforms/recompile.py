@@ -35,8 +35,13 @@ def count_trace(fun: Any, name: str) -> None:
 def explain_difference(name: str, known: list[tuple], new: tuple, stale: Any) -> str:
     """One line: what differs between a call and the most similar signature known."""
     if stale is not None:
-        changed = [guard.name for guard in stale.guards if not guard.holds()]
-        return f"[jit] {name} is traced again: the outside value {changed[0]!r} has changed."
+        changed = [repr(guard.name) for guard in stale.guards if not guard.holds()]
+        what = (
+            f"the outside value {changed[0]}"
+            if changed
+            else "the shape or dtype of a captured array"
+        )
+        return f"[jit] {name} is traced again: {what} has changed."
     comparable = [key for key in known if len(key) == len(new)]
     if not comparable:
         return f"[jit] {name} is traced again: the number of arguments or their tree structure differs."

@@ -118,14 +118,14 @@ class _FlattenWriter(Writer):
         if node.kind.access == "sequence":
             self.require(f"len({value}) == {count}")
             return self.unpack(value, count)
-        if _is_dict_with_text_keys(node):
+        if is_dict_with_text_keys(node):
             self.require(f"len({value}) == {count}")
             return [f"{value}[{self.constant(key)}]" for key in node.aux]
         if isinstance(node.kind, AttributeNode):
             found, aux = self.named(f"{self.constant(node.kind.aux_of)}({value})"), node.aux
             self.require(f"{found} is {self.constant(aux)} or same({found}, {self.constant(aux)})")
             return [self.attribute(value, name) for name in node.kind.names_of(aux)]
-        found = self.named(f"{self.constant(_checked_split(node))}({value})")
+        found = self.named(f"{self.constant(checked_split(node))}({value})")
         self.require(f"{found} is not None")
         return self.unpack(found, count)
 
@@ -166,11 +166,12 @@ class _FlattenWriter(Writer):
             self.lines.append(f"if ({pairs}) and repeats(leaves): return None")
 
 
-def _is_dict_with_text_keys(node: Node) -> bool:
+def is_dict_with_text_keys(node: Node) -> bool:
+    """Whether the children can be looked up one by one."""
     return node.kind.cls is dict and all([type(key) is str for key in node.aux])
 
 
-def _checked_split(node: Node) -> Callable[[Any], tuple[Any, ...] | None]:
+def checked_split(node: Node) -> Callable[[Any], tuple[Any, ...] | None]:
     """Ask the class for its children; None when their number or the static data differ."""
     split, aux, count = node.kind.split_without_keys, node.aux, len(node.children)
 
