@@ -32,7 +32,7 @@ from funcgrad.compiler.graph import (
     Window,
 )
 from funcgrad.compiler.index import ZERO, Affine, Index, broadcast_index, variable
-from funcgrad.compiler.views import contiguous_base, strided_base, view_index
+from funcgrad.compiler.views import contiguous_base, located, step_strides, view_index
 from funcgrad.ir.program import has_effect
 
 MAX_MEMBERS = 256  # nodes of one kernel: bounds registers and compile time
@@ -184,10 +184,8 @@ class Fuser:
 
     def require_operand(self, step: Step, operand: Node) -> None:
         """An operand of a step must be in memory, as it is or as a view of something in memory."""
-        base = contiguous_base(operand)
-        if base is None and step.how in STRIDED:
-            base = strided_base(operand)
-        node = operand if base is None else base[0]
+        found = located(operand) if step.how not in STRIDED else step_strides(step, operand)
+        node = operand if found is None else found.base
         if isinstance(node, View | Constant | Full | Iota):
             node = operand
         self.require(node)

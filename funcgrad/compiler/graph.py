@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.reduce import accumulator
@@ -324,8 +325,6 @@ class Lowering:
         return self.add(Concatenate(self.type, xs, axis))
 
     def full(self, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
-        if dtype.kind == "c" or isinstance(value, complex):
-            return NotImplemented
         return self.add(Full(self.type, value))
 
     def iota(self, shape: tuple[int, ...], axis: int, dtype: np.dtype) -> Any:
@@ -344,7 +343,17 @@ class Lowering:
     def reduce(self, combine: str, x: Node, axes: tuple[int, ...], **params: Any) -> Any:
         if params or x.dtype.kind == "c" or (combine in POSITIONS and len(axes) != 1):
             return NotImplemented
+        if 0 in x.shape:
+            nothing = OF_NOTHING.get(combine)
+            return NotImplemented if nothing is None else self.add(Full(self.type, nothing))
         return self.add(Reduce(self.type, x, combine, axes))
+
+    def traced(self, function: Callable[..., Any], *values: Node) -> Any:
+        """What a function composed of other primitives gives for these nodes."""
+        type = self.type
+        program, captured = trace_flat(lambda *xs: [function(*xs)], [v.type for v in values])
+        assert not captured and program.output_types[0] == type
+        return run_program(self, program, values)[0]
 
     # --- steps ---
 
@@ -362,7 +371,18 @@ class Lowering:
         return step.results if self.equation.primitive.multiple else step.results[0]
 
     def dot(self, x: Node, y: Node, contract: Any, batch: Any) -> Any:
-        return self.step("dot", (x, y), contract=contract, batch=batch)
+        """Operands with their axes in the order batch, free, contracted, and batch, contracted, free."""
+        free_x = [i for i in range(len(x.shape)) if i not in contract[0] and i not in batch[0]]
+        free_y = [i for i in range(len(y.shape)) if i not in contract[1] and i not in batch[1]]
+        left = self.permuted(x, (*batch[0], *free_x, *contract[0]))
+        right = self.permuted(y, (*batch[1], *contract[1], *free_y))
+        return self.step("dot", (left, right), batch=len(batch[0]), contract=len(contract[0]))
+
+    def permuted(self, x: Node, order: tuple[int, ...]) -> Node:
+        if order == tuple(range(len(order))):
+            return x
+        type = ArrayType(tuple([x.shape[i] for i in order]), x.dtype)
+        return self.add(View(type, x, "transpose", order))
 
     def dynamic_update(self, x: Node, updates: Node, starts: Sequence[Node]) -> Any:
         return self.step("dynamic_update", (x, updates, *starts))
@@ -398,6 +418,7 @@ class Lowering:
 
 
 POSITIONS = ("argmax", "argmin")
+OF_NOTHING = {"add": 0, "multiply": 1, "and": True, "or": False}  # reductions of no elements
 
 
 def operand_dtypes(primitive: Any, values: Sequence[Node]) -> tuple[np.dtype, ...]:

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterable
 from typing import Any
 
-from funcgrad.compiler.fusion import Kernel, Partition, Unit, is_leaf, partition
+from funcgrad.compiler.fusion import STRIDED, Kernel, Partition, Unit, is_leaf, partition
 from funcgrad.compiler.graph import (
     Constant,
     Graph,
@@ -15,8 +15,9 @@ from funcgrad.compiler.graph import (
     Step,
     accumulator_dtype,
 )
+from funcgrad.compiler.index import strides_of
 from funcgrad.compiler.schedule import Schedule
-from funcgrad.compiler.views import contiguous_base, strided_base
+from funcgrad.compiler.views import Located, located, step_strides
 
 ALIGNMENT = 64
 
@@ -76,7 +77,7 @@ class Plan:
     def reads(self, unit: Unit) -> Iterable[Node]:
         """The nodes in memory that a unit reads."""
         if isinstance(unit, Step):
-            return [memory_of(operand, self.in_memory) for operand in unit.operands]
+            return [memory_of(unit, operand, self.in_memory).base for operand in unit.operands]
         if unit.is_tiny:
             return tiny_loads(unit, self.in_memory)
         return self.schedules[unit].loads
@@ -93,7 +94,9 @@ class Plan:
                 found.append((("part", node), size * schedule.chunk_count()))
             for node in schedule.summed_in_memory():
                 if accumulator_dtype(node) != node.dtype:
-                    found.append((("part", node), node.type.size * accumulator_dtype(node).itemsize))
+                    found.append(
+                        (("part", node), node.type.size * accumulator_dtype(node).itemsize)
+                    )
         return found
 
     def place_temporaries(self) -> None:
@@ -171,20 +174,16 @@ def nbytes(node: Node) -> int:
 
 def is_empty(unit: Unit) -> bool:
     """Whether a kernel writes no elements."""
-    return isinstance(unit, Kernel) and all(
-        store.node.type.size == 0 for store in unit.stores
-    )
+    return isinstance(unit, Kernel) and all(store.node.type.size == 0 for store in unit.stores)
 
 
-def memory_of(operand: Node, in_memory: set[Node]) -> Node:
-    """The node in whose memory a step finds an operand."""
+def memory_of(step: Step, operand: Node, in_memory: set[Node]) -> Located:
+    """Where a step finds an operand."""
     if operand in in_memory:
-        return operand
-    base = contiguous_base(operand)
-    if base is None or base[0] not in in_memory:
-        base = strided_base(operand)
-    assert base is not None, f"{operand} is not in memory"
-    return base[0]
+        return Located(operand, 0, strides_of(operand.shape))
+    found = step_strides(step, operand) if step.how in STRIDED else located(operand)
+    assert found is not None and found.base in in_memory, f"{operand} is not in memory"
+    return found
 
 
 def tiny_loads(kernel: Kernel, in_memory: set[Node]) -> list[Node]:
@@ -202,5 +201,3 @@ def tiny_loads(kernel: Kernel, in_memory: set[Node]) -> list[Node]:
         elif not is_leaf(node) or isinstance(node, Constant):
             pending += node.operands
     return list(found)
-
-

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.graph import Node, View
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from funcgrad.compiler.graph import Node, Step, View
 from funcgrad.compiler.index import (
     ZERO,
     Index,
@@ -72,12 +77,62 @@ def _is_plain(index: Index | None, shape: tuple[int, ...]) -> bool:
     )
 
 
-def strided_base(node: Node) -> tuple[Node, Index] | None:
-    """The node in memory behind a chain of affine views, and its index in terms of the axes of the view."""
-    index: Index = tuple([ZERO if n == 1 else variable(i) for i, n in enumerate(node.shape)])
+class Located(NamedTuple):
+    """Where the elements of a node lie in the memory of another: offset and strides in elements."""
+
+    base: Node
+    offset: int
+    strides: tuple[int, ...]
+
+
+def located(node: Node) -> Located | None:
+    """The memory behind a chain of views that holds its elements in C order; None if none does."""
+    base = contiguous_base(node)
+    return None if base is None else Located(*base, strides_of(node.shape))
+
+
+def located_anyhow(node: Node) -> Located | None:
+    """The memory behind a chain of views, in any order; None if its positions are not affine."""
+    found = located(node)
+    if found is not None:
+        return found
+    axes = range(len(node.shape))
+    index: Index = tuple([ZERO if node.shape[i] == 1 else variable(i) for i in axes])
     while isinstance(node, View):
-        found = view_index(node, index)
-        if found is None:
+        inner = view_index(node, index)
+        if inner is None:
             return None
-        node, index = node.operands[0], found
-    return node, index
+        node, index = node.operands[0], inner
+    offset = flat_offset(index, node.shape)
+    return Located(node, offset.constant, tuple([offset.factor(i) for i in axes]))
+
+
+def merged_axes(
+    shape: Sequence[int], strides: Sequence[int], axes: Sequence[int]
+) -> tuple[int, int] | None:
+    """The length and stride of neighbouring axes counted as one; None if they do not lie so."""
+    wide = [a for a in axes if shape[a] != 1]
+    for outer, inner in itertools.pairwise(wide):
+        if strides[outer] != strides[inner] * shape[inner]:
+            return None
+    return math.prod(shape[a] for a in axes), strides[wide[-1]] if wide else 1
+
+
+def step_strides(step: Step, operand: Node) -> Located | None:
+    """Where a matrix product finds an operand; None if it must be copied first: its axes must merge into those of
+    a matrix, none of which runs backward or stands still."""
+    found = located_anyhow(operand)
+    if found is None:
+        return None
+    for axes in matrix_axes(step, operand):
+        merged = merged_axes(operand.shape, found.strides, axes)
+        if merged is None or (merged[0] > 1 and merged[1] <= 0):
+            return None
+    return found
+
+
+def matrix_axes(step: Step, operand: Node) -> tuple[range, range]:
+    """The axes of an operand of a product that are the rows and the columns of its matrices."""
+    rank, batch, contract = len(operand.shape), step.params["batch"], step.params["contract"]
+    middle = rank - contract if operand is step.operands[0] else batch + contract
+    return range(batch, middle), range(middle, rank)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import FLOAT64, is_inexact
-from funcgrad.ops.arithmetic import divide, subtract
+from funcgrad.ops.arithmetic import add, divide, subtract
 from funcgrad.ops.cast import convert
-from funcgrad.ops.compare import equal, isinf
-from funcgrad.ops.exponential import exp
+from funcgrad.ops.compare import equal, isfinite, isinf
+from funcgrad.ops.exponential import exp, log
 from funcgrad.ops.extrema import maximum
+from funcgrad.ops.extremal_reduce import REDUCE_MAX
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.reduce import (
     REDUCE_SUM,
@@ -43,6 +44,11 @@ class LogSumExp(WeightedReduction):
             total = xp.log(xp.sum(xp.exp(wide - shift), axis=axes))
             return (total + shift.reshape(total.shape)).astype(x.dtype, copy=False)
 
+    def lower(self, emit: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        if x.dtype.kind == "c" or 0 in x.shape:
+            return NotImplemented
+        return emit.traced(lambda value: log_of_sum(value, axes), x)
+
     def weights(self, x: Any, out: Any, axes: tuple[int, ...]) -> Any:
         """`exp(x - out)`. Where `out` is inf, its infinite elements share evenly; where it is -inf, 0."""
         kept = keep_axes(shape_of(x), axes)
@@ -55,6 +61,16 @@ class LogSumExp(WeightedReduction):
 
 
 LOG_SUM_EXP = LogSumExp()
+
+
+def log_of_sum(x: Any, axes: tuple[int, ...]) -> Any:
+    """The same as a composition, for compilers that fuse it: right at infinities, as its derivative is not needed."""
+    dtype, kept = x.dtype, keep_axes(shape_of(x), axes)
+    x = convert(x, accumulator(dtype))
+    largest = REDUCE_MAX(x, axes=axes)
+    shift = select(isfinite(largest), largest, 0.0)
+    total = log(REDUCE_SUM(exp(subtract(x, reshape(shift, kept))), axes=axes))
+    return convert(add(total, shift), dtype)
 
 
 def logsumexp(x: Any, axes: Sequence[int] | int | None = None) -> Any:

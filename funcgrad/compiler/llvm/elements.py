@@ -50,9 +50,11 @@ def is_half(dtype: np.dtype) -> bool:
 
 
 def register_type(dtype: np.dtype) -> str:
-    """The LLVM type of one element in a register."""
+    """The LLVM type of one element in a register. Complex numbers are moved as bits, never computed with."""
     if dtype == np.bool_:
         return "i1"
+    if dtype.kind == "c" and dtype.itemsize <= 16:
+        return f"i{dtype.itemsize * 8}"
     if dtype.kind in "iu":
         return f"i{dtype.itemsize * 8}"
     if is_half(dtype):
@@ -74,6 +76,8 @@ def memory_type(dtype: np.dtype) -> str:
 
 def is_native(dtype: np.dtype) -> bool:
     """Whether elements of this dtype can be computed with."""
+    if dtype.kind == "c":
+        return False
     try:
         register_type(dtype)
     except Unsupported:
@@ -266,6 +270,8 @@ def as_python(dtype: np.dtype, value: Any) -> Any:
     """A number as LLVM text shall hold it: rounded to half precision, wrapped to the width of an integer."""
     if is_half(dtype):
         return float(np.asarray(value).astype(dtype))
+    if dtype.kind == "c":
+        return int.from_bytes(np.asarray(value).astype(dtype).tobytes(), "little")
     if dtype.kind in "iu" and not (type(value) in PYTHON_SCALARS and isinstance(value, int)):
         return int(np.asarray(value).astype(dtype))
     return value
@@ -643,6 +649,8 @@ def computing_dtype(primitive: Any, operands: list[Element], result: np.dtype) -
 def _supports(
     primitive: Any, dtypes: tuple, numbers: tuple, params: tuple, result: np.dtype
 ) -> bool:
+    if primitive.name != "select" and any(d.kind == "c" for d in (*dtypes, result)):
+        return False
     function = Module().function("probe", "void", [])
     try:
         operands = [

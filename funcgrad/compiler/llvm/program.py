@@ -21,8 +21,8 @@ from funcgrad.compiler.llvm.kernel import KernelWriter
 from funcgrad.compiler.llvm.merge_parts import write_merge
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.tiny import TinyWriter
-from funcgrad.compiler.plan import Plan, memory_of, nbytes, tiny_loads
-from funcgrad.compiler.views import contiguous_base
+from funcgrad.compiler.plan import Plan, nbytes, tiny_loads
+from funcgrad.compiler.views import located
 
 STACK_BYTES = 1 << 13  # up to which the arena lies on the stack
 
@@ -104,6 +104,8 @@ class ProgramWriter:
 
     def pointer(self, key: Any) -> Value:
         """The address of a node in memory."""
+        if isinstance(key, Node) and not key.type.size:
+            return self.arena
         place = self.plan.places[key]
         if place.kind == "input":
             return self.inputs[place.number]
@@ -115,9 +117,9 @@ class ProgramWriter:
         """The address of an operand of a step, which is contiguous."""
         if node in self.plan.in_memory:
             return self.pointer(node)
-        base = contiguous_base(node)
-        assert base is not None
-        return self.f.gep(self.pointer(base[0]), base[1] * node.dtype.itemsize)
+        found = located(node)
+        assert found is not None
+        return self.f.gep(self.pointer(found.base), found.offset * node.dtype.itemsize)
 
     def copy(self, target: Value, source: Value, size: int) -> None:
         copy_bytes(self.f, target, source, size)
@@ -212,9 +214,6 @@ class ProgramWriter:
         """The address of a result of a step; None if nobody reads it."""
         node = step.results[number]
         return self.pointer(node) if node in self.plan.places else None
-
-    def memory_of(self, node: Node) -> Node:
-        return memory_of(node, self.plan.in_memory)
 
 
 def pointer_array(f: Function, pointers: Sequence[Value]) -> Value:
