@@ -3,7 +3,9 @@
 import ctypes
 import itertools
 import math
+import signal
 import string
+import time
 
 import ml_dtypes
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.dot_layout import Operand, dot_layout
-from funcgrad.compiler.llvm.dot_plan import plan_dot
+from funcgrad.compiler.llvm.dot_plan import count_parts, plan_dot
 from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
 from funcgrad.compiler.llvm.gemm import dot, dot_rows
 from funcgrad.compiler.llvm.load import load
@@ -34,7 +36,7 @@ LAYOUTS = ("rows", "columns", "spread", "reversed", "repeated")
 loaded = []
 
 
-def compiled(spec, rows=False):
+def compiled(spec, rows=False, prototype=ctypes.CFUNCTYPE):
     """The function of a product, as a Python function of arrays."""
     ensure_blas()
     module = Module()
@@ -45,7 +47,7 @@ def compiled(spec, rows=False):
     library = load(module.text())
     loaded.append(library)
     types = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * (2 * rows)
-    function = ctypes.CFUNCTYPE(None, *types)(library.address("entry"))
+    function = prototype(None, *types)(library.address("entry"))
 
     def run(x, y, out, *span):
         function(x.ctypes.data, y.ctypes.data, out.ctypes.data, *span)
@@ -304,6 +306,46 @@ def test_results_do_not_depend_on_threads(m, n, k, b, right):
             seen.add(run(x, y, out).tobytes())
     assert len(seen) == 1
     assert_product(out, x, y)
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "complex64"])
+@pytest.mark.parametrize("m, n, k", [(1, 1, 3_000_001), (3, 5, 700_000)])
+def test_long_sums_are_cut_into_parts(dtype, m, n, k, accumulate):
+    rng = np.random.default_rng(0)
+    x, y = numbers(rng, (m, k), dtype), numbers(rng, (k, n), dtype)
+    start = numbers(rng, (m, n), dtype)
+    spec = spec_of(x, y, start, accumulate)
+    assert count_parts(plan_dot(simplified(spec), host())) > 1
+    run = compiled(spec)
+    seen = set()
+    for threads in (1, 2, 3):
+        with config.override(num_threads=threads):
+            out = start.copy()
+            seen.add(run(x, y, out).tobytes())
+    assert len(seen) == 1
+    assert_product(out, x, y, start.astype(reference(x, y).dtype) if accumulate else 0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+def test_ctrl_c_ends_a_product_early():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    size = 4000
+    x = np.ones((size, size), "float32")
+    out = np.empty_like(x)
+    run = compiled(spec_of(x, x, out), prototype=ctypes.PYFUNCTYPE)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    started = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(x, x, out)
+        assert time.perf_counter() - started < 0.5
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 # --- other machines ---

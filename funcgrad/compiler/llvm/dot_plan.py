@@ -10,6 +10,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.dot_blas import prefers_blas
 from funcgrad.compiler.llvm.dot_spec import DotSpec
+from funcgrad.compiler.llvm.elements import is_half
 from funcgrad.compiler.llvm.microkernel import Tile
 from funcgrad.compiler.llvm.target import Target
 
@@ -38,6 +39,10 @@ COPY_TILES = 8
 
 # Rows or columns of the smallest part of a product that is given to BLAS.
 BLAS_UNIT = 48
+
+# Products of fewer tiles than this with long sums are cut along k, into at most so many parts.
+FEW_TILES = 4
+MOST_PARTS = 16
 
 # One chunk of work for a thread is at least this long; Ctrl-C is looked for in products longer than the second.
 CHUNK_CYCLES = 40_000
@@ -70,6 +75,16 @@ class Plan:
     def columns(self) -> int:
         """How many columns of the result a tile covers."""
         return self.spec.n if self.tile.masked else self.tile.columns
+
+    @property
+    def extent(self) -> int:
+        """Rows, or columns, that threads divide."""
+        return self.spec.n if self.by_columns else self.spec.m
+
+    @property
+    def unit(self) -> int:
+        """How many of them belong to one tile."""
+        return self.columns if self.by_columns else self.tile.rows
 
     @property
     def is_direct(self) -> bool:
@@ -112,6 +127,15 @@ def plan_dot(spec: DotSpec, target: Target) -> Plan:
             if plan
         ]
     return min(candidates, key=lambda plan: plan.cycles)
+
+
+def count_parts(plan: Plan) -> int:
+    """Into how many parts the sums of a product are cut, because it has too few tiles for threads; mostly 1."""
+    spec = plan.spec
+    few = spec.batches == 1 and ceil(plan.extent, plan.unit) < FEW_TILES
+    if not few or is_half(spec.dtype) or spec.dtype.kind == "b":
+        return 1
+    return max(1, min(MOST_PARTS, int(plan.cycles / (2 * CHUNK_CYCLES))))
 
 
 def _scalar_plan(spec: DotSpec) -> Plan:

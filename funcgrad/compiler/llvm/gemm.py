@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, zero
-from funcgrad.compiler.llvm.dot_blas import LETTERS
-from funcgrad.compiler.llvm.dot_copy import at, copy_text, repeat, stored_type
-from funcgrad.compiler.llvm.dot_driver import (
-    PREFIX,
-    PRODUCT,
-    SPAN,
-    table,
-)
+from dataclasses import replace
+
+from funcgrad.compiler.llvm.builder import Function, Module, Value, constant, zero
+from funcgrad.compiler.llvm.dot_copy import at, repeat, stored_type
+from funcgrad.compiler.llvm.dot_driver import PREFIX, PRODUCT, SPAN
 from funcgrad.compiler.llvm.dot_library import find
-from funcgrad.compiler.llvm.dot_plan import CHUNK_CYCLES, POLL_CYCLES, Plan, ceil, plan_dot
+from funcgrad.compiler.llvm.dot_plan import Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
+from funcgrad.compiler.llvm.dot_table import plan_table, store_name
 from funcgrad.compiler.llvm.load import provide
 from funcgrad.compiler.llvm.microkernel import index
 from funcgrad.compiler.llvm.target import host
@@ -43,8 +40,11 @@ def write_dot(f: Function, spec: DotSpec, x: Value, y: Value, out: Value) -> Non
         _without_terms(f, spec, out, index(0), index(spec.batches * spec.m))
         return
     plan = plan_dot(simplified(spec), host())
-    operands = (y, x) if plan.is_swapped else (x, y)
-    f.external(PRODUCT, "void", [plan_table(f.module, plan), *operands, out])
+    count = count_parts(plan)
+    if count > 1:
+        _write_parts(f, simplified(spec), count, x, y, out)
+    else:
+        _write_product(f, plan, x, y, out)
 
 
 def write_dot_rows(
@@ -89,6 +89,37 @@ def dot_rows(module: Module, spec: DotSpec) -> str:
     return name
 
 
+def _write_product(f: Function, plan: Plan, x: Value, y: Value, out: Value) -> None:
+    operands = (y, x) if plan.is_swapped else (x, y)
+    f.external(PRODUCT, "void", [plan_table(f.module, plan), *operands, out])
+
+
+def _write_parts(f: Function, spec: DotSpec, count: int, x: Value, y: Value, out: Value) -> None:
+    """Parts of the sums side by side into scratch, what is left of k into `out`, and then their total."""
+    m, n, size = spec.m, spec.n, spec.dtype.itemsize
+    length, rest = divmod(spec.k, count)
+    steps = length * spec.x_strides[1], length * spec.y_strides[0]
+    scratch = f.external("fg_allocate", "ptr", [index(count * m * n * size)])
+    part = replace(spec, k=length, batch=((count, *steps, m * n),), out_strides=(n, 1))
+    part = simplified(replace(part, accumulate=False))
+    _write_product(f, plan_dot(part, host()), x, y, scratch)
+    if rest:
+        left, right = (
+            f.gep(base, count * step * size) for base, step in zip((x, y), steps, strict=True)
+        )
+        _write_product(f, plan_dot(simplified(replace(spec, k=rest)), host()), left, right, out)
+    row, column = (index(stride * size) for stride in spec.out_strides)
+    with f.loop(index(0), index(count)) as loop:
+        first = f.icmp("eq", loop.index, index(0))
+        adds = constant("i1", 1)
+        if not rest and not spec.accumulate:
+            adds = f.op("xor", first, adds)
+        source = at(f, scratch, (loop.index, index(m * n * size)))
+        arguments = [source, index(n * size), out, row, column, index(m), index(n), adds]
+        f.external(store_name(spec.dtype), "void", arguments)
+    f.external("fg_free", "void", [scratch])
+
+
 def _without_terms(f: Function, spec: DotSpec, out: Value, start: Value, stop: Value) -> None:
     """Sums of nothing."""
     if spec.accumulate or not (spec.m and spec.n and spec.batches):
@@ -104,89 +135,3 @@ def _without_terms(f: Function, spec: DotSpec, out: Value, start: Value, stop: V
         with repeat(f, index(0), index(spec.n)) as inner:
             address = at(f, row, (inner.index, index(spec.out_strides[1] * size)))
             f.store(zero(stored_type(spec.dtype)), address)
-
-
-def plan_table(module: Module, plan: Plan) -> Value:
-    """The constant that tells the shared loops all about a product."""
-    spec, tile, size = plan.spec, plan.tile, plan.spec.dtype.itemsize
-    y_row, y_column = (stride * size for stride in spec.y_strides)
-    fields: dict[str, str | int] = {
-        "batch": _batch_axes(module, spec),
-        "m": spec.m,
-        "n": spec.n,
-        "k": spec.k,
-        "k_block": plan.k_block,
-        "rows": tile.rows,
-        "columns": plan.columns,
-        "tile_row": tile.columns * size,
-        "size": size,
-        "x_row": spec.x_strides[0] * size,
-        "x_column": spec.x_strides[1] * size,
-        "y_row": y_row,
-        "y_column": y_column,
-        "out_row": spec.out_strides[0] * size,
-        "out_column": spec.out_strides[1] * size,
-        "panel_row": tile.columns * size if plan.packs else y_row,
-        "panel_column": plan.k_block * size if plan.packs else y_column,
-        "is_inner": tile.kind == "inner",
-        "is_direct": plan.is_direct,
-        "is_single": plan.is_single,
-        "accumulate": spec.accumulate,
-        "batch_axes": max(1, len(spec.batch)),
-        "scratch": plan.k_block * tile.columns * size if plan.packs else 0,
-        **_functions(module, plan),
-        **_division(plan),
-    }
-    return table(module, f"fg_dot_table_{spec.text}{'_swapped' * plan.is_swapped}", fields)
-
-
-def _functions(module: Module, plan: Plan) -> dict[str, str]:
-    """What the loops call."""
-    spec, tile = plan.spec, plan.tile
-    if tile.kind == "blas":
-        return {"block": _shared(module, f"blas.{LETTERS[spec.dtype.name]}")}
-    names = {
-        "block": "block",
-        "tile": f"tile.{tile.text}",
-        "store": f"store.{spec.dtype.name}.{tile.lanes}",
-    }
-    if plan.packs:
-        row, column = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
-        names["copy"] = f"copy.{copy_text(spec.dtype, row, column, tile.lanes)}"
-    return {field: _shared(module, name) for field, name in names.items()}
-
-
-def _shared(module: Module, name: str) -> str:
-    """The address of a function of `dot_library`."""
-    # Only the address is used here, so any type does.
-    module.declare(PREFIX + name, "void", [])
-    return f"@{PREFIX}{name}"
-
-
-def _batch_axes(module: Module, spec: DotSpec) -> str:
-    """Extents, and strides in bytes, from the last axis to the first."""
-    size = spec.dtype.itemsize
-    axes = spec.batch[::-1] or ((1, 0, 0, 0),)
-    numbers = [(extent, x * size, y * size, out * size) for extent, x, y, out in axes]
-    words = ", ".join(f"i64 {number}" for axis in numbers for number in axis)
-    definition = f"private constant [{4 * len(axes)} x i64] [{words}]"
-    return module.data(
-        "fg_dot_axes_" + "_".join(str(n) for axis in numbers for n in axis), definition
-    ).text
-
-
-def _division(plan: Plan) -> dict[str, str | int]:
-    """How the positions of a product fall into chunks of whole tiles."""
-    extent, unit = plan.spec.m, plan.tile.rows
-    if plan.by_columns:
-        extent, unit = plan.spec.n, plan.columns
-    tiles = ceil(extent, unit)
-    return {
-        "by_columns": plan.by_columns,
-        "unit": unit,
-        "extent": extent,
-        "tiles": tiles,
-        "units": tiles * plan.spec.batches,
-        "least_chunks": max(1, int(plan.cycles / POLL_CYCLES)),
-        "most_chunks": max(1, int(plan.cycles / CHUNK_CYCLES)),
-    }
