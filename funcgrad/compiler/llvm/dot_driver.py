@@ -19,16 +19,8 @@ NUMBERS = (
     *("m", "n", "k", "k_block", "rows", "columns", "tile_row", "size"),
     *("x_row", "x_column", "y_row", "y_column", "out_row", "out_column"),
     *("panel_row", "panel_column", "is_inner", "scratch", "is_direct", "is_single", "accumulate"),
-    *(
-        "batch_axes",
-        "by_columns",
-        "unit",
-        "extent",
-        "tiles",
-        "units",
-        "least_chunks",
-        "most_chunks",
-    ),
+    *("batch_axes", "by_columns", "unit", "extent", "tiles", "units", "positions"),
+    *("least_chunks", "most_chunks"),
 )
 FIELDS = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
 
@@ -41,7 +33,10 @@ TILE_BYTES = 32 * 64
 # What code outside calls, and the functions that tables point to, have names with this prefix.
 PREFIX = "fg_gemm."
 BLOCK, SPAN, PRODUCT = (PREFIX + name for name in ("block", "span", "product"))
-TASK = "task"
+TASK, SHARED = "task", "shared"
+
+# For functions that run once for much work: compiled fast.
+ONCE = "nounwind noinline optnone"
 
 # table, x, y, out, first row, end of rows, first column, end of columns
 BLOCK_PARAMETERS = ("ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64", "i64")
@@ -96,6 +91,7 @@ def write_driver(module: Module) -> None:
     _write_block(module)
     _write_span(module)
     _write_task(module)
+    _write_shared(module)
     _write_product(module)
 
 
@@ -242,6 +238,7 @@ TASK_WORDS = 5
 def _write_task(module: Module) -> None:
     """One chunk of a product, for the thread pool."""
     f = module.function(TASK, "void", ["ptr", "i64"], "internal")
+    f.attributes = ONCE
     data, chunk = f.arguments
     pointer, x, y, out = (f.load("ptr", f.gep(data, 8 * i), 8) for i in range(4))
     chunks = f.load("i64", f.gep(data, 32), 8)
@@ -259,18 +256,11 @@ def _position(t: Table, chunk: Value, chunks: Value) -> Value:
     return f.op("add", f.op("mul", f.op("udiv", unit, t.tiles), t.extent), within)
 
 
-def _write_product(module: Module) -> None:
-    """`product(table, x, y, out)`: all of a product, by several threads if it is large enough."""
-    f = module.function(PRODUCT, "void", ["ptr"] * 4)
-    pointer = f.arguments[0]
-    t = Table(f, pointer)
-    alone, shared, done = f.new_block("alone"), f.new_block("shared"), f.new_block("done")
-    f.branch_if(f.icmp("sgt", t.most_chunks, index(1)), shared, alone)
-    f.block = alone
-    everything = f.op("mul", f.op("udiv", t.units, t.tiles), t.extent)
-    f.call(SPAN, "void", [*f.arguments, index(0), everything, t.by_columns])
-    f.branch(done)
-    f.block = shared
+def _write_shared(module: Module) -> None:
+    """A product by several threads."""
+    f = module.function(SHARED, "void", ["ptr"] * 4, "internal")
+    f.attributes = ONCE
+    t = Table(f, f.arguments[0])
     threads = f.external("fg_threads", "i64", [])
     wanted = least(f, f.op("mul", threads, index(CHUNKS_PER_THREAD)), t.most_chunks)
     even = f.op("sub", wanted, f.op("urem", wanted, threads))
@@ -282,6 +272,16 @@ def _write_product(module: Module) -> None:
         f.store(word, f.gep(data, 8 * i), 8)
     task = Value("ptr", f"@{TASK}")
     f.external("fg_parallel_interruptible", "i32", [task, data, chunks])
-    f.branch(done)
-    f.block = done
+    f.ret()
+
+
+def _write_product(module: Module) -> None:
+    """`product(table, x, y, out)`: all of a product, by several threads if it is large enough."""
+    f = module.function(PRODUCT, "void", ["ptr"] * 4)
+    t = Table(f, f.arguments[0])
+    is_large = f.icmp("sgt", t.most_chunks, index(1))
+    with f.when(is_large):
+        f.call(SHARED, "void", f.arguments)
+    with f.when(f.op("xor", is_large, constant("i1", 1))):
+        f.call(SPAN, "void", [*f.arguments, index(0), t.positions, t.by_columns])
     f.ret()

@@ -96,6 +96,7 @@ def _division(plan: Plan) -> dict[str, str | int]:
         "extent": plan.extent,
         "tiles": tiles,
         "units": tiles * plan.spec.batches,
+        "positions": plan.extent * plan.spec.batches,
         "least_chunks": max(1, int(plan.cycles / POLL_CYCLES)),
         "most_chunks": max(1, int(plan.cycles / CHUNK_CYCLES)),
     }
