@@ -4,8 +4,11 @@ import contextlib
 import copy
 import ctypes
 import gc
+import os
 import pickle
+import subprocess
 import sys
+import textwrap
 import threading
 import tracemalloc
 import weakref
@@ -806,6 +809,72 @@ class TestCallableObject:
     def test_code_has_no_addresses(self):
         assert "inttoptr (i64 1 to ptr)" in dispatch.text()
         assert dispatch.text().count("inttoptr") == dispatch.text().count("inttoptr (i64 1 to ptr)")
+
+
+def run_python(text, **environment):
+    """Run a program in a process of its own; what it prints."""
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(text)]
+    variables = {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+class TestElsewhere:
+    def test_unknown_layout(self, monkeypatch):
+        monkeypatch.setattr(cpython, "is_supported", lambda: False)
+        f, calls = watched(lambda p: p["x"] * 2)
+        for _ in range(4):
+            np.testing.assert_array_equal(f({"x": X}), 2 * X)
+        assert f._entry_point == 0 and len(calls) == 2  # then generated Python knows the call
+
+    def test_another_interpreter(self):
+        found = run_python("""
+            import sys
+            import numpy as np
+            sys.implementation.name = "other"
+            import funcgrad as fg
+            f = fg.jit(lambda x: x + 1)
+            print(*[f(2.0) for _ in range(4)], f._entry_point, type(f).__mro__[1].__name__)
+        """)
+        assert found == "3.0 3.0 3.0 3.0 0 PortableCallable"
+
+    def test_calls_while_the_interpreter_ends(self):
+        found = run_python("""
+            import atexit
+            import funcgrad as fg
+
+            class Late:
+                def __init__(self, f):
+                    self.f = f
+
+                def __del__(self):
+                    print(self.f(2.0), flush=True)
+
+            f = fg.jit(lambda x: x + 1)
+            for _ in range(4):
+                f(2.0)
+            atexit.register(lambda: print(f(1.0), flush=True))
+            late = Late(f)
+            cycle = [late]
+            cycle.append(cycle)
+        """)
+        assert found.split() == ["2.0", "3.0"]
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+    def test_after_fork(self):
+        found = run_python("""
+            import os
+            import funcgrad as fg
+            f = fg.jit(lambda x: x + 1)
+            for _ in range(4):
+                f(2.0)
+            if os.fork():
+                os.wait()
+            print(f(2.0), f(3), flush=True)
+            os._exit(0)
+        """)
+        assert found.split() == ["3.0", "4"] * 2
 
 
 leaves = st.sampled_from([X, X + 1, np.ones((2, 2)), 1.5, 2, True, np.float32(3), None, "static"])

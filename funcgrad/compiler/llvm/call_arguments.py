@@ -194,7 +194,7 @@ def check_contents(plan: Plan, container: Any, arrays: frozenset[int]) -> bool:
         False if they are not all found in such a container; then nothing is checked.
     """
     paths: dict[int, tuple[Path, Any]] = {}
-    _find(container, arrays, (), paths)
+    _find(container, arrays, (), paths, set())
     if len(paths) < len(arrays):
         return False
     root = _constant(plan, container)
@@ -209,15 +209,17 @@ def check_contents(plan: Plan, container: Any, arrays: frozenset[int]) -> bool:
 Path = tuple[tuple[Any, Any], ...]  # of containers and the keys of what they hold
 
 
-def _find(value: Any, arrays: frozenset[int], path: Path, found: dict[int, Any]) -> None:
+def _find(
+    value: Any, arrays: frozenset[int], path: Path, found: dict[int, Any], seen: set[int]
+) -> None:
     """Paths to the arrays with these ids."""
     if id(value) in arrays:
         found.setdefault(id(value), (path, value))
-    elif type(value) in (dict, list, tuple) and len(path) < MAX_DEPTH:
-        items = value.items() if type(value) is dict else enumerate(value)
-        for key, child in items:
+    elif type(value) in (dict, list, tuple) and id(value) not in seen and len(path) < MAX_DEPTH:
+        seen.add(id(value))
+        for key, child in value.items() if type(value) is dict else enumerate(value):
             if type(value) is not dict or type(key) is str:
-                _find(child, arrays, (*path, (value, key)), found)
+                _find(child, arrays, (*path, (value, key)), found, seen)
 
 
 def _step(plan: Plan, slot: int, parent: Any, key: Any) -> int:
