@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector
-from funcgrad.compiler.llvm.elements import from_memory, memory_type, register_type, to_memory
+from funcgrad.compiler.llvm.elements import from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.microkernel import adding, complex_part, index
 
 # to, to_row, source, row, column, rows, columns: strides in bytes, rows of `to` are contiguous
@@ -160,7 +160,7 @@ def write_store(f: Function, dtype: np.dtype, lanes: int) -> None:
         if lanes:
             with repeat(f, index(0), whole, lanes) as inner:
                 source, target = (at(f, base, (inner.index, size)) for base in (line, into))
-                type = vector(lanes, register_type(dtype))
+                type = vector(lanes, memory_type(dtype))
                 _store(f, dtype, type, source, target, accumulate)
         with repeat(f, whole, columns) as inner:
             source, target = (
@@ -182,9 +182,9 @@ def _store(
     """What the result holds is read only if it is added to."""
     value = f.load(type, source)
     old = f.load(type, f.select(accumulate, target, source))
-    if dtype.kind == "c" or type == register_type(dtype) or type[0] == "<":
-        total = f.op(adding(type), value, old)
+    if dtype.kind == "c":
+        total = f.op("fadd", value, old)
     else:
         a, b = from_memory(f, dtype, value), from_memory(f, dtype, old)
-        total = to_memory(f, dtype, f.op("or" if a.type == "i1" else adding(a.type), a, b))
+        total = to_memory(f, dtype, f.op(adding(a.type), a, b))
     f.store(f.select(accumulate, total, value), target)

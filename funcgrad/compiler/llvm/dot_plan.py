@@ -14,7 +14,7 @@ from funcgrad.compiler.llvm.elements import is_half
 from funcgrad.compiler.llvm.microkernel import Tile
 from funcgrad.compiler.llvm.target import Target
 
-VECTOR_DTYPES = ("float32", "float64", "int32", "int64", "uint32", "uint64")
+VECTOR_DTYPES = ("float32", "float64", "int32", "int64", "uint32", "uint64", "float16", "bfloat16")
 
 # The model, in cycles: a call of a tile function and the loops around it, one vector of a tile stored, one sum of
 # lanes, and per element: stored to a column stride, copied as part of a row, of a square, or alone.
@@ -104,7 +104,8 @@ class Plan:
 
 
 def lanes_of_dtype(dtype: np.dtype, target: Target) -> int:
-    return target.vector_bytes // dtype.itemsize if dtype.name in VECTOR_DTYPES else 0
+    """Lanes of a vector register; half precision is held there as float32."""
+    return target.vector_bytes // max(4, dtype.itemsize) if dtype.name in VECTOR_DTYPES else 0
 
 
 @functools.cache
@@ -185,7 +186,7 @@ def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, registers: int) -> 
     by_columns = ceil(spec.m, rows) < ceil(spec.n, tile.columns) or packs
     if by_columns and ceil(spec.n, tile.columns) * spec.batches == 1:
         by_columns = False
-    k_block = _k_block(spec.k, PANEL_BYTES // (tile.columns * spec.dtype.itemsize))
+    k_block = _k_block(spec, PANEL_BYTES // (tile.columns * spec.dtype.itemsize))
     if packs:
         cycles += spec.n * spec.k * copy_cycles(spec)
     if spec.out_strides[1] != 1:
@@ -214,9 +215,9 @@ def copy_cycles(spec: DotSpec) -> float:
     return COPY_CYCLES["rows" if column == 1 else "squares" if row == 1 else "elements"]
 
 
-def _k_block(k: int, limit: int) -> int:
-    """Equal blocks of at most `limit`."""
-    return ceil(k, ceil(k, limit))
+def _k_block(spec: DotSpec, limit: int) -> int:
+    """Equal blocks of at most `limit`; one block where the sum of blocks would be rounded."""
+    return spec.k if is_half(spec.dtype) else ceil(spec.k, ceil(spec.k, limit))
 
 
 # --- tiles with vectors along k ---

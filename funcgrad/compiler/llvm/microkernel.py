@@ -2,7 +2,8 @@
 
 Every tile function has the parameters `PARAMETERS`, all strides in bytes, and overwrites a tile of the result whose
 columns lie side by side. `k` is at least 1. Each element of the result is one chain of products added in the order of
-k, whatever the tile, so results do not depend on how a product is cut into tiles.
+k, whatever the tile, so results do not depend on how a product is cut into tiles. Half precision is summed in float32
+and rounded once, as in NumPy.
 """
 
 from __future__ import annotations
@@ -103,13 +104,15 @@ def multiply_add(f: Function, x: Value, y: Value, total: Value) -> Value:
     """x * y + total, rounded once if floating."""
     if x.type.endswith(("float", "double", "float>", "double>")):
         return f.intrinsic("llvm.fma", total.type, [x, y, total])
-    product, add = ("and", "or") if x.type == "i1" else ("mul", "add")
-    return f.op(add, f.op(product, x, y), total)
+    product = f.op("and" if x.type == "i1" else "mul", x, y)
+    return f.op(adding(x.type), product, total)
 
 
 def adding(type: str) -> str:
     """The instruction that adds."""
-    return "fadd" if type.endswith(("float", "double", "float>", "double>")) else "add"
+    if type.endswith(("float", "double", "float>", "double>")):
+        return "fadd"
+    return "or" if type == "i1" else "add"
 
 
 def lane_mask(f: Function, lanes: int, count: Value) -> Value:
@@ -126,6 +129,15 @@ def masked_load(f: Function, type: str, address: Value, mask: Value) -> Value:
     return f.emit(type, text)
 
 
+def load_vector(
+    f: Function, dtype: np.dtype, lanes: int, address: Value, mask: Value | None = None
+) -> Value:
+    """A vector of elements as it is held in a register, the lanes outside of a mask as zeros."""
+    type = vector(lanes, memory_type(dtype))
+    raw = f.load(type, address) if mask is None else masked_load(f, type, address, mask)
+    return from_memory(f, dtype, raw)
+
+
 def masked_store(f: Function, value: Value, address: Value, mask: Value) -> None:
     """The chosen lanes to memory."""
     name = f"llvm.masked.store.{mangled(value.type)}.p0"
@@ -139,9 +151,9 @@ def masked_store(f: Function, value: Value, address: Value, mask: Value) -> None
 def _outer(f: Function, tile: Tile) -> None:
     """Per step of k: `width` vectors of y, and for each row one number of x times all of them."""
     x, x_row, x_column, y, y_row, _, k, out, out_row, columns = f.arguments
-    size, element = tile.dtype.itemsize, register_type(tile.dtype)
-    type = vector(tile.lanes, element)
-    step = tile.lanes * size
+    dtype, stored = tile.dtype, memory_type(tile.dtype)
+    type = vector(tile.lanes, register_type(dtype))
+    step = tile.lanes * dtype.itemsize
     last = tile.width - 1
     valid = f.op("sub", columns, index(last * tile.lanes))
     mask = lane_mask(f, tile.lanes, valid) if tile.masked else None
@@ -152,19 +164,18 @@ def _outer(f: Function, tile: Tile) -> None:
         vectors = []
         for v in range(tile.width):
             address = f.gep(row, v * step)
-            if mask is not None and v == last:
-                vectors.append(masked_load(f, type, address, mask))
-            else:
-                vectors.append(f.load(type, address))
+            chosen = mask if v == last else None
+            vectors.append(load_vector(f, dtype, tile.lanes, address, chosen))
         sums = []
         for pointer, of_row in zip(pointers, totals, strict=True):
-            number = f.splat(f.load(element, pointer), tile.lanes)
+            number = f.splat(from_memory(f, dtype, f.load(stored, pointer)), tile.lanes)
             for vec, total in zip(vectors, of_row, strict=True):
                 sums.append(f.update(loop, total, multiply_add(f, number, vec, total)))
         f.update(loop, row, f.gep(row, y_row))
     for i in range(tile.rows):
         for v in range(tile.width):
-            address, value = f.gep(out, v * step), sums[i * tile.width + v]
+            address = f.gep(out, v * step)
+            value = to_memory(f, dtype, sums[i * tile.width + v])
             if mask is not None and v == last:
                 masked_store(f, value, address, mask)
             else:
@@ -200,23 +211,24 @@ def _inner(f: Function, tile: Tile) -> None:
     The elements that fill no whole step come first and start the totals; k is at least one step.
     """
     x, x_row, _, y, _, y_column, k, out, out_row, _ = f.arguments
-    size, type = tile.dtype.itemsize, vector(tile.lanes, register_type(tile.dtype))
+    dtype, size = tile.dtype, tile.dtype.itemsize
+    type = vector(tile.lanes, register_type(dtype))
     rows, columns = _starts(f, x, x_row, tile.rows), _starts(f, y, y_column, tile.width)
     head = f.op("urem", k, index(tile.step))
     totals: list[Value] = []
     for first in range(0, tile.step, tile.lanes):
         mask = lane_mask(f, tile.lanes, f.op("sub", head, index(first)))
         at = index(first * size)
-        xs = [masked_load(f, type, f.gep(row, at), mask) for row in rows]
-        ys = [masked_load(f, type, f.gep(column, at), mask) for column in columns]
+        xs = [load_vector(f, dtype, tile.lanes, f.gep(row, at), mask) for row in rows]
+        ys = [load_vector(f, dtype, tile.lanes, f.gep(column, at), mask) for column in columns]
         totals += [multiply_add(f, a, b, zero(type)) for a in xs for b in ys]
     with f.loop(head, k, tile.step) as loop:
         carried = [f.carry(loop, total) for total in totals]
         totals = []
         for first in range(0, tile.step, tile.lanes):
             at = f.op("mul", f.op("add", loop.index, index(first)), index(size))
-            xs = [f.load(type, f.gep(row, at)) for row in rows]
-            ys = [f.load(type, f.gep(column, at)) for column in columns]
+            xs = [load_vector(f, dtype, tile.lanes, f.gep(row, at)) for row in rows]
+            ys = [load_vector(f, dtype, tile.lanes, f.gep(column, at)) for column in columns]
             for a, b in itertools.product(xs, ys):
                 total = carried[len(totals)]
                 totals.append(f.update(loop, total, multiply_add(f, a, b, total)))
@@ -226,7 +238,7 @@ def _inner(f: Function, tile: Tile) -> None:
             total = functools.reduce(
                 lambda a, b: f.op(adding(a.type), a, b), totals[i * tile.width + j :: count]
             )
-            f.store(_sum_lanes(f, total), f.gep(out, j * size))
+            f.store(to_memory(f, dtype, _sum_lanes(f, total)), f.gep(out, j * size))
         out = f.gep(out, out_row)
     f.ret()
 
@@ -253,7 +265,7 @@ def _sum_lanes(f: Function, total: Value) -> Value:
 
 
 def _inner_scalar(f: Function, tile: Tile) -> None:
-    """Half precision is summed in float32, as in NumPy."""
+    """Booleans, and integers narrower than 32 bits."""
     x, _, x_column, y, y_row, _, k, out, _, _ = f.arguments
     dtype, stored = tile.dtype, memory_type(tile.dtype)
     start = zero(register_type(dtype))
