@@ -16,6 +16,7 @@ from funcgrad.compiler.llvm.memory import allocate_output
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
 from funcgrad.compiler.llvm.steps import takes
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.plan import Plan
 from funcgrad.compiler.report import timed
 from funcgrad.ir.program import Program
@@ -62,6 +63,21 @@ class NativeProgram:
         failure.raise_pending(code)
 
 
+def plan_program(program: Program) -> Plan:
+    """The plan of a simplified Program, and of the Programs inside it."""
+    known: dict[int, Plan] = {}
+
+    def inner(program: Program) -> Plan:
+        if id(program) not in known:
+            known[id(program)] = make(simplified(program))
+        return known[id(program)]
+
+    def make(program: Program) -> Plan:
+        return Plan(lower_program(program, supports, takes), inner)
+
+    return make(program)
+
+
 def prepared(x: Any, type: Any) -> np.ndarray:
     """A C-contiguous, aligned array of this type."""
     if x.__class__ is np.ndarray and x.dtype is type.dtype and x.flags.carray:
@@ -83,8 +99,7 @@ def compile_native(
         implement: from an equation without native code to a function of arrays.
     """
     with timed("fuse"):
-        graph = lower_program(program, supports, takes)
-        plan = Plan(graph)
+        plan = plan_program(program)
     with timed("emit"):
         writer = ModuleWriter(host())
         write_entry(writer, plan, ENTRY)

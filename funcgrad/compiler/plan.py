@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from funcgrad.compiler.fusion import STRIDED, Kernel, Partition, Unit, is_leaf, partition
@@ -18,6 +18,7 @@ from funcgrad.compiler.graph import (
 from funcgrad.compiler.index import strides_of
 from funcgrad.compiler.schedule import Schedule
 from funcgrad.compiler.views import Located, located, step_strides
+from funcgrad.ir.program import Program
 
 ALIGNMENT = 64
 
@@ -46,7 +47,7 @@ class Plan:
         arena: bytes of scratch memory.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, plan_of: Callable[[Program], Plan]) -> None:
         self.graph = graph
         self.partition: Partition = partition(graph)
         self.units = [unit for unit in self.partition.units if not is_empty(unit)]
@@ -57,20 +58,54 @@ class Plan:
             if isinstance(unit, Kernel) and not unit.is_tiny
         }
         self.in_memory = in_memory
+        self.inner = {
+            unit: [plan_of(program) for program in inner_programs(unit)]
+            for unit in self.units
+            if isinstance(unit, Step)
+        }
         self.places: dict[Any, Place] = {}
         self.copies: list[tuple[int, Node]] = []
         self.arena = 0
         self.place_inputs_and_outputs()
         self.place_temporaries()
+        self.needed_in_memory = self.find_needed()
 
     def place_inputs_and_outputs(self) -> None:
         for node in self.graph.inputs:
             self.places[node] = Place("input", node.position)
         for number, node in enumerate(self.graph.outputs):
-            if node in self.places or isinstance(node, Result) and node.operands[0].how in IN_PLACE:
+            if node in self.places:
                 self.copies.append((number, node))
             else:
                 self.places[node] = Place("output", number)
+
+    def find_needed(self) -> set[Node]:
+        """Small nodes that somebody reads from memory, rather than from registers."""
+        needed: set[Node] = {node for _, node in self.copies}
+        for unit in self.units:
+            if not (isinstance(unit, Kernel) and unit.is_tiny):
+                needed.update(self.reads(unit))
+        return needed
+
+    def in_place_carries(self, first: int, count: int) -> set[int]:
+        """Carried arrays that the body may change where they are: it ends with writing into a copy of them."""
+        found = set()
+        for k in range(count):
+            node, result = self.graph.inputs[first + k], self.graph.outputs[k]
+            if self.graph.outputs.count(result) > 1 or not isinstance(result, Result):
+                continue
+            step = result.operands[0]
+            assert isinstance(step, Step)
+            if (
+                step.how not in WRITES_INTO
+                or step.operands[0] is not node
+                or node in step.operands[1:]
+            ):
+                continue
+            place = self.units.index(step)
+            if all(node not in self.reads(unit) for unit in self.units[place + 1 :]):
+                found.add(k)
+        return found
 
     # --- lifetimes ---
 
@@ -85,7 +120,10 @@ class Plan:
     def writes(self, unit: Unit) -> Iterable[tuple[Any, int]]:
         """What a unit fills, with its size in bytes."""
         if isinstance(unit, Step):
-            return [(r, nbytes(r)) for r in unit.results if r in self.partition.stored]
+            found = [(r, nbytes(r)) for r in unit.results if r in self.partition.stored]
+            if self.inner[unit]:
+                found.append((("scratch", unit), scratch_bytes(unit, self.inner[unit])))
+            return found
         found: list[tuple[Any, int]] = [(store.owner, nbytes(store.owner)) for store in unit.stores]
         if not unit.is_tiny:
             schedule = self.schedules[unit]
@@ -128,7 +166,29 @@ class Plan:
         return "\n".join(lines)
 
 
-IN_PLACE = frozenset[str]()
+WRITES_INTO = frozenset(
+    {"dynamic_update", "scatter"}
+)  # steps that change some elements of an array
+
+
+def inner_programs(step: Step) -> list[Program]:
+    """The Programs that a native loop or branch runs."""
+    if step.how == "scan":
+        return [step.params["body"]]
+    if step.how == "while":
+        return [step.params["cond"], step.params["body"]]
+    return list(step.params["branches"]) if step.how == "cond" else []
+
+
+def scratch_bytes(step: Step, plans: list[Plan]) -> int:
+    """The scratch memory of a loop or branch: its arena, two buffers of each result, results that nobody reads."""
+    sizes = [2 * padded(nbytes(result)) for result in step.results]
+    sizes += [2 * padded(nbytes(node)) for plan in plans for node in plan.graph.outputs]
+    return padded(max([0, *[plan.arena for plan in plans]])) + sum(sizes) + 2 * ALIGNMENT
+
+
+def padded(size: int) -> int:
+    return max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
 
 
 class FreeList:

@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad.compiler.fusion import Kernel
 from funcgrad.compiler.graph import Node, Reduce, Step, accumulator_dtype
 from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
+from funcgrad.compiler.llvm.carried import load_elements
 from funcgrad.compiler.llvm.elements import memory_type
 from funcgrad.compiler.llvm.failure import RECORD_BYTES, write_answer
 from funcgrad.compiler.llvm.kernel import KernelWriter
@@ -69,6 +70,10 @@ class ProgramWriter:
         arena: address of `plan.arena` bytes.
         failure: address of the record of what went wrong.
         end: the block to go to then.
+
+    Attributes:
+        registers: the elements of small nodes, where they are at hand.
+        captured: nodes that need not be in memory if their elements are in registers.
     """
 
     def __init__(
@@ -90,6 +95,8 @@ class ProgramWriter:
         self.arena = arena
         self.failure = failure
         self.end = end
+        self.registers: dict[Node, list[Value]] = {}
+        self.captured: set[Node] = set()
 
     def write(self) -> None:
         for unit in self.plan.units:
@@ -120,6 +127,12 @@ class ProgramWriter:
         found = located(node)
         assert found is not None
         return self.f.gep(self.pointer(found.base), found.offset * node.dtype.itemsize)
+
+    def element_registers(self, node: Node) -> list[Value]:
+        """The elements of a small operand."""
+        if node in self.registers:
+            return self.registers[node]
+        return load_elements(self.f, self.operand(node), node.type)
 
     def copy(self, target: Value, source: Value, size: int) -> None:
         copy_bytes(self.f, target, source, size)
@@ -201,7 +214,8 @@ class ProgramWriter:
     def write_tiny(self, kernel: Kernel) -> None:
         nodes = [*tiny_loads(kernel, self.plan.in_memory), *[s.owner for s in kernel.stores]]
         buffers = {node: self.pointer(node) for node in nodes}
-        TinyWriter(self.f, kernel, buffers, self.writer.target, self.failure).write()
+        tiny = TinyWriter(self.f, kernel, buffers, self.writer.target, self.failure, self.registers)
+        self.registers.update(tiny.write(self.captured - self.plan.needed_in_memory))
 
     # --- steps ---
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.compiler.graph import Node, Step
-from funcgrad.compiler.llvm import convolutions, dots, library
+from funcgrad.compiler.llvm import convolutions, dots, library, loops
 from funcgrad.compiler.llvm.program import ProgramWriter
 
 Writer = Callable[[ProgramWriter, Step], None]
@@ -15,6 +15,9 @@ Writer = Callable[[ProgramWriter, Step], None]
 STEPS: dict[str, tuple[Callable[[Sequence[Node], dict[str, Any]], bool], Writer]] = {
     "library": (library.takes, library.write),
     "dot": (dots.takes, dots.write),
+    "scan": (loops.takes_scan, loops.write_scan),
+    "while": (loops.takes_while, loops.write_while),
+    "cond": (loops.takes_cond, loops.write_cond),
     "convolution": (convolutions.takes, convolutions.write),
 }
 

@@ -26,16 +26,29 @@ class TinyWriter(ValueWriter):
         buffers: dict[Any, Value],
         target: Target,
         failure: Value | None,
+        registers: dict[Node, list[Value]],
     ) -> None:
         super().__init__(function, Schedule.of_nothing(kernel), buffers, 0, target, failure)
+        self.registers = registers
 
-    def write(self) -> None:
+    def write(self, unstored: set[Node]) -> dict[Node, list[Value]]:
+        """The elements of all results; those not in `unstored` go to memory as well."""
+        found: dict[Node, list[Value]] = {}
         with self.scope(None, None):
             for store in self.kernel.stores:
                 elements = [(i, self.value(store.node, i)) for i in indices(store.node.shape)]
+                found[store.owner] = [placed.value for _, placed in elements]
+                if store.owner in unstored:
+                    continue
                 for index, placed in elements:
                     offset = flat_offset(index, store.node.shape)
                     self.store(self.buffers[store.owner], offset, store.node.dtype, placed)
+        return found
+
+    def compute(self, node: Node, index: Index) -> Placed:
+        if node in self.registers and not self.is_member(node):
+            return Placed(self.registers[node][flat_offset(index, node.shape).constant], 0)
+        return super().compute(node, index)
 
     def gated(self, node: Node, index: Index) -> Placed:
         return self.reduce(node, index) if isinstance(node, Reduce) else super().gated(node, index)

@@ -327,6 +327,8 @@ class ValueWriter:
     def place(self, node: Place, index: Index) -> Placed:
         """The operand inside the slice, else the base."""
         operand = node.operands[0]
+        if all(part.is_constant for part in index):
+            return self.place_at(node, [part.constant for part in index])
         inner, tests = [], []
         for part, entry, length in zip(index, node.spec, node.shape, strict=True):
             if isinstance(entry, int):
@@ -341,6 +343,23 @@ class ValueWriter:
         if gate is None:
             return self.value(operand, tuple(inner))
         return self.choose(gate, lambda: self.value(operand, tuple(inner)), outside)
+
+    def place_at(self, node: Place, index: list[int]) -> Placed:
+        """The same for an index that is known."""
+        inner = []
+        for i, entry, length in zip(index, node.spec, node.shape, strict=True):
+            span = range(length)[entry] if isinstance(entry, int) else range(length)[slice(*entry)]
+            places = range(span, span + 1) if isinstance(span, int) else span
+            if i not in places:
+                inner = None
+                break
+            if not isinstance(entry, int):
+                inner.append(constant_index(places.index(i)))
+        if inner is not None:
+            return self.value(node.operands[0], tuple(inner))
+        if len(node.operands) == 1:
+            return Placed(self.number(node.dtype, 0), 0)
+        return self.value(node.operands[1], tuple(map(constant_index, index)))
 
     def place_in_slice(self, part: Affine, span: range, length: int) -> tuple[Affine, list[Placed]]:
         """The position within a slice of an index of the whole axis, and when it lies there."""
