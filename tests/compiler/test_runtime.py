@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -212,12 +213,24 @@ def test_thread_count_from_the_environment_must_be_a_number():
 def test_workers_block_signals(tasks):
     with fg.threads(3):
         parallel(runtime.ensure(), tasks.address("slow"), 6, np.zeros(6, np.int64))
-    blocked = []
+    blocked = [int(status["SigBlk"], 16) >> (signal.SIGINT - 1) & 1 for status in statuses()]
+    assert sum(blocked) >= 2
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
+def test_workers_may_run_where_the_process_may(tasks):
+    with fg.threads(3):
+        for _ in range(300):
+            parallel(runtime.ensure(), tasks.address("count"), 6, np.zeros(6, np.int64))
+    time.sleep(0.1)  # a worker may just be moving
+    assert len({status["Cpus_allowed"] for status in statuses()}) == 1
+
+
+def statuses():
+    """What the system says about each thread."""
     for task in os.listdir("/proc/self/task"):
         with open(f"/proc/self/task/{task}/status") as file:
-            fields = dict(line.split(":\t", 1) for line in file if ":\t" in line)
-        blocked.append(int(fields["SigBlk"], 16) >> (signal.SIGINT - 1) & 1)
-    assert sum(blocked) >= 2
+            yield dict(line.split(":\t", 1) for line in file if ":\t" in line)
 
 
 FORK = """

@@ -23,7 +23,7 @@ def allocate_output(shape: Sequence[int], dtype: Any) -> np.ndarray:
         (2, 3)
     """
     dtype = np.dtype(dtype)
-    sizes = (ctypes.c_int64 * max(len(shape), 1))(*shape)
+    sizes = _sizes(len(shape))(*shape)
     # The function takes over a reference to the dtype.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(dtype))
     bytes_ = math.prod(shape) * dtype.itemsize
@@ -36,6 +36,11 @@ def release() -> None:
     keep_at_most = runtime.ensure().function("fg_keep_at_most", None, ctypes.c_int64)
     keep_at_most(0)
     keep_at_most(limit)
+
+
+@functools.cache
+def _sizes(rank: int) -> Any:
+    return ctypes.c_int64 * max(rank, 1)
 
 
 @functools.cache

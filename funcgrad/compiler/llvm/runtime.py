@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm import blas, blocks, clock, handler, interrupts, limits, pool, system
+from funcgrad.compiler.llvm import (
+    blas,
+    blocks,
+    clock,
+    handler,
+    interrupts,
+    limits,
+    pool,
+    system,
+    workers,
+)
 from funcgrad.compiler.llvm.load import load
 from funcgrad.config import config, when_thread_count_changes
 
@@ -33,6 +43,7 @@ KEPT_PART = 8
 
 INTRINSICS = """
 declare i64 @llvm.umin.i64(i64, i64)
+declare i64 @llvm.umax.i64(i64, i64)
 declare i64 @llvm.usub.sat.i64(i64, i64)
 declare {i64, i1} @llvm.umul.with.overflow.i64(i64, i64)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
@@ -67,7 +78,7 @@ def abilities() -> Abilities:
     """Those of this system."""
     known = bool(system.constants())
     return Abilities(
-        threads=known and system.has(pool.EXTERNALS),
+        threads=known and system.has(workers.EXTERNALS),
         mapping=known and system.has(blocks.MAPPING),
         futex=system.futex_number(),
     )
@@ -100,7 +111,10 @@ class Runtime:
         text, needed = source(given)
         published = _numpy_functions() | _python_functions()
         for name in needed:
-            system.add_symbol(name, published.get(name) or system.address(name))
+            address = published.get(name) or system.address(name)
+            if address is None:
+                raise RuntimeError(f"[runtime] this system has no C function {name}.")
+            system.add_symbol(name, address)
         self.loaded = load(text)
         self.function("pool_start")()
         self.function("fg_set_main_thread", None, ctypes.c_int64)(threading.main_thread().ident)

@@ -17,7 +17,7 @@ _X86 = ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()
 _ARM = ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)")
 PAUSE = {"x86_64": _X86, "AMD64": _X86, "aarch64": _ARM, "arm64": _ARM}
 
-# The names that the texts of pool.py, interrupts.py and blocks.py refer to.
+# The names that the texts of workers.py, clock.py and blocks.py refer to.
 CONSTANTS = {
     "linux": {"detached": 1, "setmask": 2, "sigbus": 7, "monotonic": 1, "map_anonymous": 0x22},
     "darwin": {"detached": 2, "setmask": 3, "sigbus": 10, "monotonic": 6, "map_anonymous": 0x1002},
@@ -46,7 +46,7 @@ def function_address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-def add_symbol(name: str, address: int | None) -> None:
+def add_symbol(name: str, address: int) -> None:
     """Make a function known to the loader by name."""
     import llvmlite.binding as llvm
 
