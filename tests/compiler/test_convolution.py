@@ -10,6 +10,7 @@ from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.conv_spec import contiguous, conv_spec
 from funcgrad.compiler.llvm.convolution import conv, supports
 from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.winograd_layout import pays
 from funcgrad.config import config
 from funcgrad.ops.convolution import CONVOLVE, Convolve
 from funcgrad.ops.sliding import Sliding
@@ -17,6 +18,8 @@ from funcgrad.transforms.grad import vjp
 from tests.ops.cases_windows import CASES
 
 PLAIN = ("nc01", "oc01", "no01")
+# Lengths for which Winograd's way is the faster one.
+BOUNDS = {"n": (2, 8), "c": (32, 70), "o": (48, 90), "0": (7, 17), "1": (7, 17)}
 SAME = (Sliding(3, low=1, high=1),) * 2
 
 
@@ -141,16 +144,33 @@ def test_threads_change_no_bit():
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
 
 
-def test_special_values_go_where_they_belong():
+@pytest.mark.parametrize("channels", [8, 64])
+def test_special_values_go_where_they_belong(channels):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 8, 9, 9)).astype(np.float32)
-    w = rng.normal(size=(16, 8, 3, 3)).astype(np.float32)
+    x = rng.normal(size=(2, channels, 9, 9)).astype(np.float32)
+    w = rng.normal(size=(64, channels, 3, 3)).astype(np.float32)
     x[0, 3, 4, 4], x[1, 0, 0, 8], x[1, 2, 7, 1] = np.nan, np.inf, 1e38
+    assert pays(conv_spec(x.dtype, PLAIN, SAME, x.shape, w.shape)) == (channels == 64)
     with np.errstate(all="ignore"):
         expected = CONVOLVE(x, w, labels=PLAIN, window=SAME)
         got = compute(x, w, PLAIN, SAME)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("labels", [PLAIN, ("n01c", "01co", "n01o")])
+def test_winograd(seed, labels, compared):
+    rng = np.random.default_rng(seed)
+    lengths = {a: int(rng.integers(*pair)) for a, pair in BOUNDS.items()}
+    window = tuple(Sliding(3, low=a, high=b) for a, b in rng.integers(-1, 4, (2, 2)).tolist())
+    dtype = [np.float32, np.float64][seed % 2]
+    x = rng.normal(size=[lengths[a] for a in labels[0]]).astype(dtype)
+    w = rng.normal(size=[3 if a.isdigit() else lengths[a] for a in labels[1]]).astype(dtype)
+    assert pays(conv_spec(x.dtype, labels, window, x.shape, w.shape))
+    out, pull = vjp(lambda x, w: CONVOLVE(x, w, labels=labels, window=window), x, w)
+    pull(rng.normal(size=out.shape).astype(dtype))
+    assert len(compared) == 3
 
 
 def test_nothing_beyond_the_arrays_is_touched():

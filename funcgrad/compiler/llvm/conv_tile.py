@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, element_of, vector, zero
+from funcgrad.compiler.llvm.builder import Function, Value, element_of, vector, zero
 from funcgrad.compiler.llvm.elements import register_type
 from funcgrad.compiler.llvm.matrix_copy import index
 from funcgrad.compiler.llvm.target import Target
 
-# x, offsets of rows, offsets of terms, how many terms, panel, tile
-PARAMETERS = ("ptr", "ptr", "ptr", "i64", "ptr", "ptr")
+# x, offsets of rows, offsets of terms, how many terms, panel, tile, whether it adds to what the tile holds
+PARAMETERS = ("ptr", "ptr", "ptr", "i64", "ptr", "ptr", "i1")
 
 # Each row has a pointer, and other addresses need registers too.
 MOST_ROWS = 8
@@ -27,14 +27,12 @@ class ConvTile:
         lanes: of a vector register; 0 for scalars.
         rows: of the tile: places.
         width: of a row, in vectors (in elements without lanes): output channels.
-        adds: whether products are added to what the tile holds.
     """
 
     dtype: np.dtype
     lanes: int
     rows: int
     width: int
-    adds: bool = False
 
     @property
     def columns(self) -> int:
@@ -46,7 +44,15 @@ class ConvTile:
 
     @property
     def name(self) -> str:
-        return f"fg_conv_{'adding_' * self.adds}tile_{self.dtype.name}_{self.rows}x{self.columns}"
+        """Its function in the library: all there is to know of it."""
+        return f"fg_convolution.tile.{self.dtype.name}.{self.lanes}.{self.rows}x{self.width}"
+
+
+def parse_tile(text: str) -> ConvTile:
+    """The tile of the last three parts of a name."""
+    dtype, lanes, shape = text.split(".")
+    rows, width = map(int, shape.split("x"))
+    return ConvTile(np.dtype(dtype), int(lanes), rows, width)
 
 
 def choose_tile(dtype: np.dtype, rows: int, columns: int, target: Target) -> ConvTile:
@@ -59,21 +65,17 @@ def choose_tile(dtype: np.dtype, rows: int, columns: int, target: Target) -> Con
     return ConvTile(dtype, lanes, -(-rows // -(-rows // fitting)), width)
 
 
-def conv_tile_function(module: Module, tile: ConvTile) -> str:
-    """The name of the function that computes such tiles.
+def call_tile(f: Function, tile: ConvTile, arguments: list[Value]) -> None:
+    """Compute a tile.
 
     The panel holds a row of `columns` elements of w for each term; the tile has as many in each row.
     """
-    if not module.defines(tile.name):
-        f = module.function(tile.name, "void", PARAMETERS, "internal")
-        f.attributes = "nounwind noinline"
-        _write(f, tile)
-        f.ret()
-    return tile.name
+    f.external(tile.name, "void", arguments)
 
 
-def _write(f: Function, tile: ConvTile) -> None:
-    x, row_offsets, term_offsets, terms, panel, out = f.arguments
+def write_tile(f: Function, tile: ConvTile) -> None:
+    """The body of a function with `PARAMETERS`."""
+    x, row_offsets, term_offsets, terms, panel, out, adds = f.arguments
     element = register_type(tile.dtype)
     type = vector(tile.lanes, element)
     step = max(tile.lanes, 1) * tile.dtype.itemsize
@@ -82,13 +84,9 @@ def _write(f: Function, tile: ConvTile) -> None:
         for i in range(tile.rows)
     ]
     pointers = [f.gep(x, _offset(f, row_offsets, index(i)), element) for i in range(tile.rows)]
+    starts = _starts(f, type, adds, addresses, step)
     with f.loop(index(0), terms) as loop:
         row = f.carry(loop, panel)
-        with f.at(loop.preheader):
-            starts = [
-                [f.load(type, a, step) if tile.adds else zero(type) for a in of_row]
-                for of_row in addresses
-            ]
         totals = [[f.carry(loop, start) for start in of_row] for of_row in starts]
         offset = _offset(f, term_offsets, loop.index)
         vectors = [f.load(type, f.gep(row, v * step), step) for v in range(tile.width)]
@@ -101,6 +99,26 @@ def _write(f: Function, tile: ConvTile) -> None:
     for of_row, values in zip(addresses, sums, strict=True):
         for address, value in zip(of_row, values, strict=True):
             f.store(value, address, step)
+
+
+def _starts(
+    f: Function, type: str, adds: Value, addresses: list[list[Value]], align: int
+) -> list[list[Value]]:
+    """What the tile holds, or zeros."""
+    before, adding, ready = f.block, f.new_block("adding"), f.new_block("ready")
+    f.branch_if(adds, adding, ready)
+    f.block = adding
+    held = [[f.load(type, address, align) for address in of_row] for of_row in addresses]
+    f.branch(ready)
+    f.block = ready
+    none = zero(type).text
+    return [
+        [
+            f.emit(type, f"phi {type} [{none}, %{before.label}], [{value.text}, %{adding.label}]")
+            for value in of_row
+        ]
+        for of_row in held
+    ]
 
 
 def multiply_add(f: Function, x: Value, y: Value, total: Value) -> Value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module, Value
 from funcgrad.compiler.llvm.conv_copy import (
     OFFSETS,
     fill,
@@ -23,21 +23,32 @@ from funcgrad.compiler.llvm.conv_copy import (
     total,
     write_offsets,
 )
+from funcgrad.compiler.llvm.conv_library import PREFIX, find
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
-from funcgrad.compiler.llvm.conv_tile import ConvTile, choose_tile, conv_tile_function
+from funcgrad.compiler.llvm.conv_tasks import (
+    LEAST_BYTES,
+    LEAST_WORK,
+    TaskWriter,
+    divided,
+    flag,
+    rounded,
+    share,
+    unless_stopped,
+)
+from funcgrad.compiler.llvm.conv_tile import ConvTile, call_tile, choose_tile
+from funcgrad.compiler.llvm.load import provide
 from funcgrad.compiler.llvm.matrix_copy import index, repeat
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.winograd import write_winograd
+from funcgrad.compiler.llvm.winograd_layout import pays
+
+provide(PREFIX, find)
 
 # A panel of this size stays in the second cache while the rows of a chunk pass.
 PANEL_BYTES = 1 << 18
 # The sums of the rows of a chunk.
 SUMS_BYTES = 3 << 14
 CHUNKS_PER_THREAD = 4
-# Work for one thread is at least this many multiply-adds of vectors, or bytes to copy.
-LEAST_WORK = 20_000
-LEAST_BYTES = 1 << 15
-# Ctrl-C is looked for in convolutions longer than this.
-POLL_WORK = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -113,17 +124,20 @@ def conv(module: Module, spec: ConvSpec) -> str:
     name = "fg_conv_" + hashlib.sha256(repr(spec).encode()).hexdigest()[:20]
     if not module.defines(name):
         f = module.function(name, "void", ["ptr"] * 3, "internal")
-        _Writer(module, name, spec).write(f)
+        if pays(spec):
+            direct = conv(module, replace(spec, planes=None))
+            write_winograd(module, name, spec, f, direct)
+        else:
+            _Writer(module, name, spec).write(f)
         f.ret()
     return name
 
 
-class _Writer:
+class _Writer(TaskWriter):
     """Writes the function of one convolution, and its tasks."""
 
     def __init__(self, module: Module, name: str, spec: ConvSpec) -> None:
-        self.module = module
-        self.name = name
+        super().__init__(module, name)
         self.spec = spec
         self.size = spec.dtype.itemsize
 
@@ -141,19 +155,6 @@ class _Writer:
         if padded is not None:
             f.external("fg_free", "void", [padded])
 
-    def parallel(self, f: Function, task: str, values: list[Value], chunks: Value) -> None:
-        """Run a task for each chunk; it finds the values in an array."""
-        data = f.alloca("i64", len(values))
-        for i, value in enumerate(values):
-            f.store(value, f.gep(data, 8 * i), 8)
-        f.external("fg_parallel", "void", [Value("ptr", f"@{task}"), data, chunks])
-
-    def task(self, name: str, types: list[str]) -> tuple[Function, Value, list[Value]]:
-        """A function that `fg_parallel` calls, its chunk, and the values it was given."""
-        f = self.module.function(f"{self.name}_{name}", "void", ["ptr", "i64"], "internal")
-        data, chunk = f.arguments
-        return f, chunk, [f.load(type, f.gep(data, 8 * i), 8) for i, type in enumerate(types)]
-
     # --- x with zeros around it ---
 
     def padded(self, f: Function, x: Value) -> Value:
@@ -163,10 +164,10 @@ class _Writer:
         padded = f.external("fg_allocate", "ptr", [size])
         chunks = max(lines * length * self.size // LEAST_BYTES, 1)
         g, chunk, values = self.task("pad", ["ptr", "ptr"])
-        span = _span(g, chunk, lines, chunks)
+        span = share(g, chunk, lines, chunks)
         pad_lines(g, self.spec, values[0], values[1], *span)
         g.ret()
-        self.parallel(f, g.name, [x, padded], index(chunks))
+        self.parallel(f, g, [x, padded], index(chunks))
         return padded
 
     # --- one part ---
@@ -197,17 +198,17 @@ class _Writer:
         f.external("fg_free", "void", [panel])
         f.external("fg_free", "void", [table])
 
-    def pack_task(self, number: int, plan: Plan, pieces: int) -> str:
+    def pack_task(self, number: int, plan: Plan, pieces: int) -> Function:
         f, chunk, (w, panel) = self.task(f"pack{number}", ["ptr", "ptr"])
-        which, piece = _divided(f, chunk, pieces)
+        which, piece = divided(f, chunk, pieces)
         w, columns = self.block(f, plan, which, w, 2)
         panel = f.gep(panel, f.op("mul", which, index(plan.panel_bytes)))
-        span = _span(f, piece, plan.terms, pieces)
+        span = share(f, piece, plan.terms, pieces)
         if plan.columns % plan.tile.columns:
             self.blank(f, plan, panel, span)
         pack_terms(f, plan.part, plan.tile, w, panel, columns, span)
         f.ret()
-        return f.name
+        return f
 
     def blank(self, f: Function, plan: Plan, panel: Value, span: tuple[Value, Value]) -> None:
         """Zeros where the last block has no columns."""
@@ -222,7 +223,7 @@ class _Writer:
         self, f: Function, plan: Plan, which: Value, base: Value, stride: int
     ) -> tuple[Value, Value]:
         """Where a block of columns begins in w (stride 2) or out (3), and how many columns it has."""
-        group, block = _divided(f, which, plan.blocks)
+        group, block = divided(f, which, plan.blocks)
         (offset,) = place(f, group, plan.part.groups, stride)
         first = f.op("mul", block, index(plan.tile.columns))
         step = last_axis(plan.part.columns, 2)[stride - 1]
@@ -243,18 +244,15 @@ class _Writer:
         each = f.intrinsic("llvm.umax", "i64", [each, index(least)])
         each = f.intrinsic("llvm.umin", "i64", [each, index(plan.most_rows // plan.tile.rows)])
         per_panel = f.op("udiv", f.op("add", f.op("sub", each, index(1)), index(tiles)), each)
-        stopped = f.alloca("i64", 1)
-        f.store(index(0), stopped, 8)
-        values = [*values, f.op("mul", each, index(plan.tile.rows)), per_panel, stopped]
+        values = [*values, f.op("mul", each, index(plan.tile.rows)), per_panel, flag(f)]
         chunks = f.op("mul", per_panel, index(panels))
         self.parallel(f, self.rows_task(number, plan), values, chunks)
 
-    def rows_task(self, number: int, plan: Plan) -> str:
+    def rows_task(self, number: int, plan: Plan) -> Function:
         types = ["ptr"] * 4 + ["i64"] * 2 + ["ptr"]
         f, chunk, values = self.task(f"rows{number}", types)
         x, panel, out, terms, each, per_panel, stopped = values
-        running = f.emit("i64", f"load atomic i64, ptr {stopped.text} monotonic, align 8")
-        with f.when(f.icmp("eq", running, index(0))):
+        with unless_stopped(f, stopped, plan.work):
             which, piece = f.op("udiv", chunk, per_panel), f.op("urem", chunk, per_panel)
             start = f.op("mul", piece, each)
             stop = f.intrinsic("llvm.smin", "i64", [f.op("add", start, each), index(plan.rows)])
@@ -264,12 +262,8 @@ class _Writer:
             panel = f.gep(panel, f.op("mul", which, index(plan.panel_bytes)))
             sums = self.sums(f, plan, x, terms, panel, start, stop)
             store_rows(f, plan.part, plan.tile, sums, out, columns, (start, stop))
-            if plan.work > POLL_WORK:
-                raised = f.external("fg_poll", "i32", [])
-                with f.when(f.icmp("ne", raised, constant("i32", 0))):
-                    f.do(f"store atomic i64 1, ptr {stopped.text} monotonic, align 8")
         f.ret()
-        return f.name
+        return f
 
     def sums(
         self,
@@ -286,47 +280,15 @@ class _Writer:
         sums = f.alloca("i8", plan.most_rows * tile.row_bytes)
         table = f.alloca("i32", plan.most_rows + OFFSETS)
         count = f.op("sub", stop, start)
-        write_offsets(f, table, plan.part.rows, start, _rounded(f, count, tile.rows), plan.rows - 1)
-        functions = [
-            conv_tile_function(self.module, replace(tile, adds=adds)) for adds in (False, True)
-        ]
-        for name, low, high in _pieces(plan, functions):
-            with repeat(f, low, high, plan.terms_at_once) as loop:
-                rest = f.op("sub", index(plan.terms), loop.index)
-                length = f.intrinsic("llvm.smin", "i64", [rest, index(plan.terms_at_once)])
-                offsets = f.gep(terms, loop.index, "i32")
-                part = f.gep(panel, f.op("mul", loop.index, index(tile.row_bytes)))
-                with repeat(f, index(0), count, tile.rows) as rows:
-                    row_offsets = f.gep(table, rows.index, "i32")
-                    to = f.gep(sums, f.op("mul", rows.index, index(tile.row_bytes)))
-                    f.call(name, "void", [x, row_offsets, offsets, length, part, to])
+        write_offsets(f, table, plan.part.rows, start, rounded(f, count, tile.rows), plan.rows - 1)
+        with repeat(f, index(0), index(plan.terms), plan.terms_at_once) as loop:
+            rest = f.op("sub", index(plan.terms), loop.index)
+            length = f.intrinsic("llvm.smin", "i64", [rest, index(plan.terms_at_once)])
+            adds = f.icmp("ne", loop.index, index(0))
+            offsets = f.gep(terms, loop.index, "i32")
+            part = f.gep(panel, f.op("mul", loop.index, index(tile.row_bytes)))
+            with repeat(f, index(0), count, tile.rows) as rows:
+                row_offsets = f.gep(table, rows.index, "i32")
+                to = f.gep(sums, f.op("mul", rows.index, index(tile.row_bytes)))
+                call_tile(f, tile, [x, row_offsets, offsets, length, part, to, adds])
         return sums
-
-
-def _pieces(plan: Plan, functions: list[str]) -> list[tuple[str, Value, Value]]:
-    """The first piece of the terms overwrites, those that follow add."""
-    first, others = functions
-    if plan.terms == plan.terms_at_once:
-        return [(first, index(0), index(plan.terms))]
-    middle = index(plan.terms_at_once)
-    return [(first, index(0), middle), (others, middle, index(plan.terms))]
-
-
-def _rounded(f: Function, count: Value, step: int) -> Value:
-    """Up to a multiple of `step`."""
-    more = f.op("add", count, index(step - 1))
-    return f.op("sub", more, f.op("urem", more, index(step)))
-
-
-def _divided(f: Function, number: Value, by: int) -> tuple[Value, Value]:
-    return f.op("udiv", number, index(by)), f.op("urem", number, index(by))
-
-
-def _span(f: Function, chunk: Value, count: int, chunks: int) -> tuple[Value, Value]:
-    """Where an equal share of `count` things begins and ends."""
-    following = f.op("add", chunk, index(1))
-    start, stop = (
-        f.op("udiv", f.op("mul", number, index(count)), index(chunks))
-        for number in (chunk, following)
-    )
-    return start, stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, constant, vector
@@ -47,32 +47,27 @@ def copy_matrix(
     shape: tuple[Value, Value],
 ) -> None:
     """Copy a matrix of elements of `size` bytes; strides of rows and columns in elements."""
-    kind, write = "elements", _elements
+    kind = "elements"
     if strides[1] == to_strides[1] == 1:
-        kind, write = "rows", _rows
+        kind = "rows"
     elif size in (4, 8) and strides[0] == to_strides[1] == 1:
-        kind, write = "turned", _turned
+        kind = "turned"
     elif strides[0] == to_strides[0] == 1 or (size in (4, 8) and strides[1] == to_strides[0] == 1):
         to_strides, strides, shape = _swapped(to_strides), _swapped(strides), _swapped(shape)
         return copy_matrix(f, size, to, to_strides, source, strides, shape)
     given = [index(stride * size) for stride in (*to_strides, *strides)]
-    name = _function(f, kind, write, size)
-    f.call(name, "void", [to, *given[:2], source, *given[2:], *shape])
+    name = f"fg_convolution.copy.{kind}.{size}"
+    f.external(name, "void", [to, *given[:2], source, *given[2:], *shape])
 
 
 def _swapped(pair: tuple[Any, Any]) -> tuple[Any, Any]:
     return pair[1], pair[0]
 
 
-def _function(f: Function, kind: str, write: Callable[[Function, int], None], size: int) -> str:
-    """The name of a function for all copies of a kind, written on first use."""
-    name = f"fg_copy_{kind}_{size}"
-    if not f.module.defines(name):
-        function = f.module.function(name, "void", PARAMETERS, "internal")
-        function.attributes = "nounwind noinline"
-        write(function, size)
-        function.ret()
-    return name
+def write_copy(f: Function, text: str) -> None:
+    """The body of a function with `PARAMETERS`, such as "rows.4": what is copied, and the bytes of an element."""
+    kind, size = text.split(".")
+    {"elements": _elements, "rows": _rows, "turned": _turned}[kind](f, int(size))
 
 
 def _move(f: Function, type: str, to: Value, source: Value) -> None:
@@ -115,8 +110,10 @@ def _turned(f: Function, size: int) -> None:
     least = f.intrinsic("llvm.smin", "i64", [rows, columns])
     is_small = f.icmp("slt", least, index(SQUARE))
     none = index(0)
-    edge = _function(f, "elements", _elements, size)
-    f.call(edge, "void", [*f.arguments[:6], f.select(is_small, rows, none), columns])
+    edge = f.module.function("small", "void", PARAMETERS, "internal")
+    _elements(edge, size)
+    edge.ret()
+    f.call(edge.name, "void", [*f.arguments[:6], f.select(is_small, rows, none), columns])
     last_row, last_column = (f.op("sub", n, index(SQUARE)) for n in (rows, columns))
     type = vector(SQUARE, f"i{8 * size}")
     with (
