@@ -46,12 +46,7 @@ class Simplifier:
         """The scalar that all elements of an operand are; None if they may differ."""
         if type(atom) is Literal:
             return strong_literal(atom)
-        if atom not in self.stretched:
-            return None
-        maker = self.makers[atom]
-        if maker.primitive is FULL:
-            return scalar(maker.params["dtype"], maker.params["value"])
-        return None if maker.inputs[0].type.shape else strong_literal(maker.inputs[0])
+        return splat_value(self.makers[atom]) if atom in self.stretched else None
 
     def constant(self, atom: Atom) -> Any:
         """The number that all elements of an operand are; None if that is not known."""
@@ -199,8 +194,9 @@ class Simplifier:
         if atom not in self.stretched:
             return atom
         maker = self.makers[atom]
-        found = self.splat(atom) if maker.primitive is FULL else strong_literal(maker.inputs[0])
-        return found or atom
+        if maker.primitive is FULL:
+            return splat_value(maker) or atom
+        return strong_literal(maker.inputs[0]) or atom
 
 
 def scalar(dtype: np.dtype, value: Any) -> Literal | None:
@@ -210,6 +206,15 @@ def scalar(dtype: np.dtype, value: Any) -> Literal | None:
             return Literal(dtype.type(value))
     except (FloatingPointError, OverflowError, TypeError):
         return None
+
+
+def splat_value(maker: Equation | None) -> Atom | None:
+    """The scalar that all elements of a result are, if it is one that was filled or stretched."""
+    if maker is not None and maker.primitive is FULL:
+        return scalar(maker.params["dtype"], maker.params["value"])
+    if maker is None or maker.primitive is not BROADCAST_TO or maker.inputs[0].type.shape:
+        return None
+    return strong_literal(maker.inputs[0])
 
 
 def strong_literal(atom: Atom) -> Atom | None:

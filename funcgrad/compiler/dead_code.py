@@ -43,9 +43,13 @@ def replaced(
         program.outputs if outputs is None else outputs,
         program.name,
     )
-    if program.memo.get("simplified") is program:
-        made.memo["simplified"] = made
-    return made
+    return as_simplified(made) if "is_simplified" in program.memo else made
+
+
+def as_simplified(program: Program) -> Program:
+    """A Program that needs no further simplification."""
+    program.memo["is_simplified"] = True
+    return program
 
 
 def live_inputs(program: Program) -> list[bool]:
@@ -171,10 +175,15 @@ def trim_call(equation: Equation, used: Sequence[bool]) -> Equation:
 
 
 def with_parts(
-    equation: Equation, inputs: Sequence[Atom], outputs: Sequence[Variable], params: dict[str, Any]
+    equation: Equation,
+    inputs: Sequence[Atom],
+    outputs: Sequence[Variable],
+    params: dict[str, Any],
+    primitive: Any = None,
 ) -> Equation:
-    """An equation of the same primitive, line and quietness."""
-    return Equation(equation.primitive, inputs, outputs, params, equation.source, equation.is_quiet)
+    """An equation with the line and quietness of another one, and its primitive if no other is given."""
+    primitive = equation.primitive if primitive is None else primitive
+    return Equation(primitive, inputs, outputs, params, equation.source, equation.is_quiet)
 
 
 # By the names of the primitives.

@@ -11,16 +11,28 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.codegen import generate
-from funcgrad.compiler.dead_code import eliminate_dead_code
+from funcgrad.compiler.dead_code import as_simplified, eliminate_dead_code
+from funcgrad.compiler.joining import join_places
+from funcgrad.compiler.loops import rewrite_loops
 from funcgrad.compiler.simplify import inline_calls, merge_common
 from funcgrad.config import config
 from funcgrad.ir.check import check_program
 from funcgrad.ir.program import Equation, Program
 
+
+def simplify_loops(program: Program) -> Program:
+    """Simplify what is inside loops and branches, and then what came out of them."""
+    found = rewrite_loops(program, simplified)
+    return found if found is program else merge_common(found)
+
+
 STAGES: list[Callable[[Program], Program]] = [
     inline_calls,
     eliminate_dead_code,
     merge_common,
+    join_places,
+    eliminate_dead_code,
+    simplify_loops,
     eliminate_dead_code,
 ]
 
@@ -36,8 +48,10 @@ def run_stages(program: Program) -> Program:
 
 def simplified(program: Program) -> Program:
     """The result of `run_stages`, remembered."""
+    if "is_simplified" in program.memo:
+        return program
     if "simplified" not in program.memo:
-        program.memo["simplified"] = run_stages(program)
+        program.memo["simplified"] = as_simplified(run_stages(program))
     return program.memo["simplified"]
 
 

@@ -8,14 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funcgrad.compiler.algebra import Simplifier
+from funcgrad.compiler.loop_parts import substituted
 from funcgrad.ir.program import Atom, Equation, Program, Variable
-
-
-def substituted(equation: Equation, known: dict[Atom, Atom]) -> Equation:
-    """An equation that reads other atoms in place of some."""
-    if known.keys().isdisjoint(equation.inputs):
-        return equation
-    return equation.replace([known.get(atom, atom) for atom in equation.inputs], equation.outputs)
 
 
 def inline_calls(program: Program) -> Program:

@@ -69,6 +69,8 @@ class ReduceSum(Linear, Reduction):
         return Reduction.batch(self, size, args, axes, **params)
 
     def batch_sum(self, args: Any, batch: Any, /, *, axes: tuple[int, ...]) -> Any:
+        if None in batch:
+            return NotImplemented
         moved = tuple(a + (a >= batch[0]) for a in axes)
         return self(*args, axes=tuple(sorted((batch[0], *moved))))
 
