@@ -74,6 +74,16 @@ def memory_type(dtype: np.dtype) -> str:
     return "i16" if dtype == BFLOAT16 else register_type(dtype)
 
 
+def register_bytes(dtype: np.dtype) -> int:
+    """The size of one element in a register."""
+    return 4 if is_half(dtype) else dtype.itemsize
+
+
+def alignment(dtype: np.dtype) -> int:
+    """What memory of this dtype is aligned to; for a complex number that is one of its parts."""
+    return dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
+
+
 def is_native(dtype: np.dtype) -> bool:
     """Whether elements of this dtype can be computed with."""
     if dtype.kind == "c":

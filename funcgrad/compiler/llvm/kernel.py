@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from funcgrad.compiler.fusion import Kernel, Store, loops_index, reduced_index
 from funcgrad.compiler.graph import POSITIONS, Node, Reduce, accumulator_dtype
 from funcgrad.compiler.index import flat_offset
 from funcgrad.compiler.llvm import combine as combining
 from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, vector
-from funcgrad.compiler.llvm.elements import memory_type, register_type
+from funcgrad.compiler.llvm.elements import memory_type, register_bytes, register_type
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.values import Placed, ValueWriter
 from funcgrad.compiler.schedule import Level, Schedule, store_offset
@@ -457,7 +455,3 @@ class KernelWriter:
     def keep_values(self) -> None:
         rows = self.schedule.levels[self.schedule.outer :]
         self.values.keep(self.schedule.kept_values(), math.prod(level.extent for level in rows))
-
-
-def register_bytes(dtype: np.dtype) -> int:
-    return 4 if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype.itemsize
