@@ -60,6 +60,16 @@ def cost_of(node: Node) -> int:
     return 1 if isinstance(node, Place | Concatenate | Gather | Window | Reduce) else 0
 
 
+def tree_costs(graph: Graph) -> dict[Node, int]:
+    """Simple operations per element of each node, with everything that would have to be computed again."""
+    costs: dict[Node, int] = {}
+    for node in graph.nodes:
+        own = 1 << 20 if isinstance(node, Reduce | Step) else cost_of(node)
+        behind = sum(costs[operand] for operand in node.operands if not is_leaf(operand))
+        costs[node] = min(1 << 20, own + behind)
+    return costs
+
+
 def is_leaf(node: Node) -> bool:
     return isinstance(node, Input | Constant | Full | Iota | Result)
 
@@ -164,7 +174,7 @@ class Fuser:
         self.readers_of_step: dict[Step, set[Unit]] = {}
         self.stored: set[Node] = set()
         self.inlined: set[Node] = set()
-        self.repeated_cost: dict[Node, int] = {}
+        self.tree_cost = tree_costs(graph)
         self.units: list[Unit] = []
 
     def run(self) -> Partition:
@@ -301,19 +311,8 @@ class Fuser:
         return found
 
     def is_cheap(self, node: Node) -> bool:
-        return self.tree_cost(node) <= CHEAP
-
-    def tree_cost(self, node: Node) -> int:
-        """Simple operations per element, with everything that would have to be computed again."""
-        if node not in self.repeated_cost:
-            total = cost_of(node)
-            if isinstance(node, Reduce):
-                total += 1 << 20
-            for operand in node.operands:
-                if not is_leaf(operand):
-                    total += self.tree_cost(operand)
-            self.repeated_cost[node] = total
-        return self.repeated_cost[node]
+        """Whether few operations per element, with those of everything behind, compute a node again."""
+        return self.tree_cost[node] <= CHEAP
 
     def is_inlinable(self, node: Node, readers: list[Record]) -> bool:
         """Whether the one kernel that reads a node shall compute its elements where it needs them."""

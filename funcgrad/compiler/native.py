@@ -14,7 +14,7 @@ from funcgrad.compiler.llvm.elements import supports
 from funcgrad.compiler.llvm.load import Loaded, load
 from funcgrad.compiler.llvm.memory import allocate_output
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
-from funcgrad.compiler.llvm.steps import takes
+from funcgrad.compiler.llvm.steps import takes, write_step
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.plan import Plan
@@ -101,7 +101,7 @@ def compile_native(
     with timed("fuse"):
         plan = plan_program(program)
     with timed("emit"):
-        writer = ModuleWriter(host())
+        writer = ModuleWriter(host(), write_step)
         write_entry(writer, plan, ENTRY)
         calls = [library.LibraryCall(step, implement(step.equation)) for step in writer.libraries]
         text = writer.text()

@@ -96,11 +96,13 @@ def has_llvm() -> bool:
 
 def _compile_native(program: Program) -> Any:
     """Machine code, or None with a warning if the compiler fails: then generated Python does the work."""
-    from funcgrad.compiler.native import compile_native
-
     program = simplified(program)
+    if is_ragged(program):
+        return None
     try:
-        return compile_native(program, implementation)
+        # Imported by the first compilation: programs that never compile do not wait for it.
+        compiler = importlib.import_module("funcgrad.compiler.native")
+        return compiler.compile_native(program, implementation)
     except Exception as error:
         if config.check_programs:
             raise
@@ -110,6 +112,13 @@ def _compile_native(program: Program) -> Any:
             stacklevel=2,
         )
         return None
+
+
+def is_ragged(program: Program) -> bool:
+    """Whether a length is known only at run time."""
+    return any(
+        None in variable.type.shape for e in program.equations for variable in e.outputs
+    ) or any(None in variable.type.shape for variable in program.inputs)
 
 
 def implementation(equation: Equation) -> Callable[..., Any]:

@@ -34,7 +34,7 @@ from funcgrad.compiler.index import (
 )
 from funcgrad.compiler.views import contiguous_base, view_index
 
-CHUNK_WORK = 1 << 17  # simple operations on single elements that are worth handing to a thread
+CHUNK_WORK = 1 << 19  # simple operations on single elements that are worth handing to a thread
 MAX_CHUNKS = 64
 MAX_COLUMN_CHUNKS = 8  # chunks that need memory of their own for what they sum up
 CHUNK_MULTIPLE = 256  # elements: whole unrolled vectors of every dtype
@@ -156,12 +156,13 @@ class Schedule:
 
     def visit(self, node: Node, index: Index) -> None:
         """Note what computing this element needs."""
-        key = (node, tuple([(part.terms, part.constant) for part in index]))
-        if key in self.seen:
-            return
-        self.seen.add(key)
-        for operand, found in self.reads(node, index):
-            self.visit(operand, found)
+        pending = [(node, index)]
+        while pending:
+            node, index = pending.pop()
+            key = (node, tuple([(part.terms, part.constant) for part in index]))
+            if key not in self.seen:
+                self.seen.add(key)
+                pending += self.reads(node, index)
 
     def reads(self, node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
         kernel = self.kernel
@@ -306,18 +307,40 @@ class Schedule:
 
     def phase(self, node: Node) -> int:
         """The first pass over the row in which a node can be computed."""
-        if node in self.phase_memo:
-            return self.phase_memo[node]
-        found = 0
-        self.phase_memo[node] = 0
-        if not (node in self.in_memory and node not in self.kernel.axes):
-            for operand in node.operands:
-                after = self.phase(operand)
-                if isinstance(operand, Reduce) and operand in self.kernel.axes:
-                    after += 1
-                found = max(found, after)
-        self.phase_memo[node] = found
+        if node not in self.phase_memo:
+            for needed in self.in_order(node):
+                self.phase_memo[needed] = max([0, *map(self.phase_after, needed.operands)])
+        return self.phase_memo[node]
+
+    def phase_after(self, operand: Node) -> int:
+        """The first pass that can use an operand."""
+        is_row_sum = isinstance(operand, Reduce) and operand in self.kernel.axes
+        return self.phase_memo.get(operand, 0) + is_row_sum
+
+    def in_order(self, root: Node) -> list[Node]:
+        """What is computed for a node in this kernel and has no phase yet, operands first."""
+        found, pending, seen = [], [root], set()
+        while pending:
+            node = pending[-1]
+            waiting = (
+                []
+                if node in seen
+                else [o for o in self.computed_here(node) if o not in self.phase_memo]
+            )
+            seen.add(node)
+            if waiting:
+                pending += waiting
+                continue
+            pending.pop()
+            if node not in self.phase_memo:
+                self.phase_memo[node] = 0
+                found.append(node)
         return found
+
+    def computed_here(self, node: Node) -> tuple[Node, ...]:
+        """The operands of a node, unless it lies in memory."""
+        is_loaded = node in self.in_memory and node not in self.kernel.axes
+        return () if is_loaded else node.operands
 
     # --- division among threads ---
 

@@ -674,13 +674,25 @@ def _supports(
     return out.dtype is None or out.dtype == result
 
 
-def supports(
-    primitive: Any, dtypes: tuple, numbers: tuple, params: dict, result: np.dtype
-) -> bool:
+def fits(number: Any, dtype: np.dtype) -> bool:
+    """Whether a dtype can hold a constant."""
+    if type(number) not in (int, float):
+        return True
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return type(number) is float or limits.min <= number <= limits.max
+    if dtype.kind != "f" or not np.isfinite(number):
+        return True
+    return abs(number) <= np.finfo(dtype).max
+
+
+def supports(primitive: Any, dtypes: tuple, numbers: tuple, params: dict, result: np.dtype) -> bool:
     """Whether an elementwise primitive on these dtypes has a native form with this result.
 
     `numbers` holds the operands that are constants, which may make a difference for powers.
     """
+    if not all(map(fits, numbers, dtypes)):
+        return False  # NumPy has an error or a warning for it
     if primitive.name not in ("power", "quiet_power"):
         numbers = (None,) * len(dtypes)
     try:

@@ -7,7 +7,9 @@ import functools
 import threading
 from typing import Any, NoReturn
 
+from funcgrad.compiler.llvm import system
 from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, mangled
+from funcgrad.ops.bounds import out_of_bounds_error, window_error
 
 # The first word of the record. A program answers 0, RAISED, or RECORDED for the other two.
 RAISED, INDEX, RECORDED = 1, 2, 3
@@ -25,8 +27,6 @@ PENDING = Pending()
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 def _index_error(index: int, axis: int, length: int, window: int) -> None:
-    from funcgrad.ops.bounds import out_of_bounds_error, window_error
-
     found = out_of_bounds_error(index, axis, length)
     PENDING.error = found if window < 0 else window_error(index, axis, length, window)
 
@@ -34,8 +34,6 @@ def _index_error(index: int, axis: int, length: int, window: int) -> None:
 @functools.cache
 def register() -> None:
     """Make the reporting functions known to the loader."""
-    from funcgrad.compiler.llvm import system
-
     system.add_symbol("fg_index_error", system.function_address(_index_error))
 
 

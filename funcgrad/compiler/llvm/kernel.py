@@ -348,6 +348,9 @@ class KernelWriter:
         in_memory: list[Reduce],
     ) -> dict[Reduce, tuple[Value, ...]]:
         """What is done at one point (or vector of points) of the domain."""
+        self.compute_members(
+            [n.operands[0] for n in (*gathered, *in_memory)] + [s.node for s in stores]
+        )
         following = {}
         for node, accumulator in gathered.items():
             parts = self.gathered_parts(node, accumulator)
@@ -357,6 +360,19 @@ class KernelWriter:
         for node in in_memory:
             self.add_to_memory(node, (self.operand_register(node),))
         return following
+
+    def compute_members(self, roots: list[Node]) -> None:
+        """Compute what these need in the order of the graph: by recursion long chains would be too deep."""
+        pending, needed = list(roots), set()
+        while pending:
+            node = pending.pop()
+            if node in needed or node not in self.kernel.axes or isinstance(node, Reduce):
+                continue
+            needed.add(node)
+            if not self.values.is_kept(node):
+                pending += node.operands
+        for node in sorted(needed, key=lambda n: n.number):
+            self.values.value(node, loops_index(self.kernel.axes[node]))
 
     def operand(self, node: Reduce) -> Placed:
         return self.values.value(node.operands[0], reduced_index(self.kernel, node))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.graph import Node, Step
+from funcgrad.compiler.llvm import system
 from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.failure import PENDING, RECORDED, stop_if
 from funcgrad.compiler.llvm.program import ProgramWriter, pointer_array
@@ -108,8 +109,6 @@ def note_source(error: BaseException, number: int) -> None:
 @functools.cache
 def register() -> None:
     """Make the way back into Python known to the loader."""
-    from funcgrad.compiler.llvm import system
-
     system.add_symbol("fg_library", system.function_address(_run))
 
 

@@ -112,21 +112,27 @@ class LoopWriter:
         in_place: bool = False,
     ) -> Carried:
         """One array of the carry. `last_is_first`: whether the first buffer is written last; None if unknown."""
+        with self.f.at(phis.before):  # what phis begin with must be known there
+            start = self.writer.operand(operand)
+            buffers = self.carry_buffers(number, operand, last_is_first, in_place)
+            if in_place:
+                copy_bytes(self.f, buffers[0], start, nbytes(operand))
+        unread = only_tiny_readers(inputs)
+        return Carried(self.f, phis, operand.type, start, buffers, unread, in_place)
+
+    def carry_buffers(
+        self, number: int, operand: Node, last_is_first: bool | None, in_place: bool
+    ) -> tuple[Value, Value]:
+        """The two arrays that a body writes to in turn; the one written last is the result, if that is known."""
         result = self.writer.result(self.step, number)
-        start = self.writer.operand(operand)
         size = buffer_bytes(operand)
         if in_place:
             target = result if result is not None else self.take(size)
-            with self.f.at(phis.before):
-                copy_bytes(self.f, target, start, nbytes(operand))
-            buffers = (target, target)
-        elif result is None or last_is_first is None or is_small(operand.type):
-            buffers = (self.take(size), self.take(size))
-        else:
-            other = self.take(size)
-            buffers = (result, other) if last_is_first else (other, result)
-        unread = only_tiny_readers(inputs)
-        return Carried(self.f, phis, operand.type, start, buffers, unread, in_place)
+            return target, target
+        if result is None or last_is_first is None or is_small(operand.type):
+            return self.take(size), self.take(size)
+        other = self.take(size)
+        return (result, other) if last_is_first else (other, result)
 
     def constants(self, operands: Sequence[Node], phis: Phis) -> list[Elements | None]:
         """Small operands that do not change, in registers."""

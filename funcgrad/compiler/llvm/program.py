@@ -7,7 +7,7 @@ the same thing (the layers of a model) are one function.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,10 @@ class ModuleWriter:
         work: simple operations of everything that is written, loops once.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, write_step: Callable[[Any, Step], None]) -> None:
         self.module = Module()
         self.target = target
+        self.write_step = write_step
         self.kernels: dict[str, str] = {}
         self.libraries: list[Step] = []
         self.work = 0
@@ -220,9 +221,7 @@ class ProgramWriter:
     # --- steps ---
 
     def write_step(self, step: Step) -> None:
-        from funcgrad.compiler.llvm.steps import write_step
-
-        write_step(self, step)
+        self.writer.write_step(self, step)
 
     def result(self, step: Step, number: int) -> Value | None:
         """The address of a result of a step; None if nobody reads it."""
@@ -238,9 +237,10 @@ def pointer_array(f: Function, pointers: Sequence[Value]) -> Value:
     return array
 
 
-def copy_bytes(f: Function, target: Value, source: Value, size: int) -> None:
+def copy_bytes(f: Function, target: Value, source: Value, size: int | Value) -> None:
     f.module.declare("llvm.memcpy.p0.p0.i64", "void", ["ptr", "ptr", "i64", "i1"])
-    arguments = [target, source, constant("i64", size), constant("i1", 0)]
+    size = constant("i64", size) if isinstance(size, int) else size
+    arguments = [target, source, size, constant("i1", 0)]
     f.call("llvm.memcpy.p0.p0.i64", "void", arguments)
 
 

@@ -35,6 +35,11 @@ class TinyWriter(ValueWriter):
         """The elements of all results; those not in `unstored` go to memory as well."""
         found: dict[Node, list[Value]] = {}
         with self.scope(None, None):
+            for node in sorted(self.kernel.members, key=lambda n: n.number):
+                for index in indices(
+                    node.shape
+                ):  # in order: by recursion long chains would be too deep
+                    self.value(node, index)
             for store in self.kernel.stores:
                 elements = [(i, self.value(store.node, i)) for i in indices(store.node.shape)]
                 found[store.owner] = [placed.value for _, placed in elements]

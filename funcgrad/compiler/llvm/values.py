@@ -223,13 +223,17 @@ class ValueWriter:
             )
         if node in self.buffers and not self.is_member(node):
             return self.load(self.buffers[node], flat_offset(index, node.shape), node.dtype)
-        if self.saved.get(node, self.phase) < self.phase:
+        if self.is_kept(node):
             return self.load_kept(node)
         if isinstance(node, View):
             return self.view(node, index)
         if isinstance(node, Map):
             return self.map(node, index)
         return self.gated(node, index)
+
+    def is_kept(self, node: Node) -> bool:
+        """Whether an earlier pass over the row has kept a value."""
+        return self.saved.get(node, self.phase) < self.phase
 
     def is_member(self, node: Node) -> bool:
         return node in self.kernel.axes
