@@ -229,8 +229,7 @@ class WindowPut(Linear):
         return self(x, positions, window=(ALONE, *window), shape=(size, *shape)), 0
 
     def lower(self, emit: Any, x: Any, positions: Any, *, window: Window, shape: Any) -> Any:
-        del shape
-        return emit.windows((x, positions), what="put", window=window)
+        return emit.windows((x, positions), what="put", window=window, shape=shape)
 
 
 WINDOW_SUM, WINDOW_MAX, WINDOW_MIN = WindowSum(), WindowMax(), WindowMin()

@@ -1,4 +1,4 @@
-"""Convolutions as steps of a program."""
+"""Convolutions and reductions over windows as steps of a program."""
 
 from __future__ import annotations
 
@@ -6,25 +6,49 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.compiler.graph import Node, Step
+from funcgrad.compiler.llvm import convolution, windows
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, conv_spec
-from funcgrad.compiler.llvm.convolution import conv, supports
 from funcgrad.compiler.llvm.program import ProgramWriter
+from funcgrad.compiler.llvm.windows import WindowSpec
+
+Operands = Sequence[Node]
+Params = dict[str, Any]
 
 
-def spec_of(operands: Sequence[Node], params: dict[str, Any]) -> ConvSpec:
+def spec_of(operands: Operands, params: Params) -> ConvSpec:
     x, w = operands
     return conv_spec(x.dtype, params["labels"], params["window"], x.shape, w.shape)
 
 
-def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
-    return supports(spec_of(operands, params))
+def takes(operands: Operands, params: Params) -> bool:
+    return convolution.supports(spec_of(operands, params))
 
 
 def write(writer: ProgramWriter, step: Step) -> None:
     spec = spec_of(step.operands, step.params)
+    name = convolution.conv(writer.writer.module, spec)
+    call(writer, step, name, spec.products // 8)
+
+
+def window_spec(operands: Operands, params: Params) -> WindowSpec:
+    x = operands[0]
+    return WindowSpec(params["what"], x.dtype, params.get("shape", x.shape), params["window"])
+
+
+def takes_windows(operands: Operands, params: Params) -> bool:
+    return windows.supports(window_spec(operands, params))
+
+
+def write_windows(writer: ProgramWriter, step: Step) -> None:
+    spec = window_spec(step.operands, step.params)
+    name = windows.windows(writer.writer.module, spec)
+    call(writer, step, name, step.type.size * spec.elements // 8)
+
+
+def call(writer: ProgramWriter, step: Step, name: str, work: int) -> None:
+    """Call a function of the operands and the result."""
     out = writer.result(step, 0)
     assert out is not None
-    name = conv(writer.writer.module, spec)
-    x, w = (writer.operand(node) for node in step.operands)
-    writer.f.call(name, "void", [x, w, out])
-    writer.writer.work += spec.products // 8
+    operands = [writer.operand(node) for node in step.operands]
+    writer.f.call(name, "void", [*operands, out])
+    writer.writer.work += work

@@ -19,6 +19,7 @@ STEPS: dict[str, tuple[Callable[[Sequence[Node], dict[str, Any]], bool], Writer]
     "while": (loops.takes_while, loops.write_while),
     "cond": (loops.takes_cond, loops.write_cond),
     "convolution": (convolutions.takes, convolutions.write),
+    "windows": (convolutions.takes_windows, convolutions.write_windows),
 }
 
 
