@@ -1,17 +1,20 @@
 # `make demo` and `make test` need only Python (3.11 or newer) and make.
 #   PYTHON=python3.12 VENV=.venv312   use another interpreter, in another environment
 #   ARGS="..."                        passed on to the example, to pytest or to the benchmarks
+#   PEERS=path/to/python              for `make bench`: a Python that has JAX and PyTorch already
 
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 SLOW_SECONDS ?= 20
 ARGS ?=
+PEERS ?=
 
 RUN := $(VENV)/bin/python
 EXTRAS_examples := examples
 EXTRAS_test := test,examples
 EXTRAS_dev := dev
+EXTRAS_bench := bench
 
 # One BLAS thread per process: the test workers already use all the cores, and the matrices are so small that
 # BLAS threads would mostly wait for each other.
@@ -25,7 +28,7 @@ help:
 	@echo "make slow       run the long randomised tests"
 	@echo "make lint       check formatting and style"
 	@echo "make types      check types"
-	@echo "make bench      compare with NumPy and the libraries that are installed"
+	@echo "make bench      compare with JAX, PyTorch and others (installs them, or PEERS=their Python)"
 	@echo "make gpu-check  run the GPU tests and benchmarks with \$$(PYTHON), offline"
 	@echo "make clean      remove the environment and caches"
 
@@ -47,8 +50,21 @@ lint: $(VENV)/installed-dev
 types: $(VENV)/installed-dev
 	$(RUN) -m pyright --pythonpath $(RUN)
 
+# The peers are large: they get an environment of their own, which funcgrad shares so that all have one NumPy.
+ifeq ($(PEERS),)
+bench: $(VENV)-bench/installed
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(VENV)-bench/bin/python -m benchmarks $(ARGS)
+else
 bench: $(VENV)/installed-examples
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) -m benchmarks $(ARGS)
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) -m benchmarks --peers-python $(PEERS) $(ARGS)
+endif
+
+# PyTorch for the CPU alone is a tenth of the size of the one with CUDA; where its index cannot be reached, pip
+# takes what it finds elsewhere.
+$(VENV)-bench/installed: pyproject.toml
+	$(MAKE) --no-print-directory VENV=$(VENV)-bench EXTRA_INDEX=https://download.pytorch.org/whl/cpu \
+		$(VENV)-bench/installed-bench
+	@touch $@
 
 # Uses the machine's own Python, which already has CuPy: a GPU machine may have no network.
 GPU_MODULES := cupy scipy llvmlite safetensors ml_dtypes pytest hypothesis
@@ -62,7 +78,7 @@ gpu-check:
 	@if [ -d benchmarks ]; then $(PYTHON) -m benchmarks --backend cupy; fi
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(VENV)-bench build dist .pytest_cache .hypothesis .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment: made once, installed into again when pyproject.toml changes ---
@@ -73,5 +89,6 @@ $(VENV)/created:
 	@touch $@
 
 $(VENV)/installed-%: pyproject.toml $(VENV)/created
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS_$*)]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check \
+		$(if $(EXTRA_INDEX),--extra-index-url $(EXTRA_INDEX)) --editable ".[$(EXTRAS_$*)]"
 	@touch $@

@@ -40,8 +40,10 @@ class Library:
     def give(self, array: Any) -> np.ndarray:
         return np.asarray(array)
 
-    # None where a call returns only when its work is done.
-    wait: Callable[[Any], None] | None = None
+    def waiter(self, result: Any) -> Callable[[Any], Any] | None:
+        """What waits until a result like this one is computed; None where a call returns only then."""
+        del result
+        return None
 
     def build(self, row: Row, data: tuple) -> Any:
         return getattr(row, self.side)(*map_arrays(self.take, data))
@@ -57,11 +59,12 @@ class Funcgrad(Library):
         super().__init__(side, backend)
         if backend == "cupy":
             self.cupy = importlib.import_module("cupy")
-            self.wait = self.synchronize
 
-    def synchronize(self, result: Any) -> None:
+    def waiter(self, result: Any) -> Callable[[Any], Any] | None:
         del result
-        self.cupy.cuda.get_current_stream().synchronize()
+        if self.backend == "cupy":
+            return lambda result: self.cupy.cuda.get_current_stream().synchronize()
+        return None
 
     def take(self, array: np.ndarray) -> Any:
         return self.cupy.asarray(array) if self.backend == "cupy" else array
@@ -83,14 +86,19 @@ class Jax(Library):
     def take(self, array: np.ndarray) -> Any:
         return self.loaded[0].numpy.asarray(array)
 
-    def wait(self, result: Any) -> None:
-        """All results of a compiled function are ready together, so one is enough."""
-        while type(result) in (tuple, list, dict):
-            result = result[0] if type(result) is not dict else next(iter(result.values()))
-        result.block_until_ready()
+    def waiter(self, result: Any) -> Callable[[Any], Any] | None:
+        """All results of a compiled function are ready together, so the first is enough."""
+        if type(result) in (tuple, list):
+            inner = self.waiter(result[0])
+            return lambda result: inner(result[0])  # type: ignore[misc]
+        if type(result) is dict:
+            key = next(iter(result))
+            inner = self.waiter(result[key])
+            return lambda result: inner(result[key])  # type: ignore[misc]
+        return type(result).block_until_ready
 
     def start(self) -> None:
-        self.wait(self.loaded[0].jit(lambda x: x + 1)(self.take(np.zeros(3))))
+        self.loaded[0].jit(lambda x: x + 1)(self.take(np.zeros(3))).block_until_ready()
 
 
 class Torch(Library):
@@ -100,8 +108,10 @@ class Torch(Library):
         super().__init__(side, backend)
         self.torch = self.loaded[0]
         self.device = "cuda" if backend == "cupy" else "cpu"
-        if backend == "cupy":
-            self.wait = lambda result: self.torch.cuda.synchronize()
+
+    def waiter(self, result: Any) -> Callable[[Any], Any] | None:
+        del result
+        return (lambda result: self.torch.cuda.synchronize()) if self.device == "cuda" else None
 
     def take(self, array: np.ndarray) -> Any:
         return self.torch.from_numpy(array.copy()).to(self.device)
@@ -109,10 +119,16 @@ class Torch(Library):
     def give(self, array: Any) -> np.ndarray:
         return array.detach().cpu().numpy()
 
+    @property
+    def version(self) -> str:
+        return f"{super().version}, {self.torch.get_num_threads()} threads"
+
     def build(self, row: Row, data: tuple) -> Any:
-        compiles = self.side == "torch_compile"
-        decorator = self.torch.compile if compiles else lambda function: function
-        return row.torch(decorator, *map_arrays(self.take, data))  # type: ignore[attr-defined]
+        arrays = map_arrays(self.take, data)
+        if self.side == "torch":
+            return row.torch(lambda function: function, *arrays)  # type: ignore[attr-defined]
+        method = getattr(row, "torch_compile", None) or row.torch  # type: ignore[attr-defined]
+        return method(self.torch.compile, *arrays)
 
     def start(self) -> None:
         if self.side == "torch_compile":

@@ -13,6 +13,8 @@ import numpy as np
 
 from benchmarks.process import run_python
 
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
+
 
 def describe() -> dict[str, str]:
     """What this process sees; the BLAS chooses its kernels by the environment that it was started in."""
@@ -24,19 +26,40 @@ def describe() -> dict[str, str]:
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "BLAS": blas(),
-        "load when it began": ", ".join(f"{x:.1f}" for x in os.getloadavg())
-        if hasattr(os, "getloadavg")
-        else "unknown",
     }
 
 
+def load() -> str:
+    """Programs that waited for a core, on average over 1, 5 and 15 minutes."""
+    if not hasattr(os, "getloadavg"):
+        return "unknown"
+    return ", ".join(f"{x:.1f}" for x in os.getloadavg())
+
+
 def processor() -> str:
+    """Model, and what of it matters most: the width of its vectors and the size of its caches."""
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    if not information.exists():
+        return platform.processor() or "unknown"
+    lines = [line.partition(":") for line in information.read_text().splitlines()]
+    found = {name.strip(): value.strip() for name, _, value in lines}
+    name = found.get("model name", platform.machine())
+    if "cpu family" in found:
+        name += f" (family {found['cpu family']}, model {found['model']})"
+    flags = found.get("flags", "").split()
+    vectors = [label for flag, label in VECTORS.items() if flag in flags][:1]
+    return ", ".join([name, *vectors, *caches()])
+
+
+def caches() -> list[str]:
+    """The data caches of the first core."""
+    directory = Path("/sys/devices/system/cpu/cpu0/cache")
+    found = []
+    for index in sorted(directory.glob("index*")):
+        level, kind, size = ((index / n).read_text().strip() for n in ("level", "type", "size"))
+        if kind != "Instruction":
+            found.append(f"L{level} {size}")
+    return found
 
 
 def memory() -> str:

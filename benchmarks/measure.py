@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.process import Failed, Settings, Worker, run_python
+from benchmarks.calm import Patience
+from benchmarks.process import Failed, Settings, Worker
 from benchmarks.row import Row, check, doubled, leaves_of
-from benchmarks.rows import ROWS
+from benchmarks.rows import row_named
 
-ROUNDS = 7
-PAUSE = 0.02  # lets the threads of the side before stop spinning
+ROUNDS = 9
 
 
 @dataclass
@@ -24,27 +24,38 @@ class Measured:
     """What was found for one side of one row.
 
     Attributes:
-        times: seconds per call, of each round.
+        times: seconds of a typical call, of each slice.
+        disturbed: slices during which other programs were busy.
         first: seconds until the first call was done, from nothing compiled.
-        memory: megabytes at the peak, above those before the row's function was made.
+        first_memory: megabytes at the peak of the first call, above those before the row's function was made.
+        memory: the same of later calls.
         version: of the library.
         trouble: why there are no times.
     """
 
     times: list[float] = field(default_factory=list)
+    disturbed: int = 0
     first: float = float("nan")
+    first_memory: float = float("nan")
     memory: float = float("nan")
     version: str = ""
     trouble: str = ""
 
     @property
-    def best(self) -> float:
-        return min(self.times, default=float("nan"))
+    def time(self) -> float:
+        """The lower quartile of the slices: what a calm machine needs."""
+        if len(self.times) < 2:
+            return min(self.times, default=float("nan"))
+        return statistics.quantiles(self.times, n=4, method="inclusive")[0]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.times) if self.times else float("nan")
 
     @property
     def compile(self) -> float:
         """Seconds of the first call that were not computing."""
-        return max(self.first - self.best, 0.0)
+        return max(self.first - min(self.times, default=float("nan")), 0.0)
 
 
 def reference(row: Row) -> list[np.ndarray]:
@@ -56,7 +67,8 @@ def measure_row(
     name: str, sides: Sequence[str], settings: Settings, report: Callable[[str], None]
 ) -> dict[str, Measured]:
     """Every side's time, first call and memory; sides that the row does not have are left out."""
-    row, found = ROWS[name], {side: Measured() for side in sides if side in ROWS[name].sides()}
+    row = row_named(name)
+    found = {side: Measured() for side in sides if side in row.sides()}
     if row.not_yet and "funcgrad" in sides:
         found["funcgrad"] = Measured(trouble=row.not_yet)
     expected = reference(row)
@@ -69,7 +81,8 @@ def measure_row(
                 report(f"{name}: {side} starts")
                 workers[side] = Worker(name, side, settings, Path(directory) / side)
                 _prepare(row, workers, side, measured, expected)
-            _take_turns(workers, found, settings.seconds)
+            report(f"{name}: in turns")
+            _take_turns(workers, found, settings)
         finally:
             for worker in workers.values():
                 worker.stop()
@@ -89,66 +102,27 @@ def _prepare(
         workers.pop(side).stop()
         return
     measured.first, measured.version = worker.ready["first"], worker.ready["version"]
+    measured.first_memory = worker.ready["memory"]
 
 
-def _take_turns(workers: dict[str, Worker], found: dict[str, Measured], seconds: float) -> None:
-    budget = seconds / ROUNDS
-    calls = {s: max(1, int(budget / max(w.ready["seconds"], 1e-8))) for s, w in workers.items()}
+def _take_turns(workers: dict[str, Worker], found: dict[str, Measured], settings: Settings) -> None:
+    patience = Patience(settings.patience * settings.seconds * len(workers))
+    seconds = settings.seconds / ROUNDS
     for _ in range(ROUNDS):
         for side in list(workers):
-            time.sleep(PAUSE)
             try:
-                answer = workers[side].measure(calls[side])
+                _measure_slice(workers[side], found[side], seconds, patience)
             except Failed as error:
                 found[side] = Measured(trouble=str(error))
                 workers.pop(side).stop()
-                continue
-            found[side].times.append(answer["seconds"])
-            found[side].memory = answer["memory"]
 
 
-def measure_compile(name: str, side: str, settings: Settings) -> dict[str, float]:
-    """Milliseconds to compile a row in a fresh process: without a disk cache, and with a filled one."""
-    with tempfile.TemporaryDirectory() as directory:
-        caches = Path(directory)
-        cold = _compile_time(Worker(name, side, settings, caches))
-        if side == "jax":  # its disk cache is off by default, so the cold process filled none
-            _compile_time(Worker(name, side, settings, caches, keeps_jax_cache=True))
-        warm = _compile_time(Worker(name, side, settings, caches, keeps_jax_cache=True))
-    return {"cold": cold, "warm": warm}
+def _measure_slice(worker: Worker, measured: Measured, seconds: float, patience: Patience) -> None:
+    def measure() -> tuple[dict[str, float], float]:
+        answer = worker.measure(seconds)
+        return answer, answer["cpu"]
 
-
-def _compile_time(worker: Worker) -> float:
-    try:
-        worker.wait_until_ready()
-        return 1e3 * max(worker.ready["first"] - worker.ready["seconds"], 0.0)
-    finally:
-        worker.stop()
-
-
-def measure_imports(pythons: dict[str, str], rounds: int) -> dict[str, float]:
-    """Milliseconds of importing each module in a fresh process, the best of several, in turns.
-
-    Args:
-        pythons: the interpreter that has each module.
-        rounds: processes per module.
-    """
-    best = dict.fromkeys(pythons, float("inf"))
-    for _ in range(rounds):
-        for module in list(best):
-            seconds = _import_time(module, pythons[module])
-            if seconds is None:
-                best.pop(module)
-            else:
-                best[module] = min(best[module], 1e3 * seconds)
-    return best
-
-
-def _import_time(module: str, python: str) -> float | None:
-    """None where the module cannot be imported."""
-    code = (
-        "import time; start = time.perf_counter(); "
-        f"import {module}; print(time.perf_counter() - start)"
-    )
-    result = run_python(python, ["-c", code])
-    return None if result.returncode else float(result.stdout)
+    answer, is_calm = patience.calmest(measure)
+    measured.times.append(answer["seconds"])
+    measured.disturbed += not is_calm
+    measured.memory = answer["memory"]

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,29 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-# Some shells pin these; they choose slower BLAS kernels than the machine has.
-PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# Variables of these names choose kernels (some shells pin slower ones than the machine has), numbers of threads,
+# precisions and caches. No side gets any: each runs as it is installed, on all cores.
+PINS = ("OPENBLAS_", "MKL_", "OMP_", "GOMP_", "KMP_", "NPY_", "FUNCGRAD_", "JAX_", "XLA_", "TORCH")
 INSTALLED_HERE = ("funcgrad", "numpy")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: which Python has the peers, which arrays, how long to measure each side."""
+    """How to run.
+
+    Attributes:
+        peers_python: the Python that has the peers.
+        backend: whose arrays funcgrad gets.
+        seconds: to measure each side of a row.
+        limit: seconds that a first call may take.
+        patience: seconds to wait for a calm machine, for each second of measuring.
+    """
 
     peers_python: str = sys.executable
     backend: str = "numpy"
     seconds: float = 1.0
+    limit: float = 300.0
+    patience: float = 3.0
 
     def python(self, side: str) -> str:
         return sys.executable if side in INSTALLED_HERE else self.peers_python
@@ -34,8 +46,9 @@ class Settings:
 
 def environment(caches: Path, keeps_jax_cache: bool = False) -> dict[str, str]:
     """The variables of a worker, with every cache of compiled code in one directory."""
-    variables = {name: value for name, value in os.environ.items() if name not in PINS}
+    variables = {k: value for k, value in os.environ.items() if not k.startswith(PINS)}
     variables["XDG_CACHE_HOME"] = str(caches)
+    variables["FUNCGRAD_CACHE_DIR"] = str(caches / "funcgrad")
     variables["TORCHINDUCTOR_CACHE_DIR"] = str(caches / "torch")
     variables["TRITON_CACHE_DIR"] = str(caches / "triton")
     if keeps_jax_cache:  # JAX has none unless it is told where
@@ -72,7 +85,7 @@ class Worker:
         caches: Path,
         keeps_jax_cache: bool = False,
     ) -> None:
-        self.side = side
+        self.side, self.limit = side, settings.limit
         self.directory = tempfile.TemporaryDirectory(prefix="funcgrad-benchmark-")
         self.result = Path(self.directory.name) / "result.npz"
         self.errors = (Path(self.directory.name) / "errors.txt").open("w+")
@@ -100,19 +113,27 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         """Until the first calls are done: `ready` then has their times."""
-        self.ready = self.answer()
+        timer = threading.Timer(self.limit, self.process.kill)
+        timer.start()
+        try:
+            self.ready = self.answer()
+        except Failed as error:
+            if timer.finished.is_set():
+                raise Failed(f"the first call took more than {self.limit:g} s") from error
+            raise
+        finally:
+            timer.cancel()
 
     def results(self) -> list[np.ndarray]:
         with np.load(self.result) as saved:
             return [saved[f"arr_{i}"] for i in range(len(saved.files))]
 
-    def measure(self, calls: int) -> dict[str, Any]:
-        """Seconds per call over some calls, and the peak memory until then."""
+    def measure(self, seconds: float) -> dict[str, float]:
+        """One slice: what `worker.measure_slice` found."""
         with contextlib.suppress(BrokenPipeError):  # then it has died, and `answer` says of what
-            self.process.stdin.write(f"{calls}\n")  # type: ignore[union-attr]
+            self.process.stdin.write(f"{seconds}\n")  # type: ignore[union-attr]
             self.process.stdin.flush()  # type: ignore[union-attr]
-        answer = self.answer()
-        return {"seconds": answer["seconds"] / calls, "memory": answer["memory"]}
+        return self.answer()
 
     def stop(self) -> None:
         with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""The tables, as text that is also Markdown."""
+"""The table of the rows W, as text that is also Markdown, and how numbers are written in all tables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from benchmarks.rows import ROWS
 
 Rows = Mapping[str, Mapping[str, Measured]]
 OVERALL_GOAL = 2.5
+ALL_ROWS = len({name.rstrip("ab") for name in ROWS})
+
+HOW_TIMED = """\
+Each side runs in its own process on all cores and was first checked against a float64 reference. The sides take turns
+in slices; a slice during which other programs used the machine is repeated. A time is the lower quartile over the
+slices of the median call of each. "faster" is the time of the best peer divided by that of funcgrad (NumPy by hand is
+no peer: somebody derived it on paper), "medians" the same of the medians over all slices."""
+
+
+# --- how numbers are written ---
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns; all but the first two are numbers."""
+    """A Markdown table with aligned columns; all but the named ones are numbers."""
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
-    is_text = [head in ("", "work") for head in heads]
+    is_text = [head in ("", "work", "best peer") for head in heads]
 
     def line(cells: Sequence[str]) -> str:
         padded = zip(cells, widths, is_text, strict=True)
@@ -38,17 +48,14 @@ def number(value: float, digits: int = 0) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def best_peer(name: str, found: Mapping[str, Measured]) -> float:
-    """Seconds of the fastest of the row's rivals; nan without any."""
-    times = [found[peer].best for peer in ROWS[name].peers if peer in found]
-    return min((time for time in times if not math.isnan(time)), default=float("nan"))
+def times(value: float) -> str:
+    """How many times faster."""
+    return "-" if math.isnan(value) else f"{value:.3g}x" if value < 100 else f"{value:.0f}x"
 
 
-def ratio(name: str, found: Mapping[str, Measured]) -> float:
-    """The time of funcgrad divided by that of its best peer: below 1 is faster."""
-    if "funcgrad" not in found:
-        return float("nan")
-    return found["funcgrad"].best / best_peer(name, found)
+def verdict(is_met: bool, *values: float) -> str:
+    """Whether a goal is met; '-' where a value is missing."""
+    return "-" if any(map(math.isnan, values)) else "yes" if is_met else "NO"
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -56,30 +63,72 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(known) / len(known)) if known else float("nan")
 
 
-def overall_ratio(rows: Rows) -> float:
-    """The geometric mean over the rows, where the parts of a row (a, b) count together as one."""
+# --- the rows W ---
+
+
+def best_peer(name: str, found: Mapping[str, Measured]) -> str | None:
+    """The fastest of the row's rivals; None without any."""
+    timed = [side for side in ROWS[name].peers if side in found and found[side].times]
+    return min(timed, key=lambda side: found[side].time, default=None)
+
+
+def speedup(name: str, found: Mapping[str, Measured]) -> float:
+    """The time of the best peer divided by that of funcgrad."""
+    peer = best_peer(name, found)
+    if peer is None or "funcgrad" not in found:
+        return float("nan")
+    return found[peer].time / found["funcgrad"].time
+
+
+def median_speedup(name: str, found: Mapping[str, Measured]) -> float:
+    """The same of the medians over all slices."""
+    if "funcgrad" not in found:
+        return float("nan")
+    known = [found[s].median for s in ROWS[name].peers if s in found and found[s].times]
+    return min(known, default=float("nan")) / found["funcgrad"].median
+
+
+def overall_speedup(rows: Rows) -> tuple[float, int]:
+    """The geometric mean over the rows, where the parts of a row (a, b) count together as one, and their number."""
     parts: dict[str, list[float]] = {}
     for name, found in rows.items():
-        parts.setdefault(name.rstrip("ab"), []).append(ratio(name, found))
-    return geometric_mean([geometric_mean(values) for values in parts.values()])
+        parts.setdefault(name.rstrip("ab"), []).append(speedup(name, found))
+    means = [geometric_mean(values) for values in parts.values()]
+    return geometric_mean(means), sum(not math.isnan(mean) for mean in means)
 
 
 def time_table(rows: Rows, sides: Sequence[str]) -> str:
     lines = []
     for name, found in rows.items():
-        times = [duration(found[s].best) if s in found else "-" for s in sides]
-        goal = f"{1 / ROWS[name].goal:.2f}"
-        lines.append([name, ROWS[name].title, *times, number(ratio(name, found), 2), goal])
-    return table(["", "work", *(SIDES[s] for s in sides), "ratio", "goal"], lines)
+        row, peer, factor = ROWS[name], best_peer(name, found), speedup(name, found)
+        seconds = [duration(found[s].time) if s in found else "-" for s in sides]
+        goal = [times(row.goal), verdict(factor >= row.goal, factor)]
+        compared = [times(factor), times(median_speedup(name, found)), *goal]
+        lines.append([name, row.title, *seconds, SIDES[peer] if peer else "-", *compared])
+    heads = [SIDES[side] for side in sides]
+    return table(["", "work", *heads, "best peer", "faster", "medians", "goal", "met"], lines)
 
 
 def side_table(rows: Rows, sides: Sequence[str], cell: Callable[[Measured], str]) -> str:
-    """One number per row and side."""
+    """One cell per row and side."""
     lines = [
         [name, *(cell(found[s]) if s in found else "-" for s in sides)]
         for name, found in rows.items()
     ]
     return table(["", *(SIDES[s] for s in sides)], lines)
+
+
+def overall_text(rows: Rows) -> str:
+    """The goal of the whole table, and how calm the machine was."""
+    mean, count = overall_speedup(rows)
+    met = verdict(mean >= OVERALL_GOAL, mean)
+    slices = [measured for found in rows.values() for measured in found.values()]
+    total = sum(len(measured.times) for measured in slices)
+    return (
+        f"Geometric mean of best peer / funcgrad over {count} of the {ALL_ROWS} rows: {times(mean)} "
+        f"(goal {times(OVERALL_GOAL)}; met: {met}). Other programs disturbed "
+        f"{sum(measured.disturbed for measured in slices)} of {total} slices in spite of repeating them."
+    )
 
 
 def troubles(rows: Rows) -> list[str]:
@@ -92,22 +141,22 @@ def troubles(rows: Rows) -> list[str]:
     ]
 
 
-def rows_text(rows: Rows, sides: Sequence[str]) -> str:
+def rows_text(rows: Rows, sides: Sequence[str], with_first_calls: bool = True) -> str:
     """Everything about the rows W."""
-    compiled = {name: found for name, found in rows.items() if ROWS[name].is_compiled}
-    compiling = [side for side in sides if side in COMPILED]
-    mean = overall_ratio(rows)
-    parts = [
-        "## Time per call",
-        "The best of several rounds. ratio: funcgrad divided by its best peer (NumPy by hand is not one).",
-        time_table(rows, sides),
-        f"Geometric mean of the ratios: {number(mean, 2)} (goal {1 / OVERALL_GOAL:.2f}).",
-        "## Time to compile, ms",
-        "The first call in a fresh process without caches, less the time of a later call.",
-        side_table(compiled, compiling, lambda m: number(1e3 * m.compile)),
+    parts = ["## Time per call", HOW_TIMED, time_table(rows, sides), overall_text(rows)]
+    if with_first_calls:
+        compiled = {name: found for name, found in rows.items() if ROWS[name].is_compiled}
+        compiling = [side for side in sides if side in COMPILED]
+        parts += [
+            "## Time to compile, ms",
+            "The first call in a fresh process without caches, less the time of a later call.",
+            side_table(compiled, compiling, lambda m: number(1e3 * m.compile)),
+        ]
+    parts += [
         "## Peak memory, MB",
-        "Above what the process held before the first call: compiling, results and temporary arrays.",
-        side_table(rows, sides, lambda m: number(m.memory)),
+        "What the process held more than before the first call: while the calls were timed / in the first "
+        "call, which compiles.",
+        side_table(rows, sides, memory_cell),
     ]
     missing = troubles(rows)
     if missing:
@@ -115,34 +164,10 @@ def rows_text(rows: Rows, sides: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
-def compile_text(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Row C: compiling in a first and in a second process."""
-    sides = [side for side in SIDES if any(side in measured for measured in found.values())]
-    unknown = {"cold": float("nan"), "warm": float("nan")}
-    heads, lines = ["", *(f"{SIDES[s]} {kind}" for s in sides for kind in unknown)], []
-    for name, measured in found.items():
-        cells = [number(measured.get(s, unknown)[kind], 1) for s in sides for kind in unknown]
-        lines.append([name, *cells])
-    parts = [
-        "## C: time to compile, ms",
-        "cold: no disk cache. warm: a second process with the disk cache of the first (JAX's is turned on "
-        "for it; a library without a disk cache compiles again).",
-        table(heads, lines),
-    ]
-    pairs = [(m["funcgrad"], m["jax"]) for m in found.values() if {"funcgrad", "jax"} <= set(m)]
-    if pairs:
-        cold = geometric_mean([ours["cold"] / theirs["cold"] for ours, theirs in pairs])
-        warm = geometric_mean([ours["warm"] / theirs["cold"] for ours, theirs in pairs])
-        parts.append(
-            f"Geometric mean, divided by JAX cold: cold {cold:.2f} (goal 0.25), warm {warm:.2f} (goal 0.05)."
-        )
-    return "\n\n".join(parts)
-
-
-def imports_text(found: Mapping[str, float]) -> str:
-    """Row I."""
-    lines = [[module, number(milliseconds)] for module, milliseconds in found.items()]
-    return "## I: `import`, ms\n\nThe goal of funcgrad is 150.\n\n" + table(["", "ms"], lines)
+def memory_cell(measured: Measured) -> str:
+    if math.isnan(measured.memory):
+        return "-"
+    return f"{number(measured.memory)} / {number(measured.first_memory)}"
 
 
 def versions(rows: Rows) -> dict[str, str]:

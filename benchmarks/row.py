@@ -26,10 +26,32 @@ COMPILED = ("funcgrad", "jax", "torch_compile")
 
 
 class Training(NamedTuple):
-    """A step that changes its parameters in place, and how to put them back before it is measured again."""
+    """A step that changes its parameters, and how to put them back before it is measured again."""
 
     step: Callable[[], Any]
     reset: Callable[[], None]
+
+
+def train(step: Callable, start: Callable[[], tuple], *batch: Any) -> Training:
+    """Training in a functional library, where each step takes what the one before returned.
+
+    Args:
+        step: takes the carried values and the batch, returns the carried values and the loss.
+        start: makes the first carried values anew, since a step may take over their memory.
+        batch: what every step gets.
+    """
+    carried = start()
+
+    def one() -> Any:
+        nonlocal carried
+        *carried, value = step(*carried, *batch)
+        return carried[0], value
+
+    def reset() -> None:
+        nonlocal carried
+        carried = start()
+
+    return Training(one, reset)
 
 
 @dataclass(frozen=True)
@@ -38,7 +60,8 @@ class Row:
 
     A side is a method of the side's name that takes the arrays of `data` in the library's own type and returns
     a function without arguments (or a `Training`): one call of it is what is timed. `torch` first takes a
-    decorator, which does nothing or is `torch.compile`. A row without the method has no such side.
+    decorator, which does nothing or is `torch.compile`; where another program suits that better, `torch_compile`
+    has it. A row without the method has no such side.
 
     Attributes:
         tiny: sizes for a test of the row's correctness.
@@ -79,8 +102,7 @@ class Row:
 
     def sides(self) -> list[str]:
         """The names of the sides that this row has."""
-        methods = {name: "torch" if name == "torch_compile" else name for name in SIDES}
-        found = [name for name, method in methods.items() if hasattr(self, method)]
+        found = [name for name in SIDES if hasattr(self, name.removesuffix("_compile"))]
         return [name for name in found if name not in self.leaves_out]
 
 

@@ -1,6 +1,7 @@
 """The rows of the table, by name."""
 
 from benchmarks.row import Row
+from benchmarks.rows.scaling import SERIES
 from benchmarks.rows.w01_sgd import Sgd
 from benchmarks.rows.w02_adam import Adam
 from benchmarks.rows.w03_elementwise import Elementwise
@@ -31,3 +32,9 @@ ROWS: dict[str, Row] = {
     "W11": Hessian(),
     "W12": PerExample(),
 }
+
+
+def row_named(name: str) -> Row:
+    """A row of the table by its name, or one size of a series: S1@10000."""
+    series, _, units = name.partition("@")
+    return SERIES[series].rows[int(units)] if units else ROWS[name]

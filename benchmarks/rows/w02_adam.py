@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.row import Row, Training, float32, map_arrays
+from benchmarks.row import Row, Training, float32, map_arrays, train
 from benchmarks.rows.hand_written import cross_entropy, linear_backward
 
 LEARNING_RATE = 1e-3
@@ -72,16 +72,21 @@ class Adam(Row):
             logits = logits_of(np, layers, x)
             return np.mean(nn.softmax_cross_entropy_with_integer_labels(logits, labels))
 
-        @fg.jit
+        @fg.jit(donate_argnums=(0, 1))
         def step(layers: Any, state: Any, x: Any, labels: Any) -> Any:
             value, gradients = fg.value_and_grad(loss)(layers, x, labels)
             updates, state = optimizer.update(gradients, state, layers)
-            return optim.apply_updates(layers, updates), value, state
+            return optim.apply_updates(layers, updates), state, value
 
-        state = optimizer.init(layers)
-        return lambda: step(layers, state, x, labels)[:2]
+        def start() -> tuple:
+            fresh = map_arrays(lambda p: p.copy(), layers)
+            return fresh, optimizer.init(fresh)
+
+        return train(step, start, x, labels)
 
     def jax(self, layers: Any, x: Any, labels: Any) -> Any:
+        from functools import partial
+
         import jax
         import optax
 
@@ -91,14 +96,17 @@ class Adam(Row):
             logits = logits_of(jax.numpy, layers, x)
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-        @jax.jit
+        @partial(jax.jit, donate_argnums=(0, 1))
         def step(layers: Any, state: Any, x: Any, labels: Any) -> Any:
             value, gradients = jax.value_and_grad(loss)(layers, x, labels)
             updates, state = optimizer.update(gradients, state, layers)
-            return optax.apply_updates(layers, updates), value, state
+            return optax.apply_updates(layers, updates), state, value
 
-        state = optimizer.init(layers)
-        return lambda: step(layers, state, x, labels)[:2]
+        def start() -> tuple:
+            fresh = map_arrays(jax.numpy.array, layers)
+            return fresh, optimizer.init(fresh)
+
+        return train(step, start, x, labels)
 
     def torch(self, compile: Any, layers: Any, x: Any, labels: Any) -> Any:
         import torch

@@ -18,6 +18,13 @@ def loss(np: Any, params: Any, x: Any, y: Any) -> Any:
     return np.mean((np.dot(hidden, w2) + b2 - y) ** 2)
 
 
+def torch_loss(params: Any, x: Any, y: Any) -> Any:
+    import torch
+
+    w1, b1, w2, b2 = params
+    return torch.mean((torch.tanh(x @ w1 + b1) @ w2 + b2 - y) ** 2)
+
+
 @dataclass(frozen=True)
 class WithoutJit(Row):
     """gradient of an MLP 4-32-1, batch 8, without jit."""
@@ -62,13 +69,14 @@ class WithoutJit(Row):
 
         for parameter in params:
             parameter.requires_grad_()
+        return lambda: torch.autograd.grad(torch_loss(params, x, y), params)
 
-        @compile
-        def loss(params: Any, x: Any, y: Any) -> Any:
-            w1, b1, w2, b2 = params
-            return torch.mean((torch.tanh(x @ w1 + b1) @ w2 + b2 - y) ** 2)
+    def torch_compile(self, compile: Any, params: Any, x: Any, y: Any) -> Any:
+        """Both directions in one graph: faster than a compiled loss with the backward pass outside."""
+        import torch
 
-        return lambda: torch.autograd.grad(loss(params, x, y), params)
+        gradient = compile(torch.func.grad(torch_loss))
+        return lambda: gradient(params, x, y)
 
     def autograd(self, params: Any, x: Any, y: Any) -> Any:
         import autograd

@@ -1,13 +1,14 @@
 """The benchmark programs at tiny sizes: each side that is installed here computes what the reference does."""
 
 import importlib.util
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from benchmarks.libraries import arrays_of, library
 from benchmarks.row import SIDES, Training, check, doubled, leaves_of
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROWS, SERIES, row_named
 
 INSTALLED = [side for side in ("funcgrad", "autograd") if importlib.util.find_spec(side)]
 PROGRAMS = [
@@ -15,6 +16,10 @@ PROGRAMS = [
     for name, row in ROWS.items()
     for side in (*INSTALLED, "numpy")
     if side in row.sides()
+]
+SMALLEST = [
+    pytest.param(row_named(f"{name}@{min(series.rows)}"), id=name)
+    for name, series in SERIES.items()
 ]
 
 
@@ -34,6 +39,20 @@ def test_side_computes_the_reference(row, side):
     for _ in range(3):  # traced, compiled, and from the cache
         check(row, arrays_of(used, call()), reference(row))
         reset()
+
+
+@pytest.mark.parametrize("row", SMALLEST)
+def test_smallest_of_a_series_computes_the_reference(row):
+    used = library("funcgrad")
+    call = used.build(row, tiny_data(row))
+    check(row, arrays_of(used, call()), reference(row))
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_series_grows_by_factors_of_ten(name):
+    units = list(SERIES[name].rows)
+    growths = [more / fewer for fewer, more in pairwise(units)]
+    assert len(units) == 4 and all(9.5 < growth < 10.5 for growth in growths)
 
 
 @pytest.mark.parametrize("name", ROWS)
