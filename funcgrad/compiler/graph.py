@@ -385,12 +385,18 @@ class Lowering:
         return self.add(View(type, x, "transpose", order))
 
     def dynamic_update(self, x: Node, updates: Node, starts: Sequence[Node]) -> Any:
-        return self.step("dynamic_update", (x, updates, *starts))
+        return self.change("dynamic_update", x, (updates, *starts))
 
     def scatter(
         self, combine: str, x: Node, updates: Node, indices: Sequence[Node], **params: Any
     ) -> Any:
-        return self.step("scatter", (x, updates, *indices), combine=combine, **params)
+        return self.change("scatter", x, (updates, *indices), combine=combine, **params)
+
+    def change(self, how: str, x: Node, operands: Sequence[Node], **params: Any) -> Any:
+        """A step that changes some elements of a copy of `x`; equal elements need not be in memory first."""
+        if isinstance(x, Full):
+            return self.step(how + "_in_full", operands, fill=x.value, **params)
+        return self.step(how, (x, *operands), **params)
 
     def cumulative(self, combine: str, x: Node, axis: int, reverse: bool) -> Any:
         return self.step("cumulative", (x,), combine=combine, axis=axis, reverse=reverse)

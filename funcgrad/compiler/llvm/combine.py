@@ -8,12 +8,13 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import (
     Function,
+    Module,
     Value,
     constant,
     lanes_of,
     with_element,
 )
-from funcgrad.compiler.llvm.elements import Element, Elements
+from funcgrad.compiler.llvm.elements import Element, Elements, Unsupported, register_type
 from funcgrad.ir.types import kind
 
 LAST = 2**63 - 1  # the position of no element
@@ -48,6 +49,17 @@ def combine(f: Function, name: str, dtype: np.dtype, a: Value, b: Value) -> Valu
     elements = Elements(f, dtype, lanes_of(a.type))
     primitive = {"add": "add", "multiply": "multiply"}.get(name, name)
     return elements.math(primitive, Element(dtype, a), Element(dtype, b)).value
+
+
+def combines(name: str, dtype: np.dtype) -> bool:
+    """Whether partial results of this dtype can be combined."""
+    probe = Module().function("probe", "void", [])
+    try:
+        x = Value(register_type(dtype), "%x")
+        combine(probe, name, dtype, x, x)
+    except Unsupported:
+        return False
+    return True
 
 
 def across_lanes(f: Function, name: str, dtype: np.dtype, a: Value) -> Value:

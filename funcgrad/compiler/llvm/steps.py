@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.compiler.graph import Node, Step
-from funcgrad.compiler.llvm import convolutions, dots, library, loops
+from funcgrad.compiler.llvm import convolutions, dots, library, loops, scatters, updates
 from funcgrad.compiler.llvm.program import ProgramWriter
 
 Writer = Callable[[ProgramWriter, Step], None]
@@ -19,6 +19,10 @@ STEPS: dict[str, tuple[Callable[[Sequence[Node], dict[str, Any]], bool], Writer]
     "while": (loops.takes_while, loops.write_while),
     "cond": (loops.takes_cond, loops.write_cond),
     "convolution": (convolutions.takes, convolutions.write),
+    "dynamic_update": (updates.takes, updates.write),
+    "dynamic_update_in_full": (updates.takes, updates.write),
+    "scatter": (scatters.takes, scatters.write),
+    "scatter_in_full": (scatters.takes, scatters.write),
     "windows": (convolutions.takes_windows, convolutions.write_windows),
 }
 
