@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from funcgrad.compiler.llvm.builder import Value
-from funcgrad.compiler.llvm.mathlib import exponential, hyperbolic, logarithm
+from funcgrad.compiler.llvm.mathlib import (
+    error,
+    exponential,
+    hyperbolic,
+    inverse_trigonometric,
+    logarithm,
+    power,
+    trigonometric,
+)
 from funcgrad.compiler.llvm.mathlib.number import native
 
-FAMILIES = (exponential, logarithm, hyperbolic)
+FAMILIES = (exponential, logarithm, trigonometric, inverse_trigonometric, hyperbolic, power, error)
 
 MATH: dict[str, Callable[..., Value]] = {
     name: native(formula) for family in FAMILIES for name, formula in family.FUNCTIONS.items()

@@ -43,6 +43,12 @@ def exp(x: Number) -> Number:
     return scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n)
 
 
+def exp_of_sum(high: Number, low: Number) -> Number:
+    """`exp(high + low)` for a `high` within the range of exp and a `low` that is small against 1."""
+    r, n = reduce(high)
+    return scale(polynomial(r + low, (1.0, 1.0, *EXPM1[high.element])), n)
+
+
 def exp2(x: Number) -> Number:
     low, high = EXP2_RANGE[x.element]
     x = at_least(at_most(x, high), low)

@@ -84,8 +84,8 @@ def with_specials(x: Number, result: Number) -> Number:
     """Where the CPU does not give them by itself: -inf for 0, NaN below, inf for inf."""
     if is_vector_register(x):
         return result
-    outside = select(x.equals(0.0), x.constant(-math.inf), math.nan)
-    return select(x > 0.0, select(x.equals(math.inf), x, result), outside)
+    outside = select(x.equals(0.0), result.constant(-math.inf), math.nan)
+    return select(x > 0.0, select(x.equals(math.inf), math.inf, result), outside)
 
 
 FUNCTIONS = {"log": log, "log2": log2, "log10": log10, "log1p": log1p}

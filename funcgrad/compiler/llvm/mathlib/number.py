@@ -33,6 +33,10 @@ class Format:
         return math.ldexp(1.0, 1 - self.bias)
 
     @property
+    def largest(self) -> float:
+        return math.ldexp(2.0 - 2.0**-self.fraction, self.bias)
+
+    @property
     def rounder(self) -> float:
         """Adding it rounds to an integer, which then stands in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction
