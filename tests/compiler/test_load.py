@@ -13,14 +13,15 @@ import pytest
 
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import Cache
-from funcgrad.compiler.llvm import load as load_module
+from funcgrad.compiler.llvm import load as load_module, system
 from funcgrad.compiler.llvm.builder import Module, constant, vector
+from funcgrad.compiler.llvm.image import Unsupported, lay_out
 from funcgrad.compiler.llvm.load import Source, build, link, load, program_key
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.report import recording
 from funcgrad.config import config
 
-llvm = pytest.importorskip("llvmlite.binding")
+pytest.importorskip("llvmlite.binding")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
 
@@ -31,6 +32,16 @@ def disk(tmp_path, monkeypatch):
     monkeypatch.setattr(load_module, "default_cache", lambda: cache)
     monkeypatch.setenv("FUNCGRAD_CACHE_DIR", str(tmp_path / "cache"))
     return cache
+
+
+@pytest.fixture(params=["image", "object"])
+def linker(request, monkeypatch):
+    """Our own way into a process, and LLVM's."""
+    if request.param == "object":
+        monkeypatch.setattr(load_module, "is_supported", lambda: False)
+    elif not load_module.is_supported():
+        pytest.skip("images are for x86-64 Linux")
+    return request.param
 
 
 def forget(disk):
@@ -55,7 +66,7 @@ def call(loaded, name="add", argument=1) -> int:
 # --- compiling and linking ---
 
 
-def test_code_runs():
+def test_code_runs(linker):
     assert call(load(adder(41))) == 42
 
 
@@ -66,7 +77,7 @@ def test_text_is_compiled_once_while_the_code_is_alive():
     assert load(adder(1), level=0) is not first
 
 
-def test_code_that_nobody_keeps_is_freed():
+def test_code_that_nobody_keeps_is_freed(linker):
     loaded = load(adder(3))
     alive = weakref.ref(loaded)
     del loaded
@@ -74,7 +85,7 @@ def test_code_that_nobody_keeps_is_freed():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
-def test_freed_code_gives_its_memory_back():
+def test_freed_code_gives_its_memory_back(linker):
     def mappings() -> int:
         with open("/proc/self/maps") as lines:
             return len(lines.readlines())
@@ -92,12 +103,12 @@ def test_unknown_symbols_are_named():
         load(adder(5)).address("multiply")
 
 
-def test_code_sees_registered_and_libc_functions():
+def test_code_sees_registered_and_libc_functions(linker):
     @ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
     def triple(x):
         return 3 * x
 
-    llvm.add_symbol("fg_test_triple", ctypes.cast(triple, ctypes.c_void_p).value)
+    system.add_symbol("fg_test_triple", ctypes.cast(triple, ctypes.c_void_p).value)
     module = Module()
     function = module.function("add", "i64", ["i64"])
     tripled = function.external("fg_test_triple", "i64", function.arguments)
@@ -106,26 +117,27 @@ def test_code_sees_registered_and_libc_functions():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for memory at an address")
-def test_code_calls_functions_far_away():
+def test_code_calls_functions_far_away(linker):
     libc = ctypes.CDLL(None)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    far = libc.mmap(1 << 40, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    wanted = 1 << (40 if linker == "image" else 41)
+    far = libc.mmap(wanted, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
     near = load(adder(6)).address("add")
     assert abs(far - near) > 1 << 32
     codes = {"x86_64": b"\x48\x8d\x04\x3f\xc3", "aarch64": bytes.fromhex("0000008bc0035fd6")}
     ctypes.memmove(far, codes[os.uname().machine], 5 if os.uname().machine == "x86_64" else 8)
     libc.mprotect(far, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC)
-    llvm.add_symbol("fg_test_far_double", far)
+    system.add_symbol("fg_test_far_double", far)
     module = Module()
     function = module.function("add", "i64", ["i64"])
     function.ret(function.external("fg_test_far_double", "i64", function.arguments))
     assert call(load(module.text()), argument=21) == 42
 
 
-def test_constants_lie_beside_the_code():
+def test_constants_lie_beside_the_code(linker):
     module = Module()
     numbers = ", ".join(f"i64 {i}" for i in range(100_000))
     table = module.data("table", f"private constant [100000 x i64] [{numbers}]")
@@ -136,7 +148,7 @@ def test_constants_lie_beside_the_code():
     assert call(loaded, argument=99_999) == 99_999
     assert ctypes.c_int64.from_address(loaded.address("shown")).value == 7
     assert abs(loaded.address("shown") - loaded.address("add")) < 1 << 31
-    assert loaded.symbols == ("add", "shown")
+    assert sorted(loaded.symbols) == ["add", "shown"]
 
 
 def test_structures_have_the_layout_of_the_machine():
@@ -186,10 +198,62 @@ def test_assembly_shows_the_source_after_passes():
         link(build(Source(adder(7)))).assembly()
 
 
+def test_tables_and_variables_hold_addresses(linker):
+    del linker
+    text = """
+        @table = constant [2 x ptr] [ptr @one, ptr @labs]
+        @counter = internal global i64 5
+        @shown = global ptr @counter
+        @zeros = internal global [5000 x i64] zeroinitializer
+        @chosen = internal global ptr null
+        declare i64 @labs(i64)
+        define internal i64 @one(i64 %x) {
+          ret i64 1
+        }
+        define i64 @add(i64 %x) {
+          %old = load i64, ptr @counter
+          %new = add i64 %old, %x
+          store i64 %new, ptr @counter
+          %last = getelementptr i64, ptr @zeros, i64 4999
+          %zero = load i64, ptr %last
+          store i64 %new, ptr %last
+          store ptr @labs, ptr @chosen
+          %slot = getelementptr ptr, ptr @table, i64 1
+          %function = load ptr, ptr %slot
+          %found = call i64 %function(i64 %new)
+          %sum = add i64 %found, %zero
+          ret i64 %sum
+        }"""
+    loaded = load(text)
+    assert call(loaded, argument=-7) == 2
+    counter = ctypes.c_void_p.from_address(loaded.address("shown")).value
+    assert ctypes.c_int64.from_address(counter).value == -2
+    one = ctypes.c_void_p.from_address(loaded.address("table")).value
+    assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(one)(7) == 1
+
+
+def test_objects_that_are_not_understood_go_to_llvm():
+    with pytest.raises(Unsupported, match="CPU family 183"):
+        lay_out(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + b"\xb7\0" + bytes(200))
+    with pytest.raises(ValueError, match="not an object file"):
+        lay_out(b"MZ")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
+def test_code_cannot_be_written():
+    address = load(adder(15)).address("add")
+    with open("/proc/self/maps") as lines:
+        for line in lines:
+            span, rights = line.split()[:2]
+            start, end = (int(part, 16) for part in span.split("-"))
+            if start <= address < end:
+                assert "x" in rights and "w" not in rights
+
+
 # --- faults ---
 
 
-def test_functions_that_nobody_defines_are_an_error():
+def test_functions_that_nobody_defines_are_an_error(linker):
     module = Module()
     function = module.function("add", "i64", ["i64"])
     function.ret(function.external("fg_test_nobody", "i64", function.arguments))
@@ -222,7 +286,8 @@ def test_checked_modules_are_verified():
         load(text)
 
 
-def test_broken_objects_are_an_error():
+def test_broken_objects_are_an_error(monkeypatch):
+    monkeypatch.setattr(load_module, "is_supported", lambda: False)
     sections = dict(build(Source(adder(10))))
     sections["object"] = sections["object"][:300]
     with pytest.raises(RuntimeError, match="cannot be linked"):

@@ -1,8 +1,9 @@
 """From LLVM text to callable addresses: compile or find in the cache, link into this process.
 
-Code is compiled for the small code model, position independent, and linked by ORC with JITLink: constants lie beside
-the code, and functions further than 2 GB away are reached through stubs. An unresolved name or a broken object is an
-exception there; MCJIT would end the process.
+Code is compiled for the small code model, position independent: constants lie beside the code, and functions further
+than 2 GB away are reached through stubs. On x86-64 Linux it is laid out as an `Image`, which needs no LLVM to be
+brought into a process. Elsewhere ORC links objects with JITLink, where an unresolved name or a broken object is an
+exception; MCJIT would end the process.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from funcgrad.compiler.cache import Sections, default_cache, digest, package_stamp
-from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm import system
+from funcgrad.compiler.llvm.image import Image, Unsupported, lay_out
+from funcgrad.compiler.llvm.mapped import Mapped, is_supported
+from funcgrad.compiler.llvm.target import host, machine
 from funcgrad.compiler.report import count, timed
 from funcgrad.config import config
 
@@ -57,12 +61,14 @@ class Source:
 class Loaded:
     """Machine code in this process. It is freed with this object: keep it for as long as the code may run."""
 
-    __slots__ = ("__weakref__", "_library", "source", "symbols")
+    __slots__ = ("__weakref__", "_library", "_write", "symbols")
 
-    def __init__(self, library: Any, symbols: Sequence[str], source: Source | None) -> None:
+    def __init__(
+        self, library: Any, symbols: Sequence[str], write: Callable[[], Source] | None
+    ) -> None:
         self._library = library
         self.symbols = tuple(symbols)
-        self.source = source
+        self._write = write
 
     def address(self, symbol: str) -> int:
         """Where a function or global of the module lies."""
@@ -73,73 +79,124 @@ class Loaded:
 
     def assembly(self) -> str:
         """The machine code as text, compiled once more for the purpose."""
-        if self.source is None:
+        if self._write is None:
             raise ValueError("[load] code linked from a stored object has no source to show.")
-        with _lock, _module(self.source) as module:
-            return _machine(self.source.level).emit_assembly(module)
+        return assembly(self._write())
 
 
 def load(text: str, passes: Sequence[str] = (), level: int = LEVEL) -> Loaded:
     """Machine code for a module, out of the cache where possible; the same object while one is alive.
 
     Args:
-        text: LLVM assembly, whose external functions were registered with llvmlite's `add_symbol` or belong to libc.
+        text: LLVM assembly, whose external functions were registered with `system.add_symbol` or belong to libc.
         passes, level: see `Source`.
 
     Errors:
         RuntimeError: the text is not valid, or a function that it declares is defined nowhere.
     """
     source = Source(text, tuple(passes), level)
+    return _load(source.key(), lambda: source)
+
+
+def load_known(name: str, write: Callable[[], Source]) -> Loaded:
+    """Like `load`, for a module that depends on nothing but its name and funcgrad itself.
+
+    Args:
+        name: says all about the module.
+        write: makes its source; not called where the machine code is found.
+    """
+    return _load(program_key("module", name), write)
+
+
+def _load(key: str, write: Callable[[], Source]) -> Loaded:
     with _lock:
-        key = source.key()
         loaded = _loaded.get(key)
         if loaded is None:
-            loaded = _loaded[key] = link(_sections(key, source), source)
+            sections = stored(key)
+            if sections is None:
+                with timed("emit"):
+                    source = write()
+                sections = build(source)
+                store(key, sections)
+            loaded = _loaded[key] = link(sections, write)
         return loaded
 
 
-def _sections(key: str, source: Source) -> Sections:
+def stored(key: str) -> Sections | None:
+    """What the cache has under a key."""
     with timed("load"):
         sections = default_cache().get(key)
     count("cache_misses" if sections is None else "cache_hits")
-    if sections is None:
-        sections = build(source)
-        with timed("load"):
-            default_cache().put(key, sections)
     return sections
 
 
+def store(key: str, sections: Sections) -> None:
+    """Keep what was compiled."""
+    with timed("load"):
+        default_cache().put(key, sections)
+
+
 def build(source: Source) -> Sections:
-    """Compile: an object file, and the names of what it defines and needs."""
+    """Compile: an image, or an object file with the names of what it defines and needs."""
     with _lock, timed("llvm"), _module(source) as module:
         code = _machine(source.level).emit_object(module)
         symbols = _symbols(module)
     count("text_bytes", len(source.text))
     count("object_bytes", len(code))
+    if is_supported():
+        with contextlib.suppress(Unsupported), timed("load"):
+            return lay_out(code).sections()
     return {"object": code, "symbols": json.dumps(symbols).encode()}
 
 
-def link(sections: Sections, source: Source | None = None) -> Loaded:
-    """Bring what `build` made into this process. Other sections are ignored; `source` is for `assembly` only."""
+def link(sections: Sections, write: Callable[[], Source] | None = None) -> Loaded:
+    """Bring what `build` made into this process. Other sections are ignored; `write` is for `assembly` only."""
     with _lock, timed("load"):
-        llvm = _llvm()
+        if "image" in sections:
+            library = Mapped(Image.from_sections(sections), _needed)
+            return Loaded(library, tuple(library.symbols), write)
         symbols = json.loads(sections["symbols"])
-        builder = llvm.JITLibraryBuilder().add_object_img(sections["object"]).add_current_process()
-        for name in symbols["needed"]:
-            address = llvm.address_of_symbol(name) or _provided(name)
-            if address is not None:
-                builder.import_symbol(name, address)
-        for name in symbols["defined"]:
-            builder.export_symbol(name)
-        try:
-            library = builder.link(_linker(), f"library{next(_numbers)}")
-        except RuntimeError as error:
-            unknown = [name for name in symbols["needed"] if llvm.address_of_symbol(name) is None]
-            raise RuntimeError(
-                f"[load] the code cannot be linked: {error}. Functions that no add_symbol has made known "
-                f"and that may be missing: {', '.join(unknown) or 'none'}."
-            ) from None
-    return Loaded(library, symbols["defined"], source)
+        return Loaded(_link_object(sections["object"], symbols), symbols["defined"], write)
+
+
+def _link_object(code: bytes, symbols: dict[str, list[str]]) -> Any:
+    builder = _llvm().JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name in symbols["needed"]:
+        address = _find(name)
+        if address is not None:
+            builder.import_symbol(name, address)
+    for name in symbols["defined"]:
+        builder.export_symbol(name)
+    try:
+        return builder.link(_linker(), f"library{next(_numbers)}")
+    except RuntimeError as error:
+        unknown = [name for name in symbols["needed"] if _find(name) is None]
+        raise RuntimeError(
+            f"[load] the code cannot be linked: {error}. Functions that no add_symbol has made known "
+            f"and that may be missing: {', '.join(unknown) or 'none'}."
+        ) from None
+
+
+def _needed(name: str) -> int:
+    """The address of an outside function."""
+    # LLVM comes last: it knows what it brings along for operations that the CPU lacks.
+    address = _find(name) or system.address(name) or _llvm().address_of_symbol(name)
+    if address is None:
+        raise RuntimeError(
+            f"[load] the code cannot be linked. Functions that no add_symbol has made known "
+            f"and that may be missing: {name}."
+        )
+    return address
+
+
+def _find(name: str) -> int | None:
+    return system.symbols.get(name) or _provided(name)
+
+
+def assembly(source: Source) -> str:
+    """What a source is compiled to, as text."""
+    with _lock, _module(source) as module:
+        return _machine(source.level).emit_assembly(module)
 
 
 def provide(prefix: str, find: Callable[[str], int]) -> None:
@@ -164,7 +221,7 @@ def program_key(*parts: str | bytes) -> str:
     return digest(*parts, *_platform(), package_stamp(), np.__version__, sys.version)
 
 
-# --- LLVM, initialised when first needed: 40 ms, most of it for loading the library ---
+# --- LLVM, initialised when first needed, which takes 30 ms ---
 
 
 @functools.cache
@@ -196,10 +253,8 @@ def _unlock_after_fork() -> None:
 @functools.cache
 def _platform() -> tuple[str, ...]:
     """Everything besides the source that machine code depends on."""
-    llvmlite = __import__("llvmlite")
-    target = host()
-    versions = f"llvmlite {llvmlite.__version__}, LLVM {_llvm().llvm_version_info}"
-    return (target.triple, target.cpu, target.features, versions)
+    # Only the package, not the library in it, which takes 25 ms to load. Its version says which LLVM it holds.
+    return (*machine(), f"llvmlite {__import__('llvmlite').__version__}")
 
 
 @functools.cache
