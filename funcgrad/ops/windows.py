@@ -139,12 +139,12 @@ class WindowPosition(Primitive):
         wins = xp.greater if is_largest else xp.less
         out = xp.zeros(places, position_dtype(window))
         first, *others = elements(window, places)
-        best = padded[first].copy()
+        best = padded[first]
         for k, index in enumerate(others, 1):
             part = padded[index]
             better = wins(part, best) | ((part != part) & (best == best))
-            best[better] = part[better]
-            out[better] = k
+            best = xp.where(better, part, best)
+            out = xp.where(better, out.dtype.type(k), out)
         return out
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
@@ -179,10 +179,9 @@ class WindowTake(Linear):
 
     def numpy(self, xp: Any, x: Any, positions: Any, *, window: Window) -> Any:
         padded = spread(xp, x, window, 0)
-        out = xp.zeros(positions.shape, x.dtype)
+        out = xp.zeros(positions.shape, padded.dtype)
         for k, index in enumerate(elements(window, positions.shape)):
-            chosen = positions == k
-            out[chosen] = padded[index][chosen]
+            out = xp.where(positions == k, padded[index], out)
         return out
 
     def transpose(self, cotangent: Any, x: LinearInput, positions: Any, *, window: Window) -> list:

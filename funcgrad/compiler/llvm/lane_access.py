@@ -77,6 +77,8 @@ class Lanes:
 
     # --- memory ---
 
+    # Masked access with the alignment as an operand: LLVM before 22 knows no other form, and later ones read it.
+
     def _load(self, f: Function, address: Value, lanes: int, active: int, element: str) -> Value:
         if lanes == 1:
             return self._single(f, f.load(element, address))
@@ -84,9 +86,9 @@ class Lanes:
         if active == lanes:
             return f.load(type, address)
         name = f"llvm.masked.load.{mangled(type)}.p0"
-        f.module.declare(name, type, ["ptr", vector(lanes, "i1"), type])
+        f.module.declare(name, type, ["ptr", "i32", vector(lanes, "i1"), type])
         mask = self._mask(lanes, active)
-        text = f"call {type} @{name}(ptr align 1 {address.text}, {mask}, {type} zeroinitializer)"
+        text = f"call {type} @{name}({address}, i32 1, {mask}, {type} zeroinitializer)"
         return f.emit(type, text)
 
     def _single(self, f: Function, value: Value) -> Value:
@@ -99,8 +101,8 @@ class Lanes:
             f.store(value, address)
             return
         name = f"llvm.masked.store.{mangled(value.type)}.p0"
-        f.module.declare(name, "void", [value.type, "ptr", vector(lanes, "i1")])
-        f.do(f"call void @{name}({value}, ptr align 1 {address.text}, {self._mask(lanes, active)})")
+        f.module.declare(name, "void", [value.type, "ptr", "i32", vector(lanes, "i1")])
+        f.do(f"call void @{name}({value}, {address}, i32 1, {self._mask(lanes, active)})")
 
     def _mask(self, lanes: int, active: int) -> Value:
         bits = ", ".join(f"i1 {'true' if lane < active else 'false'}" for lane in range(lanes))
