@@ -21,6 +21,7 @@ from funcgrad.ir.program import Atom, Equation, Literal, Variable, has_effect
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import ADD, NEGATIVE, SUBTRACT
 from funcgrad.ops.families import Multilinear
+from funcgrad.ops.reduce import reduce_sum
 
 # With fewer iterations there is nothing to gain.
 SHORTEST = 4
@@ -122,7 +123,8 @@ class AllAtOnce:
 
     Args:
         parts, flow: the loop.
-        wanted: equations whose results `compute` takes; it first runs those they need.
+        wanted: equations that are to be run, with those they need.
+        values: further values that `compute` takes.
         given: stacks that exist, by the variables of the body.
         compute: makes the results from a `Batch`, and from the equations that are to be run.
     """
@@ -132,16 +134,18 @@ class AllAtOnce:
         parts: ScanParts,
         flow: Flow,
         wanted: list[Equation],
+        values: Iterable[Atom],
         given: Mapping[Any, Atom],
         compute: Callable[[Batch, list[Equation]], list[Any]],
     ) -> None:
         chosen = set(map(id, (*flow.free, *wanted)))
         candidates = [equation for equation in parts.equations if id(equation) in chosen]
-        equations = ancestors(candidates, wanted, given)
-        made = {v for equation in equations for v in equation.outputs if v not in given}
-        read: dict[Any, None] = dict.fromkeys(
-            a for equation in equations for a in equation.inputs if a not in made
-        )
+        outputs = [v for equation in wanted for v in equation.outputs]
+        others = [atom for atom in values if atom not in given]
+        equations = ancestors(candidates, [*outputs, *others], given)
+        made = {v for equation in equations for v in equation.outputs}
+        used = [*values, *[atom for equation in equations for atom in equation.inputs]]
+        read: dict[Any, None] = dict.fromkeys(atom for atom in used if atom not in made)
         stacks = {**flow.xs, **given}
         self.operands = [flow.consts[v] for v in read if v in flow.consts]
         self.operands += [stacks[v] for v in read if v in stacks]
@@ -189,7 +193,7 @@ def batch_before(outer: Outer, parts: ScanParts, budget: Budget) -> None:
     read.update([c.result for c in parts.carries], [y for y, _ in parts.ys])
     crossing = [v for equation in moved for v in equation.outputs if v in read]
     try:
-        stacks = AllAtOnce(parts, flow, moved, {}, stacks_of(crossing)).append(outer)
+        stacks = AllAtOnce(parts, flow, moved, (), {}, stacks_of(crossing)).append(outer)
     except NotImplementedError:  # a primitive without a batch rule
         return
     parts.equations = rest
@@ -222,6 +226,8 @@ def take_sums(outer: Outer, parts: ScanParts, budget: Budget) -> Callable[[], No
     flow = Flow(parts)
     finder = SumFinder(parts.equations, flow.uses)
     found = [total for carry in parts.carries if (total := finder.find(carry)) is not None]
+    # Products may be summed in any order; other sums that the user wrote keep theirs.
+    found = [total for total in found if parts.equation.is_quiet or is_all_products(total)]
     # Sums of what is stacked anyway cost nothing, so those come last.
     found.sort(key=lambda total: not any(is_product(term.base) for term in total.terms))
     new: dict[Atom, Variable] = {}
@@ -229,15 +235,16 @@ def take_sums(outer: Outer, parts: ScanParts, budget: Budget) -> Callable[[], No
     if not sums:
         return lambda: None
     given = {**flow.stacks, **new}
-    bases = [term.base for total in sums for term in total.terms]
+    terms = [term for total in sums for term in total.terms]
+    operands = [atom for term in terms for atom in term.operands]
 
     def compute(batch: Batch, equations: list[Equation]) -> list[Any]:
-        for equation in without(equations, bases):
+        for equation in equations:
             batch.run(equation)
-        return [sum_of_terms(batch, total) for total in sums]
+        return [sum_of_terms(batch, total, parts.equation) for total in sums]
 
     try:
-        plan = AllAtOnce(parts, flow, bases, given, compute)
+        plan = AllAtOnce(parts, flow, [], operands, given, compute)
     except NotImplementedError:  # a primitive without a batch rule
         return lambda: None
     parts.ys += list(new.items())
@@ -252,8 +259,12 @@ def take_sums(outer: Outer, parts: ScanParts, budget: Budget) -> Callable[[], No
     return finish
 
 
-def is_product(equation: Equation) -> bool:
-    return isinstance(equation.primitive, Multilinear)
+def is_product(equation: Equation | None) -> bool:
+    return equation is not None and isinstance(equation.primitive, Multilinear)
+
+
+def is_all_products(total: Sum) -> bool:
+    return all(is_product(term.base) for term in total.terms)
 
 
 def is_worth_stacking(total: Sum, flow: Flow, new: dict[Atom, Variable], budget: Budget) -> bool:
@@ -265,10 +276,9 @@ def is_worth_stacking(total: Sum, flow: Flow, new: dict[Atom, Variable], budget:
         return False
     missing: dict[Atom, Variable] = {}
     for term in total.terms:
-        operands = term.base.inputs
-        if any(atom not in flow.varying for atom in operands):
+        if any(atom not in flow.varying for atom in term.operands):
             return False
-        others = [a for a in operands if not flow.is_stacked(a) and a not in new]
+        others = [a for a in term.operands if not flow.is_stacked(a) and a not in new]
         if others and not is_product(term.base):
             return False
         missing.update((a, Variable(stacked(a.type, budget.length))) for a in others)
@@ -283,12 +293,15 @@ def stacked(type: ArrayType, length: int) -> ArrayType:
     return type.update(shape=(length, *type.shape))
 
 
-def sum_of_terms(batch: Batch, total: Sum) -> Any:
+def sum_of_terms(batch: Batch, total: Sum, like: Equation) -> Any:
     """What all iterations add together."""
     result = None
     for term in total.terms:
-        value = batch.sum(term.base)
-        with as_in(term.base):
+        if term.base is None:
+            value = reduce_sum(batch.stack(term.value), 0)
+        else:
+            value = batch.sum(term.base)
+        with as_in(like):
             for equation in term.maps:
                 value = equation.primitive(value, **equation.params)
             if result is None:
@@ -322,7 +335,7 @@ def take_products(outer: Outer, parts: ScanParts, budget: Budget) -> Callable[[]
         staying.setdefault(atom, Variable(stacked(atom.type, budget.length)))
     variables: Any = [y for y, _ in leaving]
     try:
-        plan = AllAtOnce(parts, flow, moved, staying, stacks_of(variables))
+        plan = AllAtOnce(parts, flow, moved, (), staying, stacks_of(variables))
     except NotImplementedError:  # a primitive without a batch rule
         return lambda: None
     parts.ys = list(staying.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from funcgrad.compiler.cost import bytes_of, is_cheap, size_of
 from funcgrad.compiler.loop_parts import Outer, ScanParts, WhileParts
@@ -36,7 +36,7 @@ def _hoist(outer: Outer, parts: ScanParts | WhileParts, is_certain: bool) -> Non
     chosen = [equation for equation in invariant if is_worth_moving(equation)]
     if not chosen:
         return
-    for equation in ancestors(invariant, chosen):
+    for equation in ancestors(invariant, [v for e in chosen for v in e.outputs]):
         outputs = [Variable(variable.type) for variable in equation.outputs]
         inputs = [known.get(atom, atom) for atom in equation.inputs]
         # A `while` might not run at all: then what it would have warned of must not warn.
@@ -48,10 +48,10 @@ def _hoist(outer: Outer, parts: ScanParts | WhileParts, is_certain: bool) -> Non
 
 
 def ancestors(
-    equations: list[Equation], wanted: list[Equation], given: Container[Atom] = ()
+    equations: list[Equation], wanted: Iterable[Atom], given: Container[Atom] = ()
 ) -> list[Equation]:
-    """Those of the equations that compute what the wanted ones read but is not given, and these, in order."""
-    needed: set[Atom] = {atom for equation in wanted for atom in equation.outputs}
+    """Those of the equations that compute the wanted values from what is given, in order."""
+    needed = set(wanted)
     found = []
     for equation in reversed(equations):
         if not needed.isdisjoint(equation.outputs):

@@ -68,8 +68,8 @@ def _recompute(outer: Outer, parts: ScanParts, producer: Producer, stacks: list[
     gone: set[Variable] = set()
     made: list[Equation] = []
     for stack in stacks:
-        element = producer.elements[stack]
-        if outer.uses[stack] != 1 or element in kept or isinstance(element, Literal):
+        element = producer.elements.get(stack)
+        if outer.uses[stack] != 1 or element in kept or not isinstance(element, Variable):
             continue
         others = {atom: v for atom, v in leaves.items() if atom is not element}
         steps = producer.steps(element, others)

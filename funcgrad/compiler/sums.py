@@ -12,11 +12,20 @@ from funcgrad.ops.arithmetic import ADD, NEGATIVE, SUBTRACT
 
 
 class Term(NamedTuple):
-    """What an iteration adds: the result of `base`, rearranged by `maps`, negated if `is_negative`."""
+    """What an iteration adds: `value`, rearranged by `maps`, negated if `is_negative`.
+
+    `base` is the equation that makes the value, if its primitive has a `batch_sum` rule.
+    """
 
     is_negative: bool
-    base: Equation
+    value: Atom
+    base: Equation | None
     maps: tuple[Equation, ...]
+
+    @property
+    def operands(self) -> tuple[Atom, ...]:
+        """Whose stacks give the sum over the iterations."""
+        return (self.value,) if self.base is None else self.base.inputs
 
 
 class Sum(NamedTuple):
@@ -27,7 +36,7 @@ class Sum(NamedTuple):
 
 
 class SumFinder:
-    """Finds the carried values that are sums over the iterations of what has a `batch_sum` rule.
+    """Finds the carried values that are sums over the iterations.
 
     Args:
         equations: those of the body.
@@ -61,10 +70,12 @@ class SumFinder:
     def terms(
         self, atom: Atom, is_negative: bool, maps: tuple[Equation, ...], shape: tuple
     ) -> list[Term] | None:
-        """An addend as a list of terms; None if it is something else, or of another shape."""
+        """An addend as a list of terms; None if it is stretched."""
         maker = self.makers.get(atom)
-        if maker is None or self.uses[atom] != 1 or atom.type.shape != shape:
+        if atom.type.shape != shape:
             return None
+        if maker is None or self.uses[atom] != 1:
+            return [Term(is_negative, atom, None, maps)]
         primitive, inputs = maker.primitive, maker.inputs
         if primitive is NEGATIVE:
             return self.terms(inputs[0], not is_negative, maps, shape)
@@ -75,6 +86,5 @@ class SumFinder:
         if primitive.kind == "index_map" and len(inputs) == 1:
             # The sum of rearranged arrays is the rearranged sum.
             return self.terms(inputs[0], is_negative, (maker, *maps), inputs[0].type.shape)
-        if type(primitive).batch_sum is Primitive.batch_sum:
-            return None
-        return [Term(is_negative, maker, maps)]
+        has_rule = type(primitive).batch_sum is not Primitive.batch_sum
+        return [Term(is_negative, atom, maker if has_rule else None, maps)]
