@@ -346,6 +346,10 @@ class Lowering:
         if 0 in x.shape:
             nothing = OF_NOTHING.get(combine)
             return NotImplemented if nothing is None else self.add(Full(self.type, nothing))
+        if all(x.shape[axis] == 1 for axis in axes):
+            if combine in POSITIONS:
+                return self.add(Full(self.type, 0))
+            return self.reshape(x, self.type.shape)
         return self.add(Reduce(self.type, x, combine, axes))
 
     def traced(self, function: Callable[..., Any], *values: Node) -> Any:

@@ -17,7 +17,7 @@ from funcgrad.compiler.loops import rewrite_loops
 from funcgrad.compiler.simplify import inline_calls, merge_common
 from funcgrad.config import config
 from funcgrad.ir.check import check_program
-from funcgrad.ir.program import Equation, Program
+from funcgrad.ir.program import Equation, Program, is_ragged
 
 
 def simplify_loops(program: Program) -> Program:
@@ -112,13 +112,6 @@ def _compile_native(program: Program) -> Any:
             stacklevel=2,
         )
         return None
-
-
-def is_ragged(program: Program) -> bool:
-    """Whether a length is known only at run time."""
-    return any(
-        None in variable.type.shape for e in program.equations for variable in e.outputs
-    ) or any(None in variable.type.shape for variable in program.inputs)
 
 
 def implementation(equation: Equation) -> Callable[..., Any]:

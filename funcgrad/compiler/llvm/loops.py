@@ -21,21 +21,23 @@ from funcgrad.compiler.llvm.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.plan import Plan, nbytes
+from funcgrad.ir.program import is_ragged
 
 
 def takes_scan(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del operands
-    return params["length"] is not None
+    return params["length"] is not None and not is_ragged(params["body"])
 
 
 def takes_while(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del operands
-    return not params["collect"]
+    ragged = is_ragged(params["cond"]) or is_ragged(params["body"])
+    return not params["collect"] and not ragged
 
 
 def takes_cond(operands: Sequence[Node], params: dict[str, Any]) -> bool:
-    del operands, params
-    return True
+    del operands
+    return not any(map(is_ragged, params["branches"]))
 
 
 class LoopWriter:

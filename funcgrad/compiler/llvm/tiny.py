@@ -7,9 +7,9 @@ from typing import Any
 
 from funcgrad.compiler.fusion import Kernel
 from funcgrad.compiler.graph import Node, Reduce, accumulator_dtype
-from funcgrad.compiler.index import Index, constant as constant_index, flat_offset
+from funcgrad.compiler.index import Affine, Index, constant as constant_index, flat_offset
 from funcgrad.compiler.llvm import combine as combining
-from funcgrad.compiler.llvm.builder import Function, Value
+from funcgrad.compiler.llvm.builder import Function, Value, constant
 from funcgrad.compiler.llvm.elements import register_type
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.values import Placed, ValueWriter
@@ -52,8 +52,17 @@ class TinyWriter(ValueWriter):
 
     def compute(self, node: Node, index: Index) -> Placed:
         if node in self.registers and not self.is_member(node):
-            return Placed(self.registers[node][flat_offset(index, node.shape).constant], 0)
+            return self.register(self.registers[node], flat_offset(index, node.shape))
         return super().compute(node, index)
+
+    def register(self, elements: list[Value], offset: Affine) -> Placed:
+        """One of several registers; chosen one by one if the index is only known at run time."""
+        if offset.is_constant:
+            return Placed(elements[offset.constant], 0)
+        wanted, found = self.index_value(offset).value, elements[0]
+        for i, element in enumerate(elements[1:], 1):
+            found = self.f.select(self.f.icmp("eq", wanted, constant("i64", i)), element, found)
+        return Placed(found, 0)
 
     def gated(self, node: Node, index: Index) -> Placed:
         return self.reduce(node, index) if isinstance(node, Reduce) else super().gated(node, index)
