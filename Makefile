@@ -59,11 +59,15 @@ bench: $(VENV)/installed-examples
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(RUN) -m benchmarks --peers-python $(PEERS) $(ARGS)
 endif
 
-# PyTorch for the CPU alone is a tenth of the size of the one with CUDA; where its index cannot be reached, pip
-# takes what it finds elsewhere.
+# PyTorch for the CPU alone is a tenth of the size of the one with CUDA; where its index cannot be reached, the
+# usual one has to do.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
 $(VENV)-bench/installed: pyproject.toml
-	$(MAKE) --no-print-directory VENV=$(VENV)-bench EXTRA_INDEX=https://download.pytorch.org/whl/cpu \
-		$(VENV)-bench/installed-bench
+	$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/created
+	-$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+		--index-url $(CPU_INDEX) torch==2.13.0
+	$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/installed-bench
 	@touch $@
 
 # Uses the machine's own Python, which already has CuPy: a GPU machine may have no network.
@@ -89,6 +93,5 @@ $(VENV)/created:
 	@touch $@
 
 $(VENV)/installed-%: pyproject.toml $(VENV)/created
-	$(RUN) -m pip install --quiet --disable-pip-version-check \
-		$(if $(EXTRA_INDEX),--extra-index-url $(EXTRA_INDEX)) --editable ".[$(EXTRAS_$*)]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS_$*)]"
 	@touch $@
