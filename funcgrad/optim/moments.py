@@ -100,6 +100,9 @@ def scale_by_adam(
     def average_square(mean: Any, gradient: Any) -> Any:
         return b2 * mean + (1 - b2) * abs_squared(gradient.astype(wider(gradient)))
 
+    def under_root(nu: Any) -> Any:
+        return nu if type(eps_root) is float and eps_root == 0.0 else nu + eps_root
+
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         del params, extra
         count = state.count + 1
@@ -115,7 +118,7 @@ def scale_by_adam(
         else:
             ahead = map_leaves(lambda m: None if m is None else unbiased(m, b1, count), "adam", mu)
         scaled = map_moments(
-            lambda m, g, v: m / (np.sqrt(unbiased(v, b2, count) + eps_root) + eps),
+            lambda m, g, v: m / (np.sqrt(under_root(unbiased(v, b2, count))) + eps),
             "adam",
             ahead,
             updates,
