@@ -54,12 +54,19 @@ def raise_if(f: Function, condition: Value, word: Value) -> None:
 
 
 @contextlib.contextmanager
+def unless_raised(f: Function, word: Value) -> Iterator[None]:
+    """What is done only while a word is 0."""
+    with f.when(f.op("xor", is_raised(f, word), constant("i1", 1))):
+        yield
+
+
+@contextlib.contextmanager
 def unless_stopped(f: Function, stopped: Value, work: int) -> Iterator[None]:
     """What a task does unless Ctrl-C came, which it looks for after a share of much work."""
     if work <= POLL_WORK:
         yield
         return
-    with f.when(f.op("xor", is_raised(f, stopped), constant("i1", 1))):
+    with unless_raised(f, stopped):
         yield
         raised = f.external("fg_poll", "i32", [])
         raise_if(f, f.icmp("ne", raised, constant("i32", 0)), stopped)

@@ -12,7 +12,7 @@ from funcgrad.compiler.graph import Node, Step
 from funcgrad.compiler.index import strides_of
 from funcgrad.compiler.llvm.builder import Function, Value, constant
 from funcgrad.compiler.llvm.combine import combine, combines
-from funcgrad.compiler.llvm.conv_tasks import POLL_WORK, flag, is_raised, raise_if
+from funcgrad.compiler.llvm.conv_tasks import POLL_WORK, flag, raise_if, unless_raised
 from funcgrad.compiler.llvm.elements import convert_value, memory_type
 from funcgrad.compiler.llvm.failure import write_index_failure
 from funcgrad.compiler.llvm.interrupts import tick, tick_state
@@ -159,7 +159,7 @@ class RowWriter:
         with f.loop(constant("i64", 0), constant("i64", outer.extent), block, "block") as loop:
             last = f.op("add", loop.index, constant("i64", block))
             stop = f.intrinsic("llvm.smin", "i64", [last, constant("i64", outer.extent)])
-            with f.when(f.op("xor", is_raised(f, self.stopped), constant("i1", 1))):
+            with unless_raised(f, self.stopped):
                 with f.loop(loop.index, stop, 1, "row") as inner:
                     self.write_level(levels[1:], moved(f, first, inner.index, outer.steps))
                 raise_if(f, tick(f, ticks), self.stopped)

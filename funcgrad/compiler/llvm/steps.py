@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.compiler.graph import Node, Step
-from funcgrad.compiler.llvm import convolutions, dots, library, loops, scatters, updates
+from funcgrad.compiler.llvm import (
+    convolutions,
+    cumulatives,
+    dots,
+    library,
+    loops,
+    scatters,
+    updates,
+)
 from funcgrad.compiler.llvm.program import ProgramWriter
 
 Writer = Callable[[ProgramWriter, Step], None]
@@ -21,6 +29,8 @@ STEPS: dict[str, tuple[Callable[[Sequence[Node], dict[str, Any]], bool], Writer]
     "convolution": (convolutions.takes, convolutions.write),
     "dynamic_update": (updates.takes, updates.write),
     "dynamic_update_in_full": (updates.takes, updates.write),
+    "cumulative": (cumulatives.takes_cumulative, cumulatives.write_cumulative),
+    "recurrence": (cumulatives.takes_recurrence, cumulatives.write_recurrence),
     "scatter": (scatters.takes, scatters.write),
     "scatter_in_full": (scatters.takes, scatters.write),
     "windows": (convolutions.takes_windows, convolutions.write_windows),
