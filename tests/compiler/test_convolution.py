@@ -111,6 +111,25 @@ def test_other_orders_of_axes(labels, compared):
     assert len(compared) == 3
 
 
+@pytest.mark.parametrize("sizes", [(5, 1, 1), (2, 3, 2), (1, 20, 1), (3, 1, 4)])
+@pytest.mark.parametrize(
+    "sliding", [Sliding(3, low=1, high=1), Sliding(3, 2, 1, 0), Sliding(2, 1, 2, 3, 2, 2)]
+)
+@pytest.mark.parametrize("lengths", [(6, 41), (9, 7), (70,)])
+def test_few_channels_in_a_group(sizes, sliding, lengths, compared):
+    rng = np.random.default_rng(0)
+    groups, channels, outputs = sizes
+    axes = "01"[: len(lengths)]
+    labels = ("ngc" + axes, "goc" + axes, "ngo" + axes)
+    window = (sliding,) * len(lengths)
+    x = rng.normal(size=(3, groups, channels, *lengths)).astype(np.float32)
+    w = rng.normal(size=(groups, outputs, channels, *[sliding.size] * len(lengths)))
+    call = lambda x, w: CONVOLVE(x, w, labels=labels, window=window)
+    out, pull = vjp(call, x, w.astype(np.float32))
+    pull(rng.normal(size=out.shape).astype(np.float32))
+    assert len(compared) == 3
+
+
 def test_integers_wrap_as_in_numpy():
     x = np.arange(2 * 3 * 25, dtype=np.int32).reshape(2, 3, 5, 5) * 1_000_003
     w = np.arange(4 * 27, dtype=np.int32).reshape(4, 3, 3, 3) - 50

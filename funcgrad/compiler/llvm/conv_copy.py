@@ -36,10 +36,11 @@ def write_offsets(
     start: Value,
     count: Value,
     last: int,
+    which: int = 1,
 ) -> None:
-    """Offsets in x of `count` elements from number `start` on, as i32; those after `last` repeat it.
+    """Offsets of `count` elements from number `start` on, as i32; those after `last` repeat it.
 
-    Writes up to 15 entries more.
+    Writes up to 15 entries more. `which` stride of the axes is meant.
     """
     type = vector(OFFSETS, "i32")
     lanes = ", ".join(f"i32 {lane}" for lane in range(OFFSETS))
@@ -47,7 +48,7 @@ def write_offsets(
         first = f.cast("trunc", f.op("add", start, loop.index), "i32")
         numbers = f.op("add", f.splat(first, OFFSETS), Value(type, f"<{lanes}>"))
         numbers = f.intrinsic("llvm.umin", type, [numbers, constant(type, last)])
-        (offsets,) = place(f, numbers, axes, 1)
+        (offsets,) = place(f, numbers, axes, which)
         f.store(offsets, f.gep(table, loop.index, "i32"), 4)
 
 

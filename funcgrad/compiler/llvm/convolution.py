@@ -23,6 +23,13 @@ from funcgrad.compiler.llvm.conv_copy import (
     total,
     write_offsets,
 )
+from funcgrad.compiler.llvm.conv_lanes import (
+    AlongPlaces,
+    AlongTerms,
+    has_few_columns,
+    runs_along_places,
+    runs_along_terms,
+)
 from funcgrad.compiler.llvm.conv_library import PREFIX, find
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
 from funcgrad.compiler.llvm.conv_tasks import (
@@ -56,7 +63,7 @@ class Plan:
     """How one part of a convolution is computed.
 
     Attributes:
-        part: the part; all but the last of its column axes count as groups.
+        part: the part, with at most one column axis.
         tile: the register tile.
         blocks: of columns.
         terms: how many there are, and how many are done at once.
@@ -91,10 +98,14 @@ class Plan:
         return self.groups * self.blocks * self.rows * self.terms * self.tile.width
 
 
+def with_one_column_axis(part: Part) -> Part:
+    """All but the last of its column axes count as groups."""
+    outer = tuple((n, 0, w, out) for n, w, out in part.columns[:-1])
+    return replace(part, groups=part.groups + outer, columns=part.columns[-1:])
+
+
 def plan_part(spec: ConvSpec, part: Part) -> Plan:
     """The plan of a part that has rows, columns and terms."""
-    outer = tuple((n, 0, w, out) for n, w, out in part.columns[:-1])
-    part = replace(part, groups=part.groups + outer, columns=part.columns[-1:])
     terms, columns = total(part.terms), total(part.columns)
     tile = choose_tile(spec.dtype, total(part.rows), columns, host())
     pieces = -(-terms * tile.row_bytes // PANEL_BYTES)
@@ -149,7 +160,7 @@ class _Writer(TaskWriter):
         for number, part in enumerate(self.spec.parts):
             if total(part.groups) and total(part.rows) and total(part.columns):
                 if total(part.terms):
-                    self.product(f, number, plan_part(self.spec, part), [x, w, out])
+                    self.part(f, number, with_one_column_axis(part), [x, w, out])
                 else:
                     self.zeros(f, part, out)
         if padded is not None:
@@ -180,12 +191,23 @@ class _Writer(TaskWriter):
             offset = f.op("add", offset, index(part.starts[2]))
             fill(f, f.gep(out, f.op("mul", offset, index(self.size))), self.size)
 
+    def part(self, f: Function, number: int, part: Part, operands: list[Value]) -> None:
+        """By vectors of output channels if these are enough, else along another axis."""
+        operands = [
+            f.gep(base, start * self.size)
+            for base, start in zip(operands, part.starts, strict=True)
+        ]
+        few = has_few_columns(self.spec, part)
+        if few and runs_along_places(part):
+            AlongPlaces(self, self.spec, part, number).write(f, operands)
+        elif few and runs_along_terms(part):
+            AlongTerms(self, self.spec, part, number).write(f, operands)
+        else:
+            self.product(f, number, plan_part(self.spec, part), operands)
+
     def product(self, f: Function, number: int, plan: Plan, operands: list[Value]) -> None:
         """Make panels, then compute the rows."""
-        x, w, out = (
-            f.gep(base, start * self.size)
-            for base, start in zip(operands, plan.part.starts, strict=True)
-        )
+        x, w, out = operands
         panels = plan.groups * plan.blocks
         panel = f.external("fg_allocate", "ptr", [index(panels * plan.panel_bytes)])
         table = f.external("fg_allocate", "ptr", [index(4 * (plan.terms + OFFSETS))])

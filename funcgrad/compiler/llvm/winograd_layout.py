@@ -34,7 +34,8 @@ def pays(spec: ConvSpec) -> bool:
     products = channels * (-(-outputs // lanes) * lanes) / lanes
     cycles = PRODUCTS * products + TRANSFORM_CYCLES * (channels + outputs) * 16 / lanes
     direct = 9 * products * total(p.examples) * height * width
-    return squares >= 16 and channels >= lanes and squares * cycles < 0.8 * direct
+    is_large = squares >= 16 and min(channels, outputs) >= lanes
+    return is_large and squares * cycles < 0.8 * direct
 
 
 @dataclass(frozen=True)
