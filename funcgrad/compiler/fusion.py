@@ -684,7 +684,7 @@ def operand_reads(node: Node, index: Index | None) -> Iterator[tuple[Node, Index
     else:
         yield node.operands[0], None
         for operand in node.operands[1:]:
-            yield operand, ()
+            yield operand, index[: node.lead]
 
 
 def resolved(unit: Unit) -> Unit:

@@ -174,9 +174,17 @@ class Gather(Node):
 
 
 class Window(Node):
-    """The window of an array that begins at run-time starts; outside is an error."""
+    """The window of an array that begins at run-time starts; outside is an error.
+
+    The leading axes of the starts are axes of the array too: one window for each index of them.
+    """
 
     __slots__ = ()
+
+    @property
+    def lead(self) -> int:
+        """How many leading axes there are."""
+        return len(self.operands[1].shape)
 
 
 class Reduce(Node):
@@ -336,8 +344,6 @@ class Lowering:
         return self.add(Gather(self.type, (x, *indices), labels, drop))
 
     def dynamic_slice(self, x: Node, starts: Sequence[Node], sizes: tuple[int, ...]) -> Any:
-        if starts[0].shape:
-            return NotImplemented
         return self.add(Window(self.type, (x, *starts)))
 
     def reduce(self, combine: str, x: Node, axes: tuple[int, ...], **params: Any) -> Any:

@@ -220,9 +220,11 @@ class Schedule:
                 assert found is not None
                 yield operand, found
         elif isinstance(node, Window):
-            yield node.operands[0], tuple([combine([(part, 1), (unknown(), 1)]) for part in index])
+            lead, rest = index[: node.lead], index[node.lead :]
+            moved = [combine([(part, 1), (unknown(), 1)]) for part in rest]
+            yield node.operands[0], (*lead, *moved)
             for operand in node.operands[1:]:
-                yield operand, ()
+                yield operand, lead
 
     def use_alone(self, part: Affine) -> None:
         self.alone.update(name for name, _ in part.terms)

@@ -501,21 +501,19 @@ class ValueWriter:
     def window(self, node: Window, index: Index) -> Placed:
         """An element of a window that begins at run-time starts."""
         x, *starts = node.operands
+        lead, rest = index[: node.lead], index[node.lead :]
+        lengths, sizes = x.shape[node.lead :], node.shape[node.lead :]
         parts = []
-        for axis, (start, part) in enumerate(zip(starts, index, strict=True)):
-            if (
-                node.shape[axis] == x.shape[axis]
-                and isinstance(start, Constant)
-                and start.value == 0
-            ):
+        for axis, (start, part) in enumerate(zip(starts, rest, strict=True)):
+            length, size = lengths[axis], sizes[axis]
+            if size == length and isinstance(start, Constant) and start.value == 0:
                 parts.append(part)
                 continue
-            raw = self.converted(self.value(start, ()), start.dtype, np.dtype(np.int64))
-            room = x.shape[axis] - node.shape[axis] + 1
-            place, test = self.window_start(raw, x.shape[axis], room)
-            self.check(raw, test, axis, x.shape[axis], node.shape[axis])
+            raw = self.converted(self.value(start, lead), start.dtype, np.dtype(np.int64))
+            place, test = self.window_start(raw, length, length - size + 1)
+            self.check(raw, test, axis, length, size)
             parts.append(combine([(part, 1), (self.dynamic(place), 1)]))
-        return self.value(x, tuple(parts))
+        return self.value(x, (*lead, *parts))
 
     def window_start(self, raw: Placed, length: int, room: int) -> tuple[Placed, Placed]:
         f, type = self.f, raw.value.type
