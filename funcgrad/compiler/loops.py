@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from funcgrad.compiler.absorb import absorb_producers
 from funcgrad.compiler.algebra import splat_value, strong_literal
 from funcgrad.compiler.dead_code import as_simplified, with_parts
 from funcgrad.compiler.fission import split_scan
@@ -50,6 +51,7 @@ def rewrite_scan(outer: Outer, equation: Equation, simplify: Simplify) -> None:
         return
     merge_operands(outer, parts)
     if parts.length is not None:
+        absorb_producers(outer, parts)
         recompute_residuals(outer, parts)
     parts.set_body(simplify(parts.body))
     drop_constant_carries(outer, parts)

@@ -331,6 +331,35 @@ def test_cheap_residuals_are_computed_again():
     np.testing.assert_array_equal(fg.jit(f)(ROWS), f(ROWS))
 
 
+class TestProducers:
+    """Elementwise work on stacks is done by the loop that reads them."""
+
+    big = RNG.normal(size=(5, 100))
+
+    def test_cheap_work_goes_in(self):
+        f = lambda x, s: fg.lax.scan(lambda c, z: (np.sin(c) + z, None), s, 2.0 * x - s)[0]
+        program = simplified(f, self.big, self.big[0])
+        assert names(program) == ["scan"] and len(loops(program)[0].inputs) == 3
+
+    @pytest.mark.parametrize(
+        "xs",
+        [lambda x: np.exp(x), lambda x: x * x[::-1] + x, lambda x: x[:, :3] * 2.0],
+        ids=["dear", "several stacks", "small elements"],
+    )
+    def test_other_work_stays(self, xs):
+        f = lambda x, s: fg.lax.scan(lambda c, z: (np.sin(c) + z, None), s, xs(x))[0]
+        shape = xs(self.big).shape[1:]
+        program = simplified(f, self.big, self.big[0, : shape[0]])
+        assert "multiply" not in names(body(program))
+
+    def test_what_others_read_stays(self):
+        def f(x, s):
+            scaled = 2.0 * x
+            return fg.lax.scan(lambda c, z: (np.sin(c) + z, None), s, scaled)[0], scaled
+
+        assert names(simplified(f, self.big, self.big[0])) == ["multiply", "scan"]
+
+
 # --- random recurrent networks ---
 
 TERMS = {
