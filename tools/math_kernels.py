@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import (
-    Function,
     Module,
     Value,
     constant,
-    lanes_of,
     vector,
 )
 from funcgrad.compiler.llvm.mathlib import MATH

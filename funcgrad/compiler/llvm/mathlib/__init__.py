@@ -8,15 +8,29 @@ from funcgrad.compiler.llvm.builder import Value
 from funcgrad.compiler.llvm.mathlib import (
     error,
     exponential,
+    floats,
     hyperbolic,
+    inverse_hyperbolic,
     inverse_trigonometric,
     logarithm,
     power,
+    rounding,
     trigonometric,
 )
 from funcgrad.compiler.llvm.mathlib.number import native
 
-FAMILIES = (exponential, logarithm, trigonometric, inverse_trigonometric, hyperbolic, power, error)
+FAMILIES = (
+    exponential,
+    logarithm,
+    power,
+    trigonometric,
+    inverse_trigonometric,
+    hyperbolic,
+    inverse_hyperbolic,
+    error,
+    rounding,
+    floats,
+)
 
 MATH: dict[str, Callable[..., Value]] = {
     name: native(formula) for family in FAMILIES for name, formula in family.FUNCTIONS.items()

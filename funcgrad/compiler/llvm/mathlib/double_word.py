@@ -23,6 +23,13 @@ def two_sum(a: Number, b: Number) -> Double:
     return Double(high, b - (high - a))
 
 
+def sum_of_any(a: Number, b: Number) -> Double:
+    """The exact sum of numbers of any sizes."""
+    high = a + b
+    of_b = high - a
+    return Double(high, (a - (high - of_b)) + (b - of_b))
+
+
 def two_product(a: Number, b: Any) -> Double:
     """The exact product."""
     b = a.lift(b)

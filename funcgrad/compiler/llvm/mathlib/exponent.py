@@ -33,8 +33,8 @@ def scale(x: Number, n: Number) -> Number:
     whole = (n + form.rounder).bits << (form.width - 16)
     whole = whole >> (form.width - 16)
     half = whole >> 1
-    first = (half + form.bias << form.fraction).as_float()
-    second = (whole - half + form.bias << form.fraction).as_float()
+    first = ((half + form.bias) << form.fraction).as_float()
+    second = ((whole - half + form.bias) << form.fraction).as_float()
     return x * first * second
 
 
@@ -84,3 +84,16 @@ def avx512(x: Number, operation: str, *operands: Number | int) -> Number:
         arguments.append(Value("i32", "4"))
     name = f"llvm.x86.avx512.mask.{operation}.{suffix}.{width}"
     return Number(function, function.external(name, x.type, arguments))
+
+
+def multiply_by_power(x: Number, n: Number) -> Number:
+    """`x * 2**n`, rounded once, for any `x` and an integer `n` of its width, at most 3 times the bias in size."""
+    form = x.format
+    for _ in range(2):
+        # A first step down must not already round: it leaves room for the digits.
+        low = select(n < 1 - form.bias, 1 - form.bias + form.fraction + 1, n)
+        part = select(n > form.bias, form.bias, low)
+        x = x * ((part + form.bias) << form.fraction).as_float()
+        n = n - part
+    low = select(n < 1 - form.bias, 1 - form.bias, n)
+    return x * ((select(n > form.bias, form.bias, low) + form.bias) << form.fraction).as_float()

@@ -1,11 +1,19 @@
-"""Hyperbolic functions and their inverses."""
+"""Hyperbolic functions."""
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.mathlib.coefficients import TANH
-from funcgrad.compiler.llvm.mathlib.exponent import power_of_two
-from funcgrad.compiler.llvm.mathlib.exponential import LOG2_E, LOG_2
-from funcgrad.compiler.llvm.mathlib.number import Number, at_most, copysign, fma, polynomial, rint
+from funcgrad.compiler.llvm.mathlib.coefficients import EXPM1, SINH, TANH
+from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, scale
+from funcgrad.compiler.llvm.mathlib.exponential import EXP_RANGE, LOG2_E, LOG_2, reduce
+from funcgrad.compiler.llvm.mathlib.number import (
+    Number,
+    at_most,
+    copysign,
+    fma,
+    polynomial,
+    rint,
+    select,
+)
 
 # Arguments from which on tanh is 1.
 TANH_HIGH = {"float": 10.0, "double": 20.0}
@@ -31,4 +39,23 @@ def tanh(x: Number) -> Number:
     return copysign(numerator / (numerator + fma(t, -2.0, 2.0)), x)
 
 
-FUNCTIONS = {"tanh": tanh}
+def sinh(x: Number) -> Number:
+    size = abs(x)
+    square = size * size
+    near = fma(size * square, polynomial(square, SINH), size)
+    half = half_exp(size)
+    return copysign(select(size < 1.0, near, half - 0.25 / half), x)
+
+
+def cosh(x: Number) -> Number:
+    half = half_exp(abs(x))
+    return half + 0.25 / half
+
+
+def half_exp(x: Number) -> Number:
+    """`exp(x) / 2`, which overflows no earlier than its sum with `exp(-x) / 2`."""
+    r, n = reduce(at_most(x, EXP_RANGE[x.element][1] + 1.0))
+    return scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n - 1.0)
+
+
+FUNCTIONS = {"sinh": sinh, "cosh": cosh, "tanh": tanh}

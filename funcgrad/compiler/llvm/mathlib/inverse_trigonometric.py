@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.mathlib.coefficients import ATAN
+from funcgrad.compiler.llvm.mathlib.coefficients import ASIN, ATAN
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
     at_least,
@@ -12,6 +12,7 @@ from funcgrad.compiler.llvm.mathlib.number import (
     fma,
     polynomial,
     select,
+    sqrt,
 )
 
 # pi / 2 in two parts.
@@ -19,6 +20,32 @@ HALF_PI = {
     "float": (1.5707963705062866, -4.371138828673793e-08),
     "double": (1.5707963267948966, 6.123233995736766e-17),
 }
+
+
+def arcsin(x: Number) -> Number:
+    """`pi / 2 - 2 arcsin(sqrt((1 - a) / 2))` for `a = |x|` above 1 / 2."""
+    is_steep, base, bend = arcsin_parts(abs(x))
+    high, low = HALF_PI[x.element]
+    steep = (high - base * 2.0) - fma(bend, 2.0, -low)
+    return copysign(select(is_steep, steep, base + bend), x)
+
+
+def arccos(x: Number) -> Number:
+    is_steep, base, bend = arcsin_parts(abs(x))
+    high, low = HALF_PI[x.element]
+    angle = base + bend
+    level = high - (copysign(angle, x) - low)
+    doubled = angle * 2.0
+    steep = select(x < 0.0, 2.0 * high - (doubled - 2.0 * low), doubled)
+    return select(is_steep, steep, level)
+
+
+def arcsin_parts(size: Number) -> tuple[Number, Number, Number]:
+    """Whether `size` is above 1 / 2, and in two parts the arcsine of it or of `sqrt((1 - size) / 2)`."""
+    is_steep = size > 0.5
+    square = select(is_steep, (1.0 - size) * 0.5, size * size)
+    base = select(is_steep, sqrt(square), size)
+    return is_steep, base, base * square * polynomial(square, ASIN)
 
 
 def arctan_unit(a: Number) -> Number:
@@ -49,4 +76,4 @@ def arctan2(y: Number, x: Number) -> Number:
     return copysign(angle, y)
 
 
-FUNCTIONS = {"arctan": arctan, "arctan2": arctan2}
+FUNCTIONS = {"arcsin": arcsin, "arccos": arccos, "arctan": arctan, "arctan2": arctan2}

@@ -70,14 +70,22 @@ def rescaled(f: Number, high: float, low: float) -> Number:
 
 
 def log1p(x: Number) -> Number:
-    """The mantissa of `1 + x`, corrected by what the sum lost."""
-    total = x + 1.0
-    lost = x - (total - 1.0)
+    return copysign(log1p_of_sum(x, x.constant(0.0)), x)
+
+
+def log1p_of_sum(high: Number, low: Number, doubled: Number | None = None) -> Number:
+    """`log(1 + high + low)` for a small `low`, plus log 2 where `doubled`.
+
+    The mantissa of `1 + high` is corrected by what the sum lost.
+    """
+    total = high + 1.0
+    lost = (high - (total - 1.0)) + low
     mantissa, exponent = split(total)
-    power = power_of_two(at_least(-exponent, 2.0 - x.format.bias))
+    power = power_of_two(at_least(-exponent, 2.0 - high.format.bias))
+    if doubled is not None:
+        exponent = select(doubled, exponent + 1.0, exponent)
     result = natural(fma(lost, power, mantissa - 1.0), exponent)
-    result = select(total.equals(math.inf), total, result)
-    return copysign(with_specials(total, result), x)
+    return with_specials(total, select(total.equals(math.inf), total, result))
 
 
 def with_specials(x: Number, result: Number) -> Number:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.mathlib.coefficients import EXP2_SHORT, LOG2_SHORT, LOG_CUBE
+from funcgrad.compiler.llvm.mathlib.coefficients import CBRT, EXP2_SHORT, LOG2_SHORT, LOG_CUBE
 from funcgrad.compiler.llvm.mathlib.double_word import Double, add, multiply, two_product, two_sum
-from funcgrad.compiler.llvm.mathlib.exponent import round_to_power, split
+from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, round_to_power, split
 from funcgrad.compiler.llvm.mathlib.exponential import EXP_RANGE, LOG_2, exp_of_sum
 from funcgrad.compiler.llvm.mathlib.logarithm import with_specials
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
     at_least,
     at_most,
+    copysign,
     fma,
     polynomial,
     rint,
@@ -91,4 +92,39 @@ def rsqrt(x: Number) -> Number:
     return 1.0 / sqrt(x)
 
 
-FUNCTIONS = {"power": power, "sqrt": sqrt, "rsqrt": rsqrt}
+def hypot(x: Number, y: Number) -> Number:
+    """Scaled by a power of two, so that no square overflows or vanishes; floats are computed as doubles."""
+    if not x.is_double:
+        root = sqrt(fma(x.widen(), x.widen(), y.widen() * y.widen())).narrow()
+    else:
+        a, b = abs(x), abs(y)
+        longer, shorter = select(a > b, a, b), select(a > b, b, a)
+        exponent = at_most(at_least(split(longer)[1], -1000.0), 1000.0)
+        factor = power_of_two(-exponent)
+        longer, shorter = longer * factor, shorter * factor
+        root = sqrt(fma(longer, longer, shorter * shorter)) * power_of_two(exponent)
+    return select(abs(x).equals(math.inf) | abs(y).equals(math.inf), math.inf, root)
+
+
+def cbrt(x: Number) -> Number:
+    """A polynomial of the mantissa, a step of Halley's method, and for doubles an exact one of Newton's."""
+    if not x.is_double:
+        return cbrt(x.widen()).narrow()
+    mantissa, exponent = split(abs(x))
+    third = rint(exponent * (1.0 / 3.0))
+    left = exponent - third * 3.0
+    value = mantissa * select(left > 0.0, 2.0, select(left < 0.0, x.constant(0.5), 1.0))
+    guess = polynomial(mantissa - 1.0, CBRT)
+    guess = guess * select(
+        left > 0.0, 2.0 ** (1 / 3), select(left < 0.0, x.constant(2.0 ** (-1 / 3)), 1.0)
+    )
+    cube = guess * guess * guess
+    root = guess * ((cube + value * 2.0) / (cube * 2.0 + value))
+    square = two_product(root, root)
+    rest = fma(square.high, root, -value) + square.low * root
+    root = (root - rest / (square.high * 3.0)) * power_of_two(third)
+    is_special = x.equals(0.0) | ~(abs(x) < math.inf)
+    return select(is_special, x, copysign(root, x))
+
+
+FUNCTIONS = {"cbrt": cbrt, "hypot": hypot, "power": power, "sqrt": sqrt, "rsqrt": rsqrt}

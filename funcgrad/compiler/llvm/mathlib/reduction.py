@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.builder import Value
+from funcgrad.compiler.llvm.mathlib.double_word import Double, sum_of_any
 from funcgrad.compiler.llvm.mathlib.number import FORMATS, Number, fma, has_fma, select
 
 # pi in parts, and the sizes up to which they are enough. Products of a part with an integer are exact: with
@@ -13,7 +14,12 @@ PI = {
 }
 QUICK = {"float": 2.0**18, "double": 2.0**40}
 SHORT_PI = {
-    "float": (3.1416015625, -8.907169103622437e-06, -1.7412276065442711e-09, 1.2446743939339977e-13),
+    "float": (
+        3.1416015625,
+        -8.907169103622437e-06,
+        -1.7412276065442711e-09,
+        1.2446743939339977e-13,
+    ),
     "double": (
         3.141592651605606,
         1.9841871479187034e-09,
@@ -62,16 +68,15 @@ def subtract_pi(x: Number, n: Number, factor: float = 1.0) -> Number:
     return x
 
 
-def subtract_pi_doubled(x: Number, n: Number, factor: float) -> tuple[Number, Number]:
-    """As `subtract_pi`, but also what the result lacks to the exact difference; 0 for small results."""
-    first, *parts = (PI if has_fma() else SHORT_PI)[x.element]
-    near = total = fma(n, -factor * first, x)
-    for part in parts:
-        total = fma(n, -factor * part, total)
-    rest = near - total  # exact if the other parts of pi do not cancel most of it
-    for part in parts:
-        rest = fma(n, -factor * part, rest)
-    return total, select(abs(total) > 2.0**-5, rest, 0.0)
+def subtract_pi_doubled(x: Number, n: Number, factor: float) -> Double:
+    """As `subtract_pi`, but also what the first word lacks to the exact difference."""
+    first, *middle, last = [-factor * part for part in (PI if has_fma() else SHORT_PI)[x.element]]
+    total, rest = fma(n, first, x), n * last
+    for part in middle:
+        product = n * part
+        total, lost = sum_of_any(total, product)
+        rest = rest + (fma(n, part, -product) + lost)
+    return Double(total, rest)
 
 
 def reduce_exactly(x: Number) -> tuple[Number, Number, Number]:
@@ -91,7 +96,9 @@ def reduce_exactly(x: Number) -> tuple[Number, Number, Number]:
     fraction = turns - (quadrant << 126)
     is_negative = fraction < 0
     size = select(is_negative, -fraction, fraction)
-    zeros = Number(x.function, x.function.intrinsic("llvm.ctlz", "i128", [size.value, Value("i1", "false")]))
+    zeros = Number(
+        x.function, x.function.intrinsic("llvm.ctlz", "i128", [size.value, Value("i1", "false")])
+    )
     size = size << zeros
     unit = (2 + 1023 - zeros.cast("trunc", "i64") << 52).as_float()
     unit = select(is_negative, -unit, unit)
