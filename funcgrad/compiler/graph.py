@@ -104,9 +104,9 @@ class Iota(Node):
 
 
 class Map(Node):
-    """An elementwise primitive on operands that broadcast."""
+    """An elementwise primitive on operands that broadcast. A loud one may cause warnings of NumPy."""
 
-    __slots__ = ("params", "primitive")
+    __slots__ = ("is_loud", "params", "primitive")
 
     def __init__(
         self, type: ArrayType, operands: Sequence[Node], primitive: Any, params: dict
@@ -114,6 +114,7 @@ class Map(Node):
         super().__init__(type, operands)
         self.primitive = primitive
         self.params = params
+        self.is_loud = False
 
     def signature(self) -> tuple:
         return ("Map", self.primitive.name, *sorted((k, str(v)) for k, v in self.params.items()))
@@ -309,7 +310,10 @@ class Lowering:
         numbers = tuple([v.value if isinstance(v, Constant) else None for v in values])
         if not self.supports(primitive, dtypes, numbers, params, self.type.dtype):
             return NotImplemented
-        return self.add(Map(self.type, values, primitive, params))
+        node = self.add(Map(self.type, values, primitive, params))
+        assert isinstance(node, Map) and self.equation is not None
+        node.is_loud |= not self.equation.is_quiet and may_warn(primitive, node)
+        return node
 
     def broadcast(self, x: Node, shape: tuple[int, ...]) -> Node:
         return self.add(View(self.type, x, "broadcast", shape))
@@ -435,6 +439,21 @@ class Lowering:
 
 POSITIONS = ("argmax", "argmin")
 OF_NOTHING = {"add": 0, "multiply": 1, "and": True, "or": False}  # reductions of no elements
+
+
+def may_warn(primitive: Any, node: Node) -> bool:
+    """Whether NumPy warns about some values of these operands."""
+    if all(operand.dtype.kind in "iub" for operand in node.operands):
+        return False
+    return primitive.name not in SILENT and not primitive.name.startswith(("quiet", "masked"))
+
+
+SILENT_NAMES = """
+negative select equal not_equal less less_equal greater greater_equal maximum minimum fmax fmin logical_and
+logical_or logical_not logical_xor bitcast absolute relu clip sign signbit copysign isnan isinf isfinite floor
+ceil rint trunc real imag conjugate norm_root norm_root_slope quotient complex
+"""
+SILENT = frozenset(SILENT_NAMES.split())
 
 
 def operand_dtypes(primitive: Any, values: Sequence[Node]) -> tuple[np.dtype, ...]:

@@ -134,6 +134,11 @@ class Schedule:
         schedule.levels, schedule.outer = [], 0
         return schedule
 
+    @property
+    def is_loud(self) -> bool:
+        """Whether something that is computed may cause a warning of NumPy."""
+        return any(isinstance(node, Map) and node.is_loud for node, _ in self.seen)
+
     def __str__(self) -> str:
         chunks = f", {self.chunks} chunks of level {self.chunk_level}" if self.chunks > 1 else ""
         lines = ["  " * i + repr(level) for i, level in enumerate(self.levels)]

@@ -533,6 +533,7 @@ def _always(elements: Elements, x: Element) -> Element:
     return Element(BOOL, constant(vector(lanes_of(x.value.type), "i1"), 1))
 
 
+DIVISIONS = ("floor_divide", "remainder", "fmod")
 INTEGERS: dict[str, Callable[..., Element]] = {
     "maximum": _minmax(True),
     "fmax": _minmax(True),
@@ -693,6 +694,10 @@ def supports(primitive: Any, dtypes: tuple, numbers: tuple, params: dict, result
     """
     if not all(map(fits, numbers, dtypes)):
         return False  # NumPy has an error or a warning for it
+    if None not in numbers or (primitive.name == "divide" and numbers[1] == 0):
+        return False  # what could be folded is; the rest has a warning, which LLVM would fold away
+    if primitive.name in DIVISIONS and dtypes[1].kind in "iu" and numbers[1] in (None, 0, -1):
+        return False  # NumPy warns where a divisor is zero, which no register tells
     if primitive.name not in ("power", "quiet_power"):
         numbers = (None,) * len(dtypes)
     try:

@@ -47,7 +47,7 @@ class Accumulator:
 
 
 class KernelWriter:
-    """Writes one kernel: a function `void NAME(ptr buffers, i64 chunk)`.
+    """Writes the loops of one kernel, a function `void NAME(ptr buffers, i64 chunk)`.
 
     Args:
         function: the function to write into.
@@ -103,7 +103,6 @@ class KernelWriter:
     def write(self) -> None:
         with self.values.scope(None, None):
             self.write_outer(0)
-        self.f.ret()
 
     def write_outer(self, depth: int) -> None:
         """The loops around the rows."""

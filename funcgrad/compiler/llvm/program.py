@@ -13,11 +13,18 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.fusion import Kernel
-from funcgrad.compiler.graph import Node, Reduce, Step, accumulator_dtype
+from funcgrad.compiler.graph import Map, Node, Reduce, Step, accumulator_dtype
 from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
 from funcgrad.compiler.llvm.carried import load_elements
 from funcgrad.compiler.llvm.elements import memory_type
-from funcgrad.compiler.llvm.failure import RECORD_BYTES, write_answer
+from funcgrad.compiler.llvm.failure import RECORD_BYTES, RECORDED, write_answer
+from funcgrad.compiler.llvm.floating import (
+    NUMBER,
+    can_look,
+    write_clear,
+    write_events,
+    write_recheck,
+)
 from funcgrad.compiler.llvm.kernel import KernelWriter
 from funcgrad.compiler.llvm.merge_parts import write_merge
 from funcgrad.compiler.llvm.target import Target
@@ -25,6 +32,7 @@ from funcgrad.compiler.llvm.tiny import TinyWriter
 from funcgrad.compiler.plan import Plan, nbytes, tiny_loads
 from funcgrad.compiler.views import located
 
+EVENTS_PLACE = 7  # of the record: floating point events of all threads
 STACK_BYTES = 1 << 13  # up to which the arena lies on the stack
 
 
@@ -34,6 +42,7 @@ class ModuleWriter:
     Attributes:
         libraries: steps that call back into Python, in the order of their numbers.
         work: simple operations of everything that is written, loops once.
+        is_loud: whether something may cause a warning of NumPy.
     """
 
     def __init__(self, target: Target, write_step: Callable[[Any, Step], None]) -> None:
@@ -43,12 +52,15 @@ class ModuleWriter:
         self.kernels: dict[str, str] = {}
         self.libraries: list[Step] = []
         self.work = 0
+        self.is_loud = False
 
     def text(self) -> str:
         """The text of the module, with a table for the numbers of its library steps."""
         if self.libraries:
             count = len(self.libraries)
             self.module.data("library_numbers", f"global [{count} x i64] zeroinitializer")
+        if self.is_loud:
+            self.module.data(NUMBER, "global i64 0")
         return self.module.text()
 
     def kernel(self, function: Function) -> str:
@@ -149,6 +161,7 @@ class ProgramWriter:
         name, chunks = self.kernel_function(kernel, keys)
         points = int(np.prod(kernel.domain, dtype=np.int64)) if kernel.domain else 1
         self.writer.work += points * max(1, schedule.cost)
+        self.writer.is_loud |= schedule.is_loud
         pointers = [
             self.failure if key == "failure" else self.pointer(self.memory_key(key)) for key in keys
         ]
@@ -198,7 +211,13 @@ class ProgramWriter:
             shift = f.op("mul", chunk, constant("i64", size))
             buffers["part", node] = f.gep(buffers["part", node], shift, element)
         failure = buffers.pop("failure")
+        reports = schedule.is_loud and chunks > 1 and can_look(self.writer.target)
+        if reports:
+            write_clear(f)
         KernelWriter(f, schedule, buffers, chunk, self.writer.target, failure).write()
+        if reports:
+            note_events(f, failure)
+        f.ret()
         return self.writer.kernel(f), chunks
 
     def merge_parts(self, kernel: Kernel, chunks: int) -> None:
@@ -213,6 +232,7 @@ class ProgramWriter:
                 write_merge(self.f, node, self.pointer(key), self.pointer(node), count)
 
     def write_tiny(self, kernel: Kernel) -> None:
+        self.writer.is_loud |= any(isinstance(n, Map) and n.is_loud for n in kernel.members)
         nodes = [*tiny_loads(kernel, self.plan.in_memory), *[s.owner for s in kernel.stores]]
         buffers = {node: self.pointer(node) for node in nodes}
         tiny = TinyWriter(self.f, kernel, buffers, self.writer.target, self.failure, self.registers)
@@ -227,6 +247,14 @@ class ProgramWriter:
         """The address of a result of a step; None if nobody reads it."""
         node = step.results[number]
         return self.pointer(node) if node in self.plan.places else None
+
+
+def note_events(f: Function, failure: Value) -> None:
+    """Add the floating point events of this thread to the record. Threads may race: one of them is enough."""
+    place = f.gep(failure, EVENTS_PLACE, "i64")
+    events = write_events(f)
+    with f.when(f.icmp("ne", events, constant("i64", 0))):
+        f.store(events, place, 8)
 
 
 def pointer_array(f: Function, pointers: Sequence[Value]) -> Value:
@@ -261,10 +289,22 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
         arena = f.external("fg_allocate", "ptr", [constant("i64", size)])
     failure = f.gep(arena, plan.arena)
     f.store(constant("i64", 0), failure, 8)
-    end = f.new_block("end")
+    begin, end = f.new_block("begin"), f.new_block("end")
+    f.branch(begin)
+    f.block = f.new_block("units")
+    begin.terminator = f"br label %{f.block.label}"
     ProgramWriter(writer, f, plan, pointers, targets, arena, failure, end).write()
     f.branch(end)
     f.block = end
+    if writer.is_loud and can_look(writer.target):
+        with f.at(begin):
+            write_clear(f)
+            f.store(constant("i64", 0), f.gep(failure, EVENTS_PLACE, "i64"), 8)
+        note_events(f, failure)
+        events = f.load("i64", f.gep(failure, EVENTS_PLACE, "i64"), 8)
+        bad = write_recheck(f, inputs, events)
+        with f.when(bad):
+            f.store(constant("i64", RECORDED), failure, 8)
     answer = write_answer(f, failure)
     if not on_stack:
         f.external("fg_free", "void", [arena])
