@@ -1,4 +1,4 @@
-"""Cheap elementwise work on a stack that only one loop reads, done by the iterations of the loop, element by element."""
+"""Cheap elementwise work on a stack that only one loop reads, done by the iterations of the loop."""
 
 from __future__ import annotations
 
