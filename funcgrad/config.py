@@ -53,6 +53,7 @@ class Config(threading.local):
     debug_key_reuse: warn when a random key is used by two sampling functions.
     nan_safe_where: the branch that `where` does not take contributes exactly zero to a gradient.
     check_programs: verify every Program after tracing and after each stage, and generated code.
+    native: run machine code; without it `jit` runs generated Python, which is slower and easier to look into.
     cache: keep compiled code on disk between processes.
     num_threads: how many threads compiled code may use; 0 stands for as many as there are CPUs.
     """
@@ -66,6 +67,7 @@ class Config(threading.local):
         self.debug_key_reuse = _flag("debug_key_reuse")
         self.nan_safe_where = os.environ.get("FUNCGRAD_NAN_SAFE_WHERE", "1") != "0"
         self.check_programs = _flag("check_programs")
+        self.native = _flag("native", default="1")
         self.cache = _flag("cache", default="1")
         self.num_threads = _thread_count()
         self.checks_values = self.debug_nans or self.debug_infs
@@ -75,7 +77,7 @@ class Config(threading.local):
     @property
     def is_unusual(self) -> bool:
         """Whether calls of compiled functions must go through Python code in this thread."""
-        return bool(self.disable_jit or self.checks_values)
+        return bool(self.disable_jit or self.checks_values or not self.native)
 
     @contextlib.contextmanager
     def override(self, **flags: int) -> Iterator[None]:

@@ -152,7 +152,10 @@ Record = tuple[Kernel, Index | None]
 class Partition:
     """The result: kernels and steps in execution order, the nodes that live in memory, and those computed again."""
 
-    def __init__(self, units: list[Unit], stored: set[Node], inlined: set[Node]) -> None:
+    def __init__(
+        self, graph: Graph, units: list[Unit], stored: set[Node], inlined: set[Node]
+    ) -> None:
+        self.graph = graph
         self.units = units
         self.stored = stored
         self.inlined = inlined
@@ -184,7 +187,7 @@ class Fuser:
             self.place(node)
         alive = [u for u in self.units if isinstance(u, Step) or u.merged is None]
         order = execution_order(alive, {u: self.readers_of(u) for u in alive})
-        return Partition(order, self.stored, self.inlined)
+        return Partition(self.graph, order, self.stored, self.inlined)
 
     # --- demands ---
 

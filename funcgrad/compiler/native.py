@@ -1,25 +1,31 @@
-"""A Program as machine code: from its graph to a callable of arrays."""
+"""Machine code of Programs: found in the cache by what a Program computes, or compiled, and called with arrays."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import importlib
+import json
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.compiler.graph import lower_program
-from funcgrad.compiler.llvm import failure, library, runtime
-from funcgrad.compiler.llvm.elements import supports
-from funcgrad.compiler.llvm.load import Loaded, load
+from funcgrad.compiler.fingerprint import Unprintable, fingerprint, operation_text, walk
+from funcgrad.compiler.llvm import callbacks, failure, recheck, runtime
+from funcgrad.compiler.llvm.callbacks import LibraryCall
+from funcgrad.compiler.llvm.load import (
+    Loaded,
+    Source,
+    compile_source,
+    program_key,
+    recall,
+    store,
+    stored,
+)
 from funcgrad.compiler.llvm.memory import allocate_output
-from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
-from funcgrad.compiler.llvm.steps import takes, write_step
-from funcgrad.compiler.llvm.target import host
-from funcgrad.compiler.pipeline import simplified
-from funcgrad.compiler.plan import Plan
+from funcgrad.compiler.pipeline import implementation
 from funcgrad.compiler.report import timed
-from funcgrad.ir.program import Program
+from funcgrad.ir.program import Equation, Program, is_ragged
 
 ENTRY = "program"
 LONG_WORK = 1 << 16  # simple operations from which on other Python threads may run meanwhile
@@ -30,19 +36,18 @@ class NativeProgram:
 
     Attributes:
         address: of `i32 program(ptr inputs, ptr outputs)`.
+        libraries: the equations that are computed in Python.
         releases_gil: whether it runs long enough to let other Python threads go on.
     """
 
     def __init__(
-        self,
-        program: Program,
-        loaded: Loaded,
-        libraries: list[library.LibraryCall],
-        work: int,
+        self, program: Program, loaded: Loaded, libraries: list[LibraryCall], work: int
     ) -> None:
         self.program = program
         self.loaded = loaded
         self.libraries = libraries
+        callbacks.fill_numbers(loaded, libraries)
+        self.recheck = recheck.attach(loaded, program)
         self.address = loaded.address(ENTRY)
         self.releases_gil = work > LONG_WORK
         self.input_types = [type.strong() for type in program.input_types]
@@ -63,21 +68,6 @@ class NativeProgram:
         failure.raise_pending(code)
 
 
-def plan_program(program: Program) -> Plan:
-    """The plan of a simplified Program, and of the Programs inside it."""
-    known: dict[int, Plan] = {}
-
-    def inner(program: Program) -> Plan:
-        if id(program) not in known:
-            known[id(program)] = make(simplified(program))
-        return known[id(program)]
-
-    def make(program: Program) -> Plan:
-        return Plan(lower_program(program, supports, takes), inner)
-
-    return make(program)
-
-
 def prepared(x: Any, type: Any) -> np.ndarray:
     """A C-contiguous, aligned array of this type."""
     if x.__class__ is np.ndarray and x.dtype is type.dtype and x.flags.carray:
@@ -89,26 +79,75 @@ def pointers(arrays: list[np.ndarray]) -> Any:
     return (ctypes.c_void_p * max(1, len(arrays)))(*[array.ctypes.data for array in arrays])
 
 
-def compile_native(
-    program: Program, implement: Callable[[Any], Callable[..., Any]]
-) -> NativeProgram:
-    """Machine code for a simplified Program.
+def compile_native(program: Program) -> NativeProgram | None:
+    """Machine code for a Program; None if a length in it is known only at run time.
 
     Args:
-        program: what to compile.
-        implement: from an equation without native code to a function of arrays.
+        program: what to compile; need not be simplified.
     """
-    with timed("fuse"):
-        plan = plan_program(program)
-    with timed("emit"):
-        writer = ModuleWriter(host(), write_step)
-        write_entry(writer, plan, ENTRY)
-        calls = [library.LibraryCall(step, implement(step.equation)) for step in writer.libraries]
-        text = writer.text()
-    runtime.ensure()
-    runtime.ensure_blas()
-    failure.register()
-    library.register()
-    loaded = load(text)
-    library.fill_numbers(loaded, calls)
-    return NativeProgram(program, loaded, calls, writer.work)
+    with timed("load"):
+        runtime.ensure()
+        failure.register()
+        callbacks.register()
+        recheck.register()
+    with timed("find"):
+        text = fingerprint(program)
+        key = None if text is None else program_key("program", text)
+    found = None if key is None else _recall(key, program)
+    return _compile(key, program) if found is None else found
+
+
+# --- entries of the cache: the key of the machine code, the work of a call, the places of library steps ---
+
+
+def _recall(key: str, program: Program) -> NativeProgram | None:
+    entry = stored(key)
+    if entry is None:
+        return None
+    code, work, places = json.loads(entry["program"])
+    loaded = recall(code, lambda: _source(program))
+    if loaded is None:
+        return None
+    equations = walk(program) if places else []
+    calls = [LibraryCall(equations[place], implementation(equations[place])) for place in places]
+    return NativeProgram(program, loaded, calls, work)
+
+
+def _compile(key: str | None, program: Program) -> NativeProgram | None:
+    # Imported by the first compilation: a start with a warm cache does without, which saves 25 ms.
+    stages = importlib.import_module("funcgrad.compiler.stages")
+    with timed("simplify"):
+        if is_ragged(stages.simplified(program)):
+            return None
+    emitted = stages.run_stages(program)["emit"]
+    equations = [step.equation for step in emitted.libraries]
+    code, loaded = compile_source(emitted.source)
+    places = _places(program, equations)
+    if key is not None and places is not None:
+        store(key, {"program": json.dumps([code, emitted.work, places]).encode()})
+    calls = [LibraryCall(equation, implementation(equation)) for equation in equations]
+    return NativeProgram(program, loaded, calls, emitted.work)
+
+
+def _source(program: Program) -> Source:
+    """The LLVM text of a Program."""
+    stages = importlib.import_module("funcgrad.compiler.stages")
+    return stages.run_stages(program)["emit"].source
+
+
+def _places(program: Program, equations: Sequence[Equation]) -> list[int] | None:
+    """Where in a Program there are these equations of its simplified form; None if it does not hold one of them."""
+    if not equations:
+        return []
+    known: dict[tuple, int] = {}
+    try:
+        for place, equation in enumerate(walk(program)):
+            known.setdefault(_identity(equation), place)
+        return [known[_identity(equation)] for equation in equations]
+    except (KeyError, Unprintable):
+        return None
+
+
+def _identity(equation: Equation) -> tuple:
+    types = [str(atom.type) for atom in (*equation.inputs, *equation.outputs)]
+    return (operation_text(equation), *types, equation.source)

@@ -6,10 +6,9 @@ import bisect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from funcgrad.compiler.fusion import STRIDED, Kernel, Partition, Unit, is_leaf, partition
+from funcgrad.compiler.fusion import STRIDED, Kernel, Partition, Unit, is_leaf
 from funcgrad.compiler.graph import (
     Constant,
-    Graph,
     Node,
     Result,
     Step,
@@ -47,9 +46,9 @@ class Plan:
         arena: bytes of scratch memory.
     """
 
-    def __init__(self, graph: Graph, plan_of: Callable[[Program], Plan]) -> None:
-        self.graph = graph
-        self.partition: Partition = partition(graph)
+    def __init__(self, partition: Partition, plan_of: Callable[[Program], Plan]) -> None:
+        self.graph = graph = partition.graph
+        self.partition = partition
         self.units = [unit for unit in self.partition.units if not is_empty(unit)]
         in_memory = {*self.partition.stored, *graph.inputs}
         self.schedules = {

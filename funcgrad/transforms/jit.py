@@ -10,8 +10,9 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from funcgrad.compiler.executable import executable, native
 from funcgrad.compiler.llvm.callable import NativeCallable, let_enter_natively
-from funcgrad.compiler.pipeline import executable, native, simplified
+from funcgrad.compiler.pipeline import simplified
 from funcgrad.config import config
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import array_module

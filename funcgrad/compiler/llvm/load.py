@@ -40,6 +40,10 @@ _lock = threading.RLock()
 _loaded: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
 
 
+class NoLLVM(RuntimeError):
+    """Llvmlite cannot be imported."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What machine code is made from.
@@ -95,7 +99,7 @@ def load(text: str, passes: Sequence[str] = (), level: int = LEVEL) -> Loaded:
         RuntimeError: the text is not valid, or a function that it declares is defined nowhere.
     """
     source = Source(text, tuple(passes), level)
-    return _load(source.key(), lambda: source)
+    return _shared(source.key(), lambda: source)
 
 
 def load_known(name: str, write: Callable[[], Source]) -> Loaded:
@@ -105,21 +109,35 @@ def load_known(name: str, write: Callable[[], Source]) -> Loaded:
         name: says all about the module.
         write: makes its source; not called where the machine code is found.
     """
-    return _load(program_key("module", name), write)
+    return _shared(program_key("module", name), write)
 
 
-def _load(key: str, write: Callable[[], Source]) -> Loaded:
+def _shared(key: str, write: Callable[[], Source]) -> Loaded:
     with _lock:
         loaded = _loaded.get(key)
         if loaded is None:
-            sections = stored(key)
-            if sections is None:
-                with timed("emit"):
-                    source = write()
-                sections = build(source)
-                store(key, sections)
-            loaded = _loaded[key] = link(sections, write)
+            loaded = _loaded[key] = recall(key, write) or _compile(key, write)
         return loaded
+
+
+def compile_source(source: Source) -> tuple[str, Loaded]:
+    """Machine code with variables of its own, and its key in the cache."""
+    key = source.key()
+    return key, recall(key, lambda: source) or _compile(key, lambda: source)
+
+
+def recall(key: str, write: Callable[[], Source]) -> Loaded | None:
+    """Machine code from the cache, with variables of its own; `write` is for `assembly` only."""
+    sections = stored(key)
+    return None if sections is None else link(sections, write)
+
+
+def _compile(key: str, write: Callable[[], Source]) -> Loaded:
+    with timed("emit"):
+        source = write()
+    sections = build(source)
+    store(key, sections)
+    return link(sections, write)
 
 
 def stored(key: str) -> Sections | None:
@@ -226,8 +244,10 @@ def program_key(*parts: str | bytes) -> str:
 
 @functools.cache
 def _llvm() -> Any:
-    import llvmlite.binding as llvm
-
+    try:
+        import llvmlite.binding as llvm
+    except (ImportError, OSError) as error:
+        raise NoLLVM(str(error)) from error
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     if hasattr(os, "register_at_fork"):

@@ -1,0 +1,112 @@
+"""The stages from a Program to machine code, as a list that can be read, dumped and checked.
+
+Imported by the first compilation that finds no machine code in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from funcgrad.compiler.check import check_graph, check_partition, check_plan
+from funcgrad.compiler.fusion import Partition, partition
+from funcgrad.compiler.graph import Graph, Step, lower_program
+from funcgrad.compiler.llvm.elements import supports
+from funcgrad.compiler.llvm.load import Source
+from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
+from funcgrad.compiler.llvm.steps import takes, write_step
+from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.pipeline import simplified
+from funcgrad.compiler.plan import Plan
+from funcgrad.compiler.report import count, timed
+from funcgrad.config import config
+from funcgrad.ir.check import check_program
+from funcgrad.ir.program import Program
+
+ENTRY = "program"
+
+
+@dataclass
+class Emitted:
+    """LLVM text, and what is known of it.
+
+    Attributes:
+        source: the text.
+        libraries: the steps that call back into Python, in the order of their numbers.
+        work: simple operations of a call.
+    """
+
+    source: Source
+    libraries: list[Step]
+    work: int
+
+    def __str__(self) -> str:
+        return self.source.text
+
+
+def lower(program: Program) -> Graph:
+    """Array nodes. Products, convolutions and loops become steps here, and so do calls of the library."""
+    return lower_program(program, supports, takes)
+
+
+def plan(partition: Partition) -> Plan:
+    """Loops and memory, also of the Programs inside."""
+    known: dict[int, Plan] = {}
+
+    def inner(program: Program) -> Plan:
+        if id(program) not in known:
+            known[id(program)] = Plan(fuse(lower(simplified(program))), inner)
+        return known[id(program)]
+
+    return Plan(partition, inner)
+
+
+def fuse(graph: Graph) -> Partition:
+    """Kernels and steps."""
+    return partition(graph)
+
+
+def emit(plan: Plan) -> Emitted:
+    """LLVM text."""
+    writer = ModuleWriter(host(), write_step)
+    write_entry(writer, plan, ENTRY)
+    count("kernels", len(writer.kernels))
+    return Emitted(Source(writer.text()), writer.libraries, writer.work)
+
+
+class Stage(NamedTuple):
+    """One step of a compilation.
+
+    Attributes:
+        name: what it does.
+        run: from what the stage before has made to what the next one takes. It can be printed.
+        check: raises AssertionError or TypeError if the result breaks a rule.
+    """
+
+    name: str
+    run: Callable[[Any], Any]
+    check: Callable[[Any], None]
+
+
+# From a Program as it was recorded. What follows is LLVM's work and that of the loader (`llvm/load.py`), and a
+# dispatcher for calls that are known (`transforms/native_calls.py`).
+STAGES = [
+    Stage("simplify", simplified, check_program),
+    Stage("lower", lower, check_graph),
+    Stage("fuse", fuse, check_partition),
+    Stage("plan", plan, check_plan),
+    Stage("emit", emit, lambda emitted: None),
+]
+
+
+def run_stages(program: Program) -> dict[str, Any]:
+    """What each stage makes of a Program, by its name."""
+    made: dict[str, Any] = {}
+    value: Any = program
+    for stage in STAGES:
+        with timed(stage.name):
+            made[stage.name] = value = stage.run(value)
+            if config.check_programs:
+                stage.check(value)
+    return made
