@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from funcgrad.compiler.graph import (
@@ -32,6 +32,7 @@ from funcgrad.compiler.graph import (
     Window,
 )
 from funcgrad.compiler.index import ZERO, Affine, Index, broadcast_index, variable
+from funcgrad.compiler.reachability import Reachability
 from funcgrad.compiler.views import contiguous_base, located, step_strides, view_index
 from funcgrad.ir.program import has_effect
 
@@ -178,6 +179,7 @@ class Fuser:
         self.stored: set[Node] = set()
         self.inlined: set[Node] = set()
         self.tree_cost = tree_costs(graph)
+        self.order = Reachability()
         self.units: list[Unit] = []
 
     def run(self) -> Partition:
@@ -227,8 +229,9 @@ class Fuser:
         if isinstance(node, Result):
             if node in self.required or node in self.records:
                 self.stored.add(node)
-                readers = self.readers_of_step.setdefault(node.operands[0], set())  # type: ignore[arg-type]
-                readers.update(self.all_readers(node))
+                step = node.operands[0]
+                assert isinstance(step, Step)
+                self.add_readers(step, self.all_readers(node))
             return
         readers = self.readers(node)
         required = node in self.required
@@ -357,7 +360,7 @@ class Fuser:
         return [*[kernel for kernel, _ in self.readers(node)], *self.step_readers.get(node, ())]
 
     def join(self, node: Node, kernel: Kernel, axes: Axes, is_stored: bool) -> None:
-        kernel.readers.update(unit for unit in self.all_readers(node) if unit is not kernel)
+        self.add_readers(kernel, [unit for unit in self.all_readers(node) if unit is not kernel])
         if isinstance(node, Reduce):
             found = reduced_loops(node, kernel, axes)
             assert found is not None
@@ -384,7 +387,7 @@ class Fuser:
         """A kernel of its own for a node that lives in memory."""
         kernel = Kernel(is_tiny=self.is_tiny_root(node))
         self.units.append(kernel)
-        kernel.readers.update(self.all_readers(node))
+        self.add_readers(kernel, self.all_readers(node))
         if kernel.is_tiny:
             kernel.add(node, ())
             self.store(kernel, Store(node, ()))
@@ -420,11 +423,11 @@ class Fuser:
             kernel = Kernel()
             axes = open_loops(kernel, operand.shape)
             kernel.span(node.number)
-            kernel.readers.update(self.all_readers(node))
+            self.add_readers(kernel, self.all_readers(node))
             self.store(kernel, Store(operand, axes, node, spec))
             self.read(kernel, operand, loops_index(axes))
             if previous is not None and isinstance(node, Place):
-                previous.readers.add(kernel)
+                self.add_readers(previous, [kernel])
             previous = kernel
             kernels.append(kernel)
         self.stored.add(node)
@@ -454,7 +457,7 @@ class Fuser:
         if len(target.members) >= MAX_MEMBERS or any(self.reaches(o, target) for o in outside):
             return False
         target.add(node, ())
-        target.readers.update(outside)
+        self.add_readers(target, outside)
         if required or outside:
             self.store(target, Store(node, ()))
         self.read_tiny(target, node)
@@ -534,6 +537,7 @@ class Fuser:
         target.span(kernel.first)
         target.span(kernel.last)
         kernel.merged = (target, names)
+        self.order.merge(target, kernel)
 
     # --- order ---
 
@@ -546,16 +550,14 @@ class Fuser:
 
     def reaches(self, start: Unit, goal: Kernel) -> bool:
         """Whether `goal` needs, directly or not, a result of `start`."""
-        pending, seen = [resolved(start)], set()
-        while pending:
-            unit = pending.pop()
-            if unit is goal:
-                return True
-            first = unit.first if isinstance(unit, Kernel) else unit.number
-            if unit not in seen and first <= goal.last:
-                seen.add(unit)
-                pending += self.readers_of(unit)
-        return False
+        return self.order.reaches(resolved(start), goal)
+
+    def add_readers(self, unit: Unit, readers: Iterable[Unit]) -> None:
+        """Note which kernels and steps read results of a unit."""
+        found = [resolved(reader) for reader in readers]
+        known = unit.readers if isinstance(unit, Kernel) else self.readers_of_step.setdefault(unit, set())
+        known.update(found)
+        self.order.add(unit, found)
 
 
 def unique(kernels: Sequence[Kernel]) -> list[Kernel]:
