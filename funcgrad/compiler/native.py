@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.compiler.fingerprint import Unprintable, fingerprint, operation_text, walk
-from funcgrad.compiler.llvm import callbacks, failure, recheck, runtime
+from funcgrad.compiler.llvm import callbacks, failure, libraries, recheck, runtime
 from funcgrad.compiler.llvm.callbacks import LibraryCall
 from funcgrad.compiler.llvm.load import (
     Loaded,
@@ -90,6 +90,7 @@ def compile_native(program: Program) -> NativeProgram | None:
         failure.register()
         callbacks.register()
         recheck.register()
+        libraries.register()
     with timed("find"):
         text = fingerprint(program)
         key = None if text is None else program_key("program", text)

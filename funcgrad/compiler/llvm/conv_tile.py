@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, element_of, vector, zero
 from funcgrad.compiler.llvm.elements import register_type
+from funcgrad.compiler.llvm.libraries import CONVOLUTION
 from funcgrad.compiler.llvm.matrix_copy import index
 from funcgrad.compiler.llvm.target import Target
 
@@ -45,7 +46,7 @@ class ConvTile:
     @property
     def name(self) -> str:
         """Its function in the library: all there is to know of it."""
-        return f"fg_convolution.tile.{self.dtype.name}.{self.lanes}.{self.rows}x{self.width}"
+        return f"{CONVOLUTION}tile.{self.dtype.name}.{self.lanes}.{self.rows}x{self.width}"
 
 
 def parse_tile(text: str) -> ConvTile:

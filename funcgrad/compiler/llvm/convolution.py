@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
+from funcgrad.compiler.llvm import libraries
 from funcgrad.compiler.llvm.builder import Function, Module, Value
 from funcgrad.compiler.llvm.conv_copy import (
     OFFSETS,
@@ -30,7 +31,6 @@ from funcgrad.compiler.llvm.conv_lanes import (
     runs_along_places,
     runs_along_terms,
 )
-from funcgrad.compiler.llvm.conv_library import PREFIX, find
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
 from funcgrad.compiler.llvm.conv_tasks import (
     LEAST_BYTES,
@@ -43,14 +43,12 @@ from funcgrad.compiler.llvm.conv_tasks import (
     unless_stopped,
 )
 from funcgrad.compiler.llvm.conv_tile import ConvTile, call_tile, choose_tile
-from funcgrad.compiler.llvm.load import provide
 from funcgrad.compiler.llvm.matrix_copy import index, repeat
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.winograd import write_winograd
 from funcgrad.compiler.llvm.winograd_layout import pays
 
-provide(PREFIX, find)
-
+libraries.register()
 # A panel of this size stays in the second cache while the rows of a chunk pass.
 PANEL_BYTES = 1 << 18
 # The sums of the rows of a chunk.

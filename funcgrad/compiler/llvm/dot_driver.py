@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
 from funcgrad.compiler.llvm.dot_copy import at, repeat
+from funcgrad.compiler.llvm.libraries import GEMM
 from funcgrad.compiler.llvm.microkernel import index
 
 # Functions first: of one matrix, of tiles, of copies of y (or null), of stores; then sizes, and strides in bytes.
@@ -31,8 +32,7 @@ CHUNKS_PER_THREAD = 4
 TILE_BYTES = 32 * 64
 
 # What code outside calls, and the functions that tables point to, have names with this prefix.
-PREFIX = "fg_gemm."
-BLOCK, SPAN, PRODUCT = (PREFIX + name for name in ("block", "span", "product"))
+BLOCK, SPAN, PRODUCT = (GEMM + name for name in ("block", "span", "product"))
 TASK, SHARED = "task", "shared"
 
 # For functions that run once for much work: compiled fast.

@@ -1,12 +1,9 @@
-"""Tiles, copies and loops of matrix products: compiled once, when a program first needs them, and kept for all."""
+"""Tiles, copies and loops of matrix products, as modules of their own that all programs share."""
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
-from funcgrad.compiler.llvm import runtime
 from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.dot_blas import write_blas
 from funcgrad.compiler.llvm.dot_copy import (
@@ -15,34 +12,19 @@ from funcgrad.compiler.llvm.dot_copy import (
     write_copy,
     write_store,
 )
-from funcgrad.compiler.llvm.dot_driver import BLOCK_PARAMETERS, PREFIX, write_driver
-from funcgrad.compiler.llvm.load import Loaded, load
+from funcgrad.compiler.llvm.dot_driver import BLOCK_PARAMETERS, write_driver
+from funcgrad.compiler.llvm.libraries import GEMM
 from funcgrad.compiler.llvm.microkernel import PARAMETERS, parse_tile, write_tile
 
 
-def find(name: str) -> int:
-    """The address of a function, whose name says all about it.
+def module_text(name: str) -> str:
+    """The LLVM text of the module that defines a function; the loops of `dot_driver` are one module.
 
     Args:
-        name: such as "fg_gemm.product" or "fg_gemm.tile.outer.float32.16.6x4".
+        name: such as "fg_gemm.tile.outer.float32.16.6x4"; "fg_gemm." for the loops.
     """
-    kind, _, text = name.removeprefix(PREFIX).partition(".")
-    return _loaded(kind if text else "loops", text).address(name)
-
-
-@functools.cache
-def _loaded(kind: str, text: str) -> Loaded:
-    if kind == "blas":
-        runtime.ensure_blas()
-    else:
-        runtime.ensure()
-    return load(module_text(kind, text))
-
-
-def module_text(kind: str, text: str) -> str:
-    """The LLVM text of the module that defines a function; the loops of `dot_driver` are one module."""
     module = Module()
-    name = f"{PREFIX}{kind}.{text}"
+    kind, _, text = name.removeprefix(GEMM).partition(".")
     if kind == "tile":
         write_tile(module.function(name, "void", PARAMETERS), parse_tile(text))
     elif kind == "copy":

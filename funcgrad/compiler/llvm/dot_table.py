@@ -7,9 +7,10 @@ import numpy as np
 from funcgrad.compiler.llvm.builder import Module, Value
 from funcgrad.compiler.llvm.dot_blas import LETTERS
 from funcgrad.compiler.llvm.dot_copy import copy_text
-from funcgrad.compiler.llvm.dot_driver import PREFIX, table
+from funcgrad.compiler.llvm.dot_driver import table
 from funcgrad.compiler.llvm.dot_plan import CHUNK_CYCLES, POLL_CYCLES, Plan, ceil, lanes_of_dtype
 from funcgrad.compiler.llvm.dot_spec import DotSpec
+from funcgrad.compiler.llvm.libraries import GEMM
 from funcgrad.compiler.llvm.target import host
 
 
@@ -51,7 +52,7 @@ def _functions(module: Module, plan: Plan) -> dict[str, str]:
     """What the loops call."""
     spec, tile = plan.spec, plan.tile
     if tile.kind == "blas":
-        return {"block": _shared(module, f"{PREFIX}blas.{LETTERS[spec.dtype.name]}")}
+        return {"block": _shared(module, f"{GEMM}blas.{LETTERS[spec.dtype.name]}")}
     names = {
         "block": "block",
         "tile": f"tile.{tile.text}",
@@ -59,7 +60,7 @@ def _functions(module: Module, plan: Plan) -> dict[str, str]:
     if plan.packs:
         row, column = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
         names["copy"] = f"copy.{copy_text(spec.dtype, row, column, tile.lanes)}"
-    shared = {field: _shared(module, PREFIX + name) for field, name in names.items()}
+    shared = {field: _shared(module, GEMM + name) for field, name in names.items()}
     return {**shared, "store": _shared(module, store_name(spec.dtype))}
 
 
@@ -72,7 +73,7 @@ def _shared(module: Module, name: str) -> str:
 
 def store_name(dtype: np.dtype) -> str:
     """The function that stores a tile of such a result."""
-    return f"{PREFIX}store.{dtype.name}.{lanes_of_dtype(dtype, host())}"
+    return f"{GEMM}store.{dtype.name}.{lanes_of_dtype(dtype, host())}"
 
 
 def _batch_axes(module: Module, spec: DotSpec) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from funcgrad.compiler.llvm import libraries
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant, zero
 from funcgrad.compiler.llvm.dot_copy import at, repeat, stored_type
-from funcgrad.compiler.llvm.dot_driver import PREFIX, PRODUCT, SPAN
-from funcgrad.compiler.llvm.dot_library import find
+from funcgrad.compiler.llvm.dot_driver import PRODUCT, SPAN
 from funcgrad.compiler.llvm.dot_plan import Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
 from funcgrad.compiler.llvm.dot_table import plan_table, store_name
-from funcgrad.compiler.llvm.load import provide
 from funcgrad.compiler.llvm.microkernel import index
 from funcgrad.compiler.llvm.target import host
 
-provide(PREFIX, find)
+libraries.register()
 
 
 def write_dot(f: Function, spec: DotSpec, x: Value, y: Value, out: Value) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, constant, vector
+from funcgrad.compiler.llvm.libraries import CONVOLUTION
 
 # to, its strides of rows and columns, source, its strides, rows, columns: strides in bytes
 PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "i64")
@@ -56,7 +57,7 @@ def copy_matrix(
         to_strides, strides, shape = _swapped(to_strides), _swapped(strides), _swapped(shape)
         return copy_matrix(f, size, to, to_strides, source, strides, shape)
     given = [index(stride * size) for stride in (*to_strides, *strides)]
-    name = f"fg_convolution.copy.{kind}.{size}"
+    name = f"{CONVOLUTION}copy.{kind}.{size}"
     f.external(name, "void", [to, *given[:2], source, *given[2:], *shape])
 
 

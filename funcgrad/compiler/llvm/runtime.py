@@ -26,7 +26,7 @@ from funcgrad.compiler.llvm import (
     system,
     workers,
 )
-from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.load import load, provide
 from funcgrad.config import config, when_thread_count_changes
 
 # What compiled code may call.
@@ -210,3 +210,11 @@ def ensure_blas() -> bool:
     if controls is not None:
         runtime.function("fg_blas_controls", None, *[ctypes.c_void_p] * 2)(*controls)
     return "sgemm" in found
+
+
+def _blas_function(name: str) -> int:
+    ensure_blas()
+    return system.symbols[name]
+
+
+provide("fg_blas_", _blas_function)
