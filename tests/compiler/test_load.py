@@ -206,6 +206,7 @@ def test_tables_and_variables_hold_addresses(linker):
         @shown = global ptr @counter
         @zeros = internal global [5000 x i64] zeroinitializer
         @chosen = internal global ptr null
+        @count = global i64 0
         declare i64 @labs(i64)
         define internal i64 @one(i64 %x) {
           ret i64 1
@@ -218,6 +219,7 @@ def test_tables_and_variables_hold_addresses(linker):
           %zero = load i64, ptr %last
           store i64 %new, ptr %last
           store ptr @labs, ptr @chosen
+          store i64 3, ptr @count
           %slot = getelementptr ptr, ptr @table, i64 1
           %function = load ptr, ptr %slot
           %found = call i64 %function(i64 %new)
@@ -228,6 +230,7 @@ def test_tables_and_variables_hold_addresses(linker):
     assert call(loaded, argument=-7) == 2
     counter = ctypes.c_void_p.from_address(loaded.address("shown")).value
     assert ctypes.c_int64.from_address(counter).value == -2
+    assert ctypes.c_int64.from_address(loaded.address("count")).value == 3
     one = ctypes.c_void_p.from_address(loaded.address("table")).value
     assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(one)(7) == 1
 

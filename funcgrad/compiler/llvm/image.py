@@ -92,6 +92,8 @@ class _Layout:
             self.extend(PAGE)
             self.place(parts[2])
         self.image.size = _up(len(self.image.content), PAGE)
+        for symbol, slot in self.slots.items():
+            self.note_address(slot, symbol, 0)
         for number in self.offsets:
             for relocation in self.sections[number].relocations:
                 self.relocate(self.offsets[number], *relocation)
@@ -138,7 +140,6 @@ class _Layout:
         for symbol in self.slots:
             self.slots[symbol] = self.extend(WORD)
             content += bytes(WORD)
-            self.note_address(self.slots[symbol], symbol, 0)
         for symbol, place in self.jumps.items():
             distance = self.slots[symbol] - place - JUMP_BYTES
             content[place : place + JUMP_BYTES] = JUMP + struct.pack("<i", distance)
