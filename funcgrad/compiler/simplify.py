@@ -1,4 +1,4 @@
-"""Simplification: inline calls, fold what is constant, merge equal equations, drop dead ones.
+"""Simplification: inline calls, fold what is constant, merge equal equations.
 
 Never changes a value: the algebra is that of each primitive's own `simplify`, and keeps IEEE results.
 """
