@@ -53,6 +53,9 @@ class KernelWriter:
         function: the function to write into.
         schedule: the loops.
         buffers: addresses of the nodes in memory, and of the parts of divided reductions.
+        chunk: the number of the chunk.
+        failure: address of the record of errors.
+        streamed: large results that nobody reads soon, in aligned memory: written past the cache.
     """
 
     def __init__(
@@ -62,7 +65,8 @@ class KernelWriter:
         buffers: dict[Any, Value],
         chunk: Value | None,
         target: Target,
-        checks: Any,
+        failure: Value,
+        streamed: frozenset[Node] = frozenset(),
     ) -> None:
         self.f = function
         self.schedule = schedule
@@ -70,8 +74,9 @@ class KernelWriter:
         self.buffers = buffers
         self.chunk = chunk
         self.lanes = self.choose_lanes(target)
-        self.values = ValueWriter(function, schedule, buffers, self.lanes, target, checks)
+        self.values = ValueWriter(function, schedule, buffers, self.lanes, target, failure)
         self.first_of: dict[int, Value] = {}
+        self.streamed = streamed if self.chunks_are_aligned() else frozenset()
         self.keep_values()
 
     # --- sizes ---
@@ -97,6 +102,14 @@ class KernelWriter:
         while copies > 1 and level.extent < 2 * copies * self.lanes:
             copies //= 2
         return copies
+
+    def chunks_are_aligned(self) -> bool:
+        """Whether every chunk begins with a whole vector."""
+        schedule = self.schedule
+        level = schedule.chunk_level
+        if level < 0 or not schedule.levels[level].is_vector:
+            return True
+        return schedule.chunk_size() % self.lanes == 0
 
     # --- structure ---
 
@@ -463,7 +476,8 @@ class KernelWriter:
     def store(self, store: Store) -> None:
         placed = self.values.value(store.node, loops_index(store.axes))
         offset = store_offset(store.axes, store.owner.shape, store.spec)
-        self.values.store(self.buffers[store.owner], offset, store.node.dtype, placed)
+        past_cache = store.owner in self.streamed and self.values.is_aligned(offset)
+        self.values.store(self.buffers[store.owner], offset, store.node.dtype, placed, past_cache)
 
     # --- values kept from one pass over the row to the next ---
 

@@ -29,6 +29,7 @@ from funcgrad.compiler.llvm.kernel import KernelWriter
 from funcgrad.compiler.llvm.merge_parts import write_merge
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.tiny import TinyWriter
+from funcgrad.compiler.llvm.values import ALIGNED
 from funcgrad.compiler.plan import Plan, nbytes, tiny_loads
 from funcgrad.compiler.views import located
 
@@ -110,6 +111,7 @@ class ProgramWriter:
         self.end = end
         self.registers: dict[Node, list[Value]] = {}
         self.captured: set[Node] = set()
+        self.is_outermost = False
 
     def write(self) -> None:
         for unit in self.plan.units:
@@ -121,6 +123,14 @@ class ProgramWriter:
             self.copy(self.outputs[number], self.pointer(node), nbytes(node))
 
     # --- memory ---
+
+    @property
+    def streamed(self) -> frozenset[Node]:
+        """Large results of the whole program, which are written past the cache."""
+        if self.writer.target.vector_bytes != ALIGNED or not can_look(self.writer.target):
+            return frozenset()
+        found = [n for n in self.plan.graph.outputs if is_streamed(n, self.plan)]
+        return frozenset(found) if self.is_outermost else frozenset()
 
     def pointer(self, key: Any) -> Value:
         """The address of a node in memory."""
@@ -214,7 +224,10 @@ class ProgramWriter:
         reports = schedule.is_loud and chunks > 1 and can_look(self.writer.target)
         if reports:
             write_clear(f)
-        KernelWriter(f, schedule, buffers, chunk, self.writer.target, failure).write()
+        target, streamed = self.writer.target, self.streamed & set(buffers)
+        KernelWriter(f, schedule, buffers, chunk, target, failure, streamed).write()
+        if streamed:
+            f.external("llvm.x86.sse.sfence", "void", [])
         if reports:
             note_events(f, failure)
         f.ret()
@@ -247,6 +260,35 @@ class ProgramWriter:
         """The address of a result of a step; None if nobody reads it."""
         node = step.results[number]
         return self.pointer(node) if node in self.plan.places else None
+
+
+STREAMED_BYTES = 8 << 20  # results of which nothing would stay in a cache
+
+
+def is_streamed(node: Node, plan: Plan) -> bool:
+    """Whether a result is so large that it is written past the cache."""
+    return plan.places[node].kind == "output" and nbytes(node) >= STREAMED_BYTES
+
+
+def write_alignment(
+    f: Function, targets: list[Value], number: int, node: Node
+) -> Callable[[], None]:
+    """Give a result that is not aligned memory that is; afterwards it is copied."""
+    given, size = targets[number], constant("i64", nbytes(node))
+    low = f.op("and", f.cast("ptrtoint", given, "i64"), constant("i64", ALIGNED - 1))
+    odd = f.icmp("ne", low, constant("i64", 0))
+    slot = f.alloca("ptr", 1, 8)
+    f.store(given, slot, 8)
+    with f.when(odd):
+        f.store(f.external("fg_allocate", "ptr", [size]), slot, 8)
+    targets[number] = f.load("ptr", slot, 8)
+
+    def finish() -> None:
+        with f.when(odd):
+            copy_bytes(f, given, targets[number], nbytes(node))
+            f.external("fg_free", "void", [targets[number]])
+
+    return finish
 
 
 def note_events(f: Function, failure: Value) -> None:
@@ -293,9 +335,18 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
     f.branch(begin)
     f.block = f.new_block("units")
     begin.terminator = f"br label %{f.block.label}"
-    ProgramWriter(writer, f, plan, pointers, targets, arena, failure, end).write()
+    whole = ProgramWriter(writer, f, plan, pointers, targets, arena, failure, end)
+    whole.is_outermost = True
+    moved = [
+        write_alignment(f, targets, i, n)
+        for i, n in enumerate(plan.graph.outputs)
+        if n in whole.streamed
+    ]
+    whole.write()
     f.branch(end)
     f.block = end
+    for finish in moved:
+        finish()
     if writer.is_loud and can_look(writer.target):
         with f.at(begin):
             write_clear(f)
