@@ -127,6 +127,13 @@ class Layers(Row):
 
 
 @dataclass(frozen=True)
+class LongGradient(Differentiate):
+    """Lorenz equation, gradient through so many steps that their rounding errors add up."""
+
+    tolerance = 2e-3
+
+
+@dataclass(frozen=True)
 class Series:
     """One kind of work at growing sizes.
 
@@ -162,7 +169,7 @@ SERIES = {
     "S4": Series(
         "its gradient",
         "step",
-        {n: Differentiate(n) for n in (100, 1000, 10_000, 100_000)},
+        {n: LongGradient(n) for n in (100, 1000, 10_000, 100_000)},
     ),
     "S5": Series(
         "elementwise functions one after the other, on 64 elements",
