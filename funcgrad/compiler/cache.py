@@ -65,18 +65,26 @@ def digest(*parts: str | bytes) -> str:
     return hasher.hexdigest()
 
 
+# The parts of funcgrad between a recorded Program and its machine code.
+COMPILING = ("ir", "ops", "compiler", "transforms", "control")
+
+
 @functools.cache
 def package_stamp() -> str:
-    """Changes whenever a source file of funcgrad does: part of every key whose content our Python code computed."""
+    """Changes whenever a source file that takes part in compiling does: in every key whose content we computed."""
     root = Path(__file__).parent.parent
-    stamps = []
-    for directory, _, names in os.walk(root):
-        for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(directory, name)
-                status = os.stat(path)
-                stamps.append(f"{path[len(str(root)) :]} {status.st_size} {status.st_mtime_ns}")
-    return digest(*sorted(stamps))
+    stamps: list[str] = []
+    pending = [str(root / part) for part in COMPILING]
+    while pending:
+        directory = pending.pop()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    stamps.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+                elif "." not in entry.name and entry.name != "__pycache__":
+                    pending.append(entry.path)
+    return digest("\n".join(sorted(stamps)))
 
 
 # --- entries as bytes ---

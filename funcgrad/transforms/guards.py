@@ -84,9 +84,9 @@ def collect_guards(fun: Any, captured: Sequence[Any]) -> list[Guard]:
 
 def _outside_values(function: FunctionType) -> list[tuple[str, Any, CellType | None]]:
     """Names that a function reads from globals and cells, but for modules and names that it writes."""
-    written = _written_names(function.__code__)
+    read, written = _global_names(function.__code__)
     found: list[tuple[str, Any, CellType | None]] = []
-    for name in _global_names(function.__code__) - written:
+    for name in read - written:
         if name in function.__globals__:
             found.append((name, function.__globals__[name], None))
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -103,21 +103,22 @@ def _is_empty(cell: CellType) -> bool:
     return False
 
 
-def _global_names(code: CodeType) -> set[str]:
-    names = {
-        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= _global_names(constant)
-    return names
+READ = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+# Counters and the like: a function that writes a name does not depend on what it was.
+WRITTEN = frozenset({"STORE_GLOBAL", "STORE_DEREF", "STORE_NAME"})
 
 
-def _written_names(code: CodeType) -> set[str]:
-    """Counters and the like: a function that writes a name does not depend on what it was."""
-    stores = ("STORE_GLOBAL", "STORE_DEREF", "STORE_NAME")
-    names = {i.argval for i in dis.get_instructions(code) if i.opname in stores}
+def _global_names(code: CodeType) -> tuple[set[str], set[str]]:
+    """The names that code reads from outside, and those that it writes, with the functions inside it."""
+    read, written = set(), set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in READ:
+            read.add(instruction.argval)
+        elif instruction.opname in WRITTEN:
+            written.add(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names |= _written_names(constant)
-    return names
+            inner_read, inner_written = _global_names(constant)
+            read |= inner_read
+            written |= inner_written
+    return read, written

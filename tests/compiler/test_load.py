@@ -339,7 +339,7 @@ def test_entries_of_other_machines_and_versions_are_not_used(disk, monkeypatch):
 def test_program_keys_depend_on_machine_and_sources(monkeypatch):
     key = program_key("program", b"types")
     assert key == program_key("program", b"types") != program_key("program", b"typos")
-    monkeypatch.setattr(load_module, "package_stamp", lambda: "edited")
+    monkeypatch.setattr(load_module, "_origin", lambda: "edited")
     edited = program_key("program", b"types")
     monkeypatch.setattr(load_module, "_platform", lambda: ("another machine",))
     assert len({key, edited, program_key("program", b"types")}) == 3

@@ -75,7 +75,7 @@ def number(x: np.ndarray) -> Any:
 def view(address: int | None, type: ArrayType) -> np.ndarray:
     """Memory as an array."""
     size = max(1, type.size * type.dtype.itemsize)
-    buffer = (ctypes.c_char * size).from_address(address or 0)
+    buffer: Any = (ctypes.c_char * size).from_address(address or 0)
     array = np.frombuffer(buffer, np.uint8, count=type.size * type.dtype.itemsize)
     return array.view(type.dtype).reshape(type.shape)
 

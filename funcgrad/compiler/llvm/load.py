@@ -198,7 +198,7 @@ def _link_object(code: bytes, symbols: dict[str, list[str]]) -> Any:
 def _needed(name: str) -> int:
     """The address of an outside function."""
     # LLVM comes last: it knows what it brings along for operations that the CPU lacks.
-    address = _find(name) or system.address(name) or _llvm().address_of_symbol(name)
+    address = _find(name) or _llvm().address_of_symbol(name)
     if address is None:
         raise RuntimeError(
             f"[load] the code cannot be linked. Functions that no add_symbol has made known "
@@ -208,7 +208,7 @@ def _needed(name: str) -> int:
 
 
 def _find(name: str) -> int | None:
-    return system.symbols.get(name) or _provided(name)
+    return system.symbols.get(name) or _provided(name) or system.address(name)
 
 
 def assembly(source: Source) -> str:
@@ -236,7 +236,12 @@ def program_key(*parts: str | bytes) -> str:
 
     Besides `parts` it depends on the target, on all versions, and on funcgrad's own source files.
     """
-    return digest(*parts, *_platform(), package_stamp(), np.__version__, sys.version)
+    return digest(*parts, *_platform(), _origin())
+
+
+@functools.cache
+def _origin() -> str:
+    return digest(package_stamp(), np.__version__, sys.version)
 
 
 # --- LLVM, initialised when first needed, which takes 30 ms ---
@@ -250,24 +255,30 @@ def _llvm() -> Any:
         raise NoLLVM(str(error)) from error
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_lock_for_fork,
-            after_in_parent=_unlock_after_fork,
-            after_in_child=_unlock_after_fork,
-        )
+    _locks.append(llvm.ffi.lib._lock)
     return llvm
 
 
+# Taken in this order before a fork: a child that was forked while another thread held one would wait for ever.
+_locks: list[Any] = [_lock]
+
+
 def _lock_for_fork() -> None:
-    # A child that was forked while another thread held a lock would wait for it for ever.
-    _lock.acquire()
-    _llvm().ffi.lib._lock.__enter__()
+    for lock in _locks:
+        lock.__enter__()
 
 
 def _unlock_after_fork() -> None:
-    _llvm().ffi.lib._lock.__exit__()
-    _lock.release()
+    for lock in reversed(_locks):
+        lock.__exit__(None, None, None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock_for_fork,
+        after_in_parent=_unlock_after_fork,
+        after_in_child=_unlock_after_fork,
+    )
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from funcgrad.compiler.llvm import (
     system,
     workers,
 )
-from funcgrad.compiler.llvm.load import load, provide
+from funcgrad.compiler.llvm.load import Source, load_known, provide
 from funcgrad.config import config, when_thread_count_changes
 
 # What compiled code may call.
@@ -84,8 +84,8 @@ def abilities() -> Abilities:
     )
 
 
-def source(given: Abilities) -> tuple[str, list[str]]:
-    """The text of the runtime, and the names of the functions that it needs from outside."""
+def source(given: Abilities) -> str:
+    """The text of the runtime."""
     parts = [
         clock.clock(),
         pool.pool(given.threads),
@@ -101,21 +101,16 @@ def source(given: Abilities) -> tuple[str, list[str]]:
         result, parameters = kind.split(" ", 1)
         lines.append(f"declare {result} @{name}{parameters}")
     lines += [text for _, text in parts]
-    return "\n".join([*lines, blas.section(), RESET]), list(needed)
+    return "\n".join([*lines, blas.section(), RESET])
 
 
 class Runtime:
     """The runtime in this process. Its symbols are known to the loader; this is for calling them from Python."""
 
     def __init__(self, given: Abilities) -> None:
-        text, needed = source(given)
-        published = _numpy_functions() | _python_functions()
-        for name in needed:
-            address = published.get(name) or system.address(name)
-            if address is None:
-                raise RuntimeError(f"[runtime] this system has no C function {name}.")
+        for name, address in (_numpy_functions() | _python_functions()).items():
             system.add_symbol(name, address)
-        self.loaded = load(text)
+        self.loaded = load_known(f"runtime {given}", lambda: Source(source(given)))
         self.function("pool_start")()
         self.function("fg_set_main_thread", None, ctypes.c_int64)(threading.main_thread().ident)
         self.function("fg_keep_at_most", None, ctypes.c_int64)(kept_limit())
