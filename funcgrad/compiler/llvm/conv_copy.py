@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
@@ -170,7 +169,3 @@ def store_rows(
         to = f.gep(out, f.op("mul", offset, index(size)))
         source = at(f, sums, (f.op("sub", first, span[0]), index(tile.row_bytes)))
         copy_matrix(f, size, to, (step, column), source, (tile.columns, 1), (length, columns))
-
-
-def total(axes: Sequence[tuple[int, ...]]) -> int:
-    return math.prod(axis[0] for axis in axes)

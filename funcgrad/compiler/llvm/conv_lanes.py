@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector, zero
-from funcgrad.compiler.llvm.conv_copy import OFFSETS, place, total, write_offsets
-from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part
+from funcgrad.compiler.llvm.conv_copy import OFFSETS, place, write_offsets
+from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part, total
 from funcgrad.compiler.llvm.conv_tasks import (
     LEAST_WORK,
     TaskWriter,

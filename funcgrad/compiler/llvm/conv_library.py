@@ -1,25 +1,42 @@
-"""Tiles and copies of convolutions, as modules of their own that all programs share."""
+"""Loops, tiles and copies of convolutions: compiled once, when a program first needs them, and kept for all."""
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm import conv_tile, matrix_copy
+import functools
+
+from funcgrad.compiler.llvm import conv_driver, conv_tile, matrix_copy
 from funcgrad.compiler.llvm.builder import Module
-from funcgrad.compiler.llvm.libraries import CONVOLUTION
+from funcgrad.compiler.llvm.load import Loaded, load
+
+PREFIX = "fg_convolution."
+
+
+def find(name: str) -> int:
+    """The address of a function, whose name says all about it.
+
+    Args:
+        name: such as "fg_convolution.tile.float32.16.6x4", "fg_convolution.copy.rows.4" or "fg_convolution.direct.4".
+    """
+    return _loaded(name).address(name)
+
+
+@functools.cache
+def _loaded(name: str) -> Loaded:
+    return load(module_text(name))
 
 
 def module_text(name: str) -> str:
-    """The LLVM text of the module that defines a function.
-
-    Args:
-        name: such as "fg_convolution.tile.float32.16.6x4.sets" or "fg_convolution.copy.rows.4".
-    """
+    """The LLVM text of the module that defines a function."""
     module = Module()
-    kind, _, text = name.removeprefix(CONVOLUTION).partition(".")
-    if kind == "tile":
+    kind, _, text = name.removeprefix(PREFIX).partition(".")
+    if kind == "direct":
+        conv_driver.write_driver(module, name, int(text))
+    elif kind == "tile":
         f = module.function(name, "void", conv_tile.PARAMETERS)
         conv_tile.write_tile(f, conv_tile.parse_tile(text))
+        f.ret()
     else:
         f = module.function(name, "void", matrix_copy.PARAMETERS)
         matrix_copy.write_copy(f, text)
-    f.ret()
+        f.ret()
     return module.text()

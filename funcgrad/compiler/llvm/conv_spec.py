@@ -36,9 +36,6 @@ class Part:
     terms: Axes
     starts: tuple[int, int, int]
 
-    def count(self, axes: str) -> int:
-        return math.prod(axis[0] for axis in getattr(self, axes))
-
 
 class PlaneAxis(NamedTuple):
     """An axis that a window of three elements slides over, step by step.
@@ -104,12 +101,17 @@ class ConvSpec:
     @property
     def products(self) -> int:
         """How many numbers are multiplied."""
-        axes = ("groups", "rows", "columns", "terms")
-        return sum(math.prod(part.count(name) for name in axes) for part in self.parts)
+        return sum(
+            total((*part.groups, *part.rows, *part.columns, *part.terms)) for part in self.parts
+        )
 
     @property
     def is_padded(self) -> bool:
         return any(low or high for low, high in self.padding)
+
+    @property
+    def padded_size(self) -> int:
+        return math.prod(self.padded_shape)
 
     @property
     def padded_shape(self) -> tuple[int, ...]:
@@ -226,6 +228,11 @@ def planes_of(labels: Labels, window: Window, sides: tuple[dict, dict, dict]) ->
         (axes[0], axes[1]),
         sums_examples,
     )
+
+
+def total(axes: Sequence[tuple[int, ...]]) -> int:
+    """How many elements there are along several axes."""
+    return math.prod(axis[0] for axis in axes)
 
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:

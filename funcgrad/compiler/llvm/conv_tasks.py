@@ -84,9 +84,3 @@ def share(f: Function, chunk: Value, count: int, chunks: int) -> tuple[Value, Va
         for number in (chunk, following)
     )
     return start, stop
-
-
-def rounded(f: Function, count: Value, step: int) -> Value:
-    """Up to a multiple of `step`."""
-    more = f.op("add", count, index(step - 1))
-    return f.op("sub", more, f.op("urem", more, index(step)))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, constant, vector
-from funcgrad.compiler.llvm.libraries import CONVOLUTION
 
 # to, its strides of rows and columns, source, its strides, rows, columns: strides in bytes
 PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "i64")
@@ -48,17 +47,25 @@ def copy_matrix(
     shape: tuple[Value, Value],
 ) -> None:
     """Copy a matrix of elements of `size` bytes; strides of rows and columns in elements."""
-    kind = "elements"
+    name, turns = copy_name(size, to_strides, strides)
+    if turns:
+        to_strides, strides, shape = _swapped(to_strides), _swapped(strides), _swapped(shape)
+    given = [index(stride * size) for stride in (*to_strides, *strides)]
+    f.external(name, "void", [to, *given[:2], source, *given[2:], *shape])
+
+
+def copy_name(size: int, to_strides: Strides, strides: Strides) -> tuple[str, bool]:
+    """The function for a copy, and whether it shall be given columns in the place of rows."""
+    kind, turns = "elements", False
     if strides[1] == to_strides[1] == 1:
         kind = "rows"
+    elif strides[0] == to_strides[0] == 1:
+        kind, turns = "rows", True
     elif size in (4, 8) and strides[0] == to_strides[1] == 1:
         kind = "turned"
-    elif strides[0] == to_strides[0] == 1 or (size in (4, 8) and strides[1] == to_strides[0] == 1):
-        to_strides, strides, shape = _swapped(to_strides), _swapped(strides), _swapped(shape)
-        return copy_matrix(f, size, to, to_strides, source, strides, shape)
-    given = [index(stride * size) for stride in (*to_strides, *strides)]
-    name = f"{CONVOLUTION}copy.{kind}.{size}"
-    f.external(name, "void", [to, *given[:2], source, *given[2:], *shape])
+    elif size in (4, 8) and strides[1] == to_strides[0] == 1:
+        kind, turns = "turned", True
+    return f"fg_convolution.copy.{kind}.{size}", turns
 
 
 def _swapped(pair: tuple[Any, Any]) -> tuple[Any, Any]:

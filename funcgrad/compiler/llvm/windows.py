@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant, vector, zero
-from funcgrad.compiler.llvm.conv_copy import fill, place, total
-from funcgrad.compiler.llvm.conv_spec import contiguous
+from funcgrad.compiler.llvm.conv_copy import fill, place
+from funcgrad.compiler.llvm.conv_spec import contiguous, total
 from funcgrad.compiler.llvm.conv_tasks import (
     LEAST_BYTES,
     TaskWriter,

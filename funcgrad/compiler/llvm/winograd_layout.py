@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value
-from funcgrad.compiler.llvm.conv_copy import fill, total
-from funcgrad.compiler.llvm.conv_spec import ConvSpec, Planes
+from funcgrad.compiler.llvm.conv_copy import fill
+from funcgrad.compiler.llvm.conv_spec import ConvSpec, Planes, total
 from funcgrad.compiler.llvm.conv_tile import ConvTile, choose_tile
 from funcgrad.compiler.llvm.matrix_copy import at, copy_matrix, index
 from funcgrad.compiler.llvm.target import host
