@@ -43,13 +43,24 @@ def clock() -> tuple[dict[str, str], str]:
 
 # --- waiting ---
 
+# The longest wait of `wait_briefly_while`.
+A_WHILE_NS = 200_000
+
 FUTEX = {"syscall": "i64 (i64, ...)"}
 
 # 128 and 129: FUTEX_WAIT and FUTEX_WAKE, each private to this process.
 FUTEX_TEXT = Template("""
+@a_while = private constant [2 x i64] [i64 0, i64 $a_while]
+
 define internal void @wait_while(ptr %word, i32 %seen) {
   %value = zext i32 %seen to i64
   call i64 (i64, ...) @syscall(i64 $futex, ptr %word, i64 128, i64 %value, ptr null, ptr null, i64 0)
+  ret void
+}
+
+define internal void @wait_briefly_while(ptr %word, i32 %seen) {
+  %value = zext i32 %seen to i64
+  call i64 (i64, ...) @syscall(i64 $futex, ptr %word, i64 128, i64 %value, ptr @a_while, ptr null, i64 0)
   ret void
 }
 
@@ -93,6 +104,11 @@ leave:
   ret void
 }
 
+define internal void @wait_briefly_while(ptr %word, i32 %seen) {
+  call void @wait_while(ptr %word, i32 %seen)
+  ret void
+}
+
 define internal void @wake(ptr %word, i32 %count) {
   %locked = call i32 @pthread_mutex_lock(ptr @mutex)
   %woken = call i32 @pthread_cond_broadcast(ptr @condition)
@@ -111,9 +127,10 @@ define internal void @waiting_reset() {
 def waiting(futex: int | None) -> tuple[dict[str, str], str]:
     """The functions that waiting needs, and its text.
 
-    `wait_while(word, seen)` sleeps while the word has this value, `wake(word, count)` wakes that many sleepers or
-    more, `waiting_reset()` comes first, and again in a forked child.
+    `wait_while(word, seen)` sleeps while the word has this value, `wait_briefly_while` may return sooner where that
+    can be done, `wake(word, count)` wakes that many sleepers or more. `waiting_reset()` comes first, and again in a
+    forked child.
     """
     if futex is None:
         return CONDITION, CONDITION_TEXT
-    return FUTEX, FUTEX_TEXT.substitute(futex=futex)
+    return FUTEX, FUTEX_TEXT.substitute(futex=futex, a_while=A_WHILE_NS)

@@ -30,7 +30,9 @@ EXTERNALS = {
     "fg_ask_threads": "i32 ()",
 }
 
-STATE = """
+# Of each worker: its number in the system, and whether it has a chunk.
+STATE = Template("""
+%Worker = type {i32, i32, [7 x i64]}
 @owned = internal global i32 0, align 64
 @work = internal global i64 0, align 64
 @task = internal global ptr null, align 64
@@ -41,8 +43,9 @@ STATE = """
 @bell = internal global i32 0, align 64
 @sleepers = internal global i32 0, align 64
 @workers = internal global i64 0, align 64
+@all_workers = internal global [$max_workers x %Worker] zeroinitializer, align 64
 @key = internal global i64 0
-"""
+""")
 
 # The thread count of a thread is Python's to know (funcgrad.config); a copy lies in a thread-specific slot.
 THREADS = """
@@ -162,11 +165,38 @@ look:
   %complete = icmp eq i32 %seen, %target
   br i1 %complete, label %awake, label %sleep
 sleep:
-  call void @wait_while(ptr @done, i32 %seen)
+  call void @fetch_workers()
+  call void @wait_briefly_while(ptr @done, i32 %seen)
   br label %look
 awake:
   store atomic i32 0, ptr @caller_waits seq_cst, align 4
   br label %leave
+leave:
+  ret void
+}
+
+; See that those who have chunks can run.
+define internal void @fetch_workers() {
+entry:
+  %workers = load i64, ptr @workers
+  br label %next
+next:
+  %i = phi i64 [0, %entry], [%following, %done]
+  %some = icmp ult i64 %i, %workers
+  br i1 %some, label %look, label %leave
+look:
+  %worker = getelementptr %Worker, ptr @all_workers, i64 %i
+  %where = getelementptr %Worker, ptr %worker, i64 0, i32 1
+  %busy = load atomic i32, ptr %where seq_cst, align 4
+  %working = icmp ne i32 %busy, 0
+  br i1 %working, label %fetch, label %done
+fetch:
+  %thread = load atomic i32, ptr %worker seq_cst, align 4
+  call void @fetch_if_still(i32 %thread)
+  br label %done
+done:
+  %following = add i64 %i, 1
+  br label %next
 leave:
   ret void
 }
@@ -289,7 +319,8 @@ def pool(threaded: bool) -> tuple[dict[str, str], str]:
     if not threaded:
         return {}, INLINE + ALONE
     region = REGION.substitute(pause=system.pause()[1], spin=SPIN_NS, max_workers=MAX_WORKERS)
-    needed, texts = EXTERNALS, [STATE, THREADS, region, INLINE]
+    state = STATE.substitute(max_workers=MAX_WORKERS)
+    needed, texts = EXTERNALS, [state, THREADS, region, INLINE]
     for more, text in (workers(), crowding()):
         needed = needed | more
         texts.append(text)

@@ -52,8 +52,14 @@ leave:
   ret i64 %after
 }
 
-define internal ptr @worker(ptr %unused) {
+define internal ptr @worker(ptr %argument) {
 entry:
+  %number = ptrtoint ptr %argument to i64
+  %thread = getelementptr %Worker, ptr @all_workers, i64 %number
+  %busy = getelementptr %Worker, ptr %thread, i64 0, i32 1
+  %thread_number = call i32 @thread_number()
+  store atomic i32 0, ptr %busy seq_cst, align 4
+  store atomic i32 %thread_number, ptr %thread seq_cst, align 4
   %key = load i64, ptr @key
   %status = call i32 @pthread_setspecific(i64 %key, ptr inttoptr (i64 1 to ptr))
   br label %take
@@ -78,6 +84,7 @@ claim:
 lost:
   br label %take
 run:
+  store atomic i32 1, ptr %busy release, align 4
   call void @be_of_use(i1 %new)
   %task = load ptr, ptr @task
   %data = load ptr, ptr @data
@@ -92,6 +99,7 @@ nothing:
   %any = icmp ne i32 %finished, 0
   br i1 %any, label %report, label %idle
 report:
+  store atomic i32 0, ptr %busy release, align 4
   %before = atomicrmw add ptr @done, i32 %finished seq_cst
   %waits = load atomic i32, ptr @caller_waits seq_cst, align 4
   %asleep = icmp ne i32 %waits, 0
@@ -164,7 +172,8 @@ prepare:
   br label %create
 create:
   %count = phi i64 [%have, %prepare], [%next, %created]
-  %status = call i32 @pthread_create(ptr %thread, ptr %attributes, ptr @worker, ptr null)
+  %argument = inttoptr i64 %count to ptr
+  %status = call i32 @pthread_create(ptr %thread, ptr %attributes, ptr @worker, ptr %argument)
   %failed = icmp ne i32 %status, 0
   br i1 %failed, label %restore, label %created
 created:
