@@ -351,7 +351,9 @@ class Lowering:
         return self.add(Window(self.type, (x, *starts)))
 
     def reduce(self, combine: str, x: Node, axes: tuple[int, ...], **params: Any) -> Any:
-        if params or x.dtype.kind == "c" or (combine in POSITIONS and len(axes) != 1):
+        if params or (combine in POSITIONS and len(axes) != 1):
+            return NotImplemented
+        if x.dtype.kind == "c" and combine not in ("add", "multiply"):
             return NotImplemented
         if 0 in x.shape:
             nothing = OF_NOTHING.get(combine)

@@ -1,6 +1,7 @@
 """LLVM assembly as text: one method call writes one instruction.
 
-Types are LLVM's own spelling ("float", "i64", "ptr", "<16 x float>"). A block keeps its terminator apart from its
+Types are LLVM's own spelling ("float", "i64", "ptr", "<16 x float>"). Complex numbers are pairs of real ones,
+"{float, float}", and vectors of them pairs of vectors. A block keeps its terminator apart from its
 instructions, so that code can still be added to a block that is already left: loop-invariant code goes into the
 `preheader` of a loop while its body is being written.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
@@ -83,18 +84,37 @@ class Module:
         return "\n".join(parts) + "\n"
 
 
+def is_pair(type: str) -> bool:
+    return type[0] == "{"
+
+
+def pair_of(part: str) -> str:
+    return f"{{{part}, {part}}}"
+
+
+def part_of(type: str) -> str:
+    """The type of each half of a pair."""
+    return type[1 : type.index(",")]
+
+
 def lanes_of(type: str) -> int:
     """The number of lanes of a vector type, 0 for a scalar."""
+    if is_pair(type):
+        type = part_of(type)
     return int(type[1 : type.index(" ")]) if type[0] == "<" else 0
 
 
 def element_of(type: str) -> str:
     """The type of one lane."""
+    if is_pair(type):
+        return pair_of(element_of(part_of(type)))
     return type[type.index("x") + 2 : -1] if type[0] == "<" else type
 
 
 def vector(lanes: int, element: str) -> str:
     """`<lanes x element>`; the element type itself for 0 lanes."""
+    if is_pair(element):
+        return pair_of(vector(lanes, part_of(element)))
     return f"<{lanes} x {element}>" if lanes else element
 
 
@@ -115,6 +135,9 @@ def float_text(value: float, type: str) -> str:
 
 def constant(type: str, value: Any) -> Value:
     """A number of a scalar or vector type (all lanes the same)."""
+    if is_pair(type):
+        parts = [constant(part_of(type), part) for part in (value.real, value.imag)]
+        return Value(type, f"{{{parts[0]}, {parts[1]}}}")
     element = element_of(type)
     if element in ("float", "double"):
         text = float_text(float(value), element)
@@ -134,7 +157,7 @@ def zero(type: str) -> Value:
         "null"
         if type == "ptr"
         else "zeroinitializer"
-        if type[0] == "<"
+        if type[0] in "<{"
         else constant(type, 0).text,
     )
 
@@ -301,7 +324,26 @@ class Function:
             with_element(a.type, "i1"), f"fcmp {predicate} {a.type} {a.text}, {b.text}"
         )
 
+    def pair(self, a: Value, b: Value) -> Value:
+        """Two values of one type as one."""
+        type = pair_of(a.type)
+        first = self.emit(type, f"insertvalue {type} poison, {a}, 0")
+        return self.emit(type, f"insertvalue {first}, {b}, 1")
+
+    def parts(self, a: Value) -> tuple[Value, Value]:
+        """The two halves of a pair."""
+        part = part_of(a.type)
+        first = self.emit(part, f"extractvalue {a}, 0")
+        return first, self.emit(part, f"extractvalue {a}, 1")
+
+    def each_part(self, operation: Callable[..., Value], *operands: Value) -> Value:
+        """An operation on both halves of pairs."""
+        first, second = zip(*[self.parts(operand) for operand in operands], strict=True)
+        return self.pair(operation(*first), operation(*second))
+
     def select(self, condition: Value, a: Value, b: Value) -> Value:
+        if is_pair(a.type):
+            return self.each_part(lambda x, y: self.select(condition, x, y), a, b)
         return self.emit(
             a.type,
             f"select {condition.type} {condition.text}, {a.type} {a.text}, {b.type} {b.text}",
@@ -315,6 +357,8 @@ class Function:
         """A scalar in every lane."""
         if not lanes or lanes_of(a.type):
             return a
+        if is_pair(a.type):
+            return self.each_part(lambda x: self.splat(x, lanes), a)
         type = vector(lanes, a.type)
         if not a.text.startswith("%"):
             return Value(type, f"splat ({a.type} {a.text})")
@@ -325,9 +369,13 @@ class Function:
         )
 
     def extract(self, a: Value, lane: int) -> Value:
+        if is_pair(a.type):
+            return self.each_part(lambda x: self.extract(x, lane), a)
         return self.emit(element_of(a.type), f"extractelement {a.type} {a.text}, i64 {lane}")
 
     def insert(self, a: Value, element: Value, lane: int) -> Value:
+        if is_pair(a.type):
+            return self.each_part(lambda x, y: self.insert(x, y, lane), a, element)
         return self.emit(
             a.type,
             f"insertelement {a.type} {a.text}, {element.type} {element.text}, i64 {lane}",
@@ -335,6 +383,8 @@ class Function:
 
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Lanes of `a` and `b` (numbered on); -1 is any value."""
+        if is_pair(a.type):
+            return self.each_part(lambda x, y: self.shuffle(x, y, lanes), a, b)
         mask = ", ".join("i32 poison" if lane < 0 else f"i32 {lane}" for lane in lanes)
         type = vector(len(lanes), element_of(a.type))
         return self.emit(

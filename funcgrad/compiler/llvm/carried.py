@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from funcgrad.compiler.fusion import TINY, Kernel
 from funcgrad.compiler.graph import Node
 from funcgrad.compiler.llvm.builder import Block, Function, Value
-from funcgrad.compiler.llvm.elements import from_memory, memory_type, to_memory
+from funcgrad.compiler.llvm.elements import alignment, from_memory, memory_type, to_memory
 from funcgrad.compiler.plan import Plan, nbytes, padded
 from funcgrad.ir.types import ArrayType
 
@@ -50,7 +50,9 @@ def load_elements(f: Function, pointer: Value, type: ArrayType) -> Elements:
     dtype = type.dtype
     return [
         from_memory(
-            f, dtype, f.load(memory_type(dtype), f.gep(pointer, i * dtype.itemsize), dtype.itemsize)
+            f,
+            dtype,
+            f.load(memory_type(dtype), f.gep(pointer, i * dtype.itemsize), alignment(dtype)),
         )
         for i in range(type.size)
     ]
@@ -61,7 +63,7 @@ def store_elements(f: Function, elements: Elements, pointer: Value, type: ArrayT
         f.store(
             to_memory(f, type.dtype, element),
             f.gep(pointer, i * type.dtype.itemsize),
-            type.dtype.itemsize,
+            alignment(type.dtype),
         )
 
 

@@ -23,7 +23,7 @@ LAST = 2**63 - 1  # the position of no element
 def start_value(name: str, dtype: np.dtype) -> Any:
     """What changes nothing when combined. -0.0 for sums, so that a sum of -0.0 stays one."""
     if name == "add":
-        return -0.0 if kind(dtype) == "f" else 0
+        return {"f": -0.0, "c": complex(-0.0, -0.0)}.get(kind(dtype), 0)
     if name in ("multiply", "and"):
         return 1
     if name == "or":

@@ -17,7 +17,7 @@ from funcgrad.compiler.views import Located, matrix_axes, merged_axes
 def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del params
     x, y = operands
-    return (is_native(x.dtype) or x.dtype.kind == "c") and x.dtype == y.dtype
+    return is_native(x.dtype) and x.dtype == y.dtype
 
 
 def write(writer: ProgramWriter, step: Step) -> None:

@@ -1,7 +1,7 @@
 """One element, or one vector of elements, at a time: what the `scalar` rules of elementwise primitives talk to.
 
-In registers booleans are i1, and half precision numbers are floats that a half can hold: every operation rounds its
-result, as NumPy's does.
+In registers booleans are i1, complex numbers are pairs of floats, and half precision numbers are floats that a half
+can hold: every operation rounds its result, as NumPy's does.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from funcgrad.compiler.llvm.builder import (
     Value,
     constant,
     element_of,
+    is_pair,
     lanes_of,
+    pair_of,
     vector,
     with_element,
 )
 from funcgrad.compiler.llvm.mathlib import MATH
-from funcgrad.ir.types import BFLOAT16, BOOL, PYTHON_SCALARS
+from funcgrad.compiler.llvm.mathlib.complex_arithmetic import native, whole_power
+from funcgrad.compiler.llvm.mathlib.complex_functions import COMPLEX_MATH
+from funcgrad.ir.types import BFLOAT16, BOOL, PYTHON_SCALARS, real_dtype
 
 INTEGER_WIDTHS = {"i": "i", "u": "i"}
 COMPARISONS = {
@@ -39,6 +43,7 @@ BITWISE = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
 ARITHMETIC = {"add": ("fadd", "add"), "subtract": ("fsub", "sub"), "multiply": ("fmul", "mul")}
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
+MAX_FACTORS = 100  # NumPy multiplies for whole powers of complex numbers below this one
 
 
 class Unsupported(Exception):  # noqa: N818 - an answer, not an error
@@ -50,11 +55,11 @@ def is_half(dtype: np.dtype) -> bool:
 
 
 def register_type(dtype: np.dtype) -> str:
-    """The LLVM type of one element in a register. Complex numbers are moved as bits, never computed with."""
+    """The LLVM type of one element in a register."""
     if dtype == np.bool_:
         return "i1"
     if dtype.kind == "c" and dtype.itemsize <= 16:
-        return f"i{dtype.itemsize * 8}"
+        return pair_of(register_type(real_dtype(dtype)))
     if dtype.kind in "iu":
         return f"i{dtype.itemsize * 8}"
     if is_half(dtype):
@@ -66,17 +71,19 @@ def register_type(dtype: np.dtype) -> str:
 
 
 def memory_type(dtype: np.dtype) -> str:
-    """The LLVM type of one element in memory."""
+    """The LLVM type of one element in memory; of complex numbers an integer of their size."""
     if dtype == np.bool_:
         return "i8"
     if dtype == np.float16:
         return "half"
+    if dtype.kind == "c":
+        return f"i{dtype.itemsize * 8}"
     return "i16" if dtype == BFLOAT16 else register_type(dtype)
 
 
 def register_bytes(dtype: np.dtype) -> int:
-    """The size of one element in a register."""
-    return 4 if is_half(dtype) else dtype.itemsize
+    """The size of one element in a register, of a complex one in each of two."""
+    return 4 if is_half(dtype) else dtype.itemsize // (2 if dtype.kind == "c" else 1)
 
 
 def alignment(dtype: np.dtype) -> int:
@@ -86,8 +93,6 @@ def alignment(dtype: np.dtype) -> int:
 
 def is_native(dtype: np.dtype) -> bool:
     """Whether elements of this dtype can be computed with."""
-    if dtype.kind == "c":
-        return False
     try:
         register_type(dtype)
     except Unsupported:
@@ -145,6 +150,8 @@ class Elements:
             if op is None:
                 raise Unsupported(name)
             return Element(dtype, self.function.op(op, x.value, y.value))
+        if dtype.kind == "c":
+            return self.complex(name, x, y)
         op = ARITHMETIC[name][dtype.kind in "iu"]
         return self.rounded(dtype, self.function.op(op, x.value, y.value))
 
@@ -161,6 +168,8 @@ class Elements:
         x, y = self.same(x, y)
         if x.dtype.kind in "iub":
             raise Unsupported("divide")
+        if x.dtype.kind == "c":
+            return self.complex("divide", x, y)
         return self.rounded(x.dtype, self.function.op("fdiv", x.value, y.value))
 
     def negative(self, x: Element) -> Element:
@@ -170,6 +179,8 @@ class Elements:
         if x.dtype.kind in "iu":
             zero = constant(x.value.type, 0)
             return Element(x.dtype, self.function.op("sub", zero, x.value))
+        if x.dtype.kind == "c":
+            return self.complex("negative", x)
         return Element(x.dtype, self.function.fneg(x.value))
 
     def equal(self, x: Element, y: Element) -> Element:
@@ -177,6 +188,8 @@ class Elements:
 
     def compare(self, name: str, x: Element, y: Element) -> Element:
         x, y = self.same(x, y)
+        if x.dtype.kind == "c":
+            return self.complex(name, x, y)
         floating, signed, unsigned = COMPARISONS[name]
         if x.value.type.endswith(("float", "double", "float>", "double>")):
             return Element(BOOL, self.function.fcmp(floating, x.value, y.value))
@@ -212,6 +225,12 @@ class Elements:
             a, b = self.same(*xs)
             return Element(a.dtype, self.function.op(BITWISE[name], a.value, b.value))
         values = self.same(*xs)
+        if name == "power" and values[0].dtype.kind == "c":
+            return self.complex_power(*values)
+        if values[0].dtype.kind == "c":
+            return self.complex(name, *values)
+        if name == "complex":
+            return self.complex(name, *values)
         if name == "power" and values[1].number in (1, 2, 3, 4) and values[0].dtype.kind != "b":
             return self.whole_power(values[0], int(values[1].number))
         if values[0].dtype.kind in "iub":
@@ -225,6 +244,26 @@ class Elements:
         """A small power by multiplication: within 2 ulp, and right for every special value."""
         square = self.multiply(x, x) if exponent > 1 else x
         return self.multiply(square, x if exponent == 3 else square) if exponent > 2 else square
+
+    def complex(self, name: str, *xs: Element) -> Element:
+        """A function with a complex argument or result."""
+        function = COMPLEX_MATH.get(name)
+        if function is None:
+            raise Unsupported(name)
+        out = function(self.function, *[x.value for x in xs])
+        dtype = xs[0].dtype
+        if is_pair(out.type):
+            return Element(np.result_type(dtype, np.complex64), out)
+        return Element(BOOL if element_of(out.type) == "i1" else real_dtype(dtype), out)
+
+    def complex_power(self, x: Element, y: Element) -> Element:
+        """A whole power by multiplication, as NumPy computes it."""
+        number = y.number
+        if number is None or number.imag or number.real not in range(1, MAX_FACTORS):
+            raise Unsupported("power")
+        exponent = int(number.real)
+        function = native(lambda z: whole_power(z, exponent))
+        return Element(x.dtype, function(self.function, x.value))
 
     def floating(self, name: str, values: list[Element]) -> Element:
         function = MATH.get(name) or FLOATS.get(name)
@@ -280,8 +319,6 @@ def as_python(dtype: np.dtype, value: Any) -> Any:
     """A number as LLVM text shall hold it: rounded to half precision, wrapped to the width of an integer."""
     if is_half(dtype):
         return float(np.asarray(value).astype(dtype))
-    if dtype.kind == "c":
-        return int.from_bytes(np.asarray(value).astype(dtype).tobytes(), "little")
     if dtype.kind in "iu" and not (type(value) in PYTHON_SCALARS and isinstance(value, int)):
         return int(np.asarray(value).astype(dtype))
     return value
@@ -296,6 +333,8 @@ def from_memory(f: Function, dtype: np.dtype, raw: Value) -> Value:
     """A loaded element as it is held in a register."""
     if dtype == np.bool_:
         return f.icmp("ne", raw, constant(raw.type, 0))
+    if dtype.kind == "c":
+        return separate(f, dtype, raw)
     if dtype == np.float16:
         return f.cast("fpext", raw, with_element(raw.type, "float"))
     if dtype == BFLOAT16:
@@ -309,11 +348,35 @@ def to_memory(f: Function, dtype: np.dtype, value: Value) -> Value:
     """A register as it is stored."""
     if dtype == np.bool_:
         return f.cast("zext", value, with_element(value.type, "i8"))
+    if dtype.kind == "c":
+        return interleave(f, dtype, value)
     if dtype == np.float16:
         return f.cast("fptrunc", value, with_element(value.type, "half"))
     if dtype == BFLOAT16:
         return to_bfloat(f, value)
     return value
+
+
+def separate(f: Function, dtype: np.dtype, raw: Value) -> Value:
+    """Complex numbers from memory: real and imaginary parts lie there in turn."""
+    lanes = lanes_of(raw.type)
+    part = register_type(real_dtype(dtype))
+    both = f.cast("bitcast", raw, vector(2 * max(1, lanes), part))
+    if not lanes:
+        return f.pair(f.extract(both, 0), f.extract(both, 1))
+    return f.pair(*[f.shuffle(both, both, range(i, 2 * lanes, 2)) for i in range(2)])
+
+
+def interleave(f: Function, dtype: np.dtype, value: Value) -> Value:
+    real, imag = f.parts(value)
+    lanes = lanes_of(value.type)
+    if lanes:
+        order = [i + half for i in range(lanes) for half in (0, lanes)]
+        both = f.shuffle(real, imag, order)
+    else:
+        empty = Value(vector(2, real.type), "poison")
+        both = f.insert(f.insert(empty, real, 0), imag, 1)
+    return f.cast("bitcast", both, vector(lanes, memory_type(dtype)))
 
 
 def to_bfloat(f: Function, value: Value) -> Value:
@@ -333,6 +396,8 @@ def convert_value(f: Function, value: Value, source: np.dtype, target: np.dtype)
     """A register of one dtype in another, as `astype` does it."""
     if source == target:
         return value
+    if source.kind == "c" or target.kind == "c":
+        return convert_complex(f, value, source, target)
     wanted = with_element(value.type, register_type(target))
     from_integer, to_integer = source.kind in "iub", target.kind in "iu"
     if target == np.bool_:
@@ -347,6 +412,21 @@ def convert_value(f: Function, value: Value, source: np.dtype, target: np.dtype)
     if to_integer:
         return float_to_integer(f, value, target, wanted)
     return round_to(f, target, resize_float(f, value, wanted))
+
+
+def convert_complex(f: Function, value: Value, source: np.dtype, target: np.dtype) -> Value:
+    """From and to complex numbers: to a real one by its real part, but True unless both parts are 0."""
+    if source.kind != "c":
+        real = convert_value(f, value, source, real_dtype(target))
+        return f.pair(real, constant(real.type, 0))
+    real, imag = f.parts(value)
+    part = real_dtype(source)
+    if target == np.bool_:
+        tests = [convert_value(f, x, part, target) for x in (real, imag)]
+        return f.op("or", *tests)
+    if target.kind != "c":
+        return convert_value(f, real, part, target)
+    return f.pair(*[convert_value(f, x, part, real_dtype(target)) for x in (real, imag)])
 
 
 def round_to(f: Function, dtype: np.dtype, value: Value) -> Value:
@@ -660,8 +740,6 @@ def computing_dtype(primitive: Any, operands: list[Element], result: np.dtype) -
 def _supports(
     primitive: Any, dtypes: tuple, numbers: tuple, params: tuple, result: np.dtype
 ) -> bool:
-    if primitive.name != "select" and any(d.kind == "c" for d in (*dtypes, result)):
-        return False
     function = Module().function("probe", "void", [])
     try:
         operands = [

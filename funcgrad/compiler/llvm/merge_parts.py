@@ -6,6 +6,7 @@ from funcgrad.compiler.graph import Reduce, accumulator_dtype
 from funcgrad.compiler.llvm import combine as combining
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
 from funcgrad.compiler.llvm.elements import (
+    alignment,
     from_memory,
     is_half,
     memory_type,
@@ -37,7 +38,7 @@ def merge_at(
     element = memory_type(dtype)
 
     def load(place: Value) -> Value:
-        raw = f.load(vector(lanes, element), f.gep(parts, place, element), dtype.itemsize)
+        raw = f.load(vector(lanes, element), f.gep(parts, place, element), alignment(dtype))
         return from_memory(f, dtype, raw)
 
     first = load(index)
@@ -54,5 +55,5 @@ def merge_at(
     f.store(
         to_memory(f, node.dtype, first),
         f.gep(out, index, memory_type(node.dtype)),
-        node.dtype.itemsize,
+        alignment(node.dtype),
     )

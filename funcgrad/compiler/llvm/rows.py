@@ -8,12 +8,10 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
 from funcgrad.compiler.llvm.elements import (
-    Unsupported,
     alignment,
     from_memory,
     memory_type,
     register_bytes,
-    register_type,
     to_memory,
 )
 from funcgrad.compiler.llvm.target import host
@@ -24,15 +22,6 @@ Body = Callable[[Value, int], None]
 def row_lanes(dtype: np.dtype) -> int:
     """Elements that fill a vector register."""
     return host().vector_bytes // register_bytes(dtype)
-
-
-def is_register(dtype: np.dtype) -> bool:
-    """Whether elements of this dtype fit into registers."""
-    try:
-        register_type(dtype)
-    except Unsupported:
-        return False
-    return True
 
 
 def pieces(count: int, lanes: int) -> list[tuple[int, int]]:

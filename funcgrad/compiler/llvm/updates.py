@@ -10,17 +10,17 @@ from typing import Any
 from funcgrad.compiler.graph import Constant, Node, Step
 from funcgrad.compiler.index import strides_of
 from funcgrad.compiler.llvm.builder import Function, Value, constant
-from funcgrad.compiler.llvm.elements import convert_value
+from funcgrad.compiler.llvm.elements import convert_value, is_native
 from funcgrad.compiler.llvm.failure import write_index_failure
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
-from funcgrad.compiler.llvm.rows import is_register, load_at
+from funcgrad.compiler.llvm.rows import load_at
 from funcgrad.compiler.llvm.tasks import begin_with_copy
 from funcgrad.ir.types import INT64, ArrayType
 
 
 def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del params
-    return is_register(operands[0].dtype)
+    return is_native(operands[0].dtype)
 
 
 def write(writer: ProgramWriter, step: Step) -> None:

@@ -42,12 +42,12 @@ from funcgrad.compiler.llvm.builder import (
     Value,
     constant,
     lanes_of,
-    mangled,
     vector,
     with_element,
 )
 from funcgrad.compiler.llvm.elements import (
     Element,
+    alignment,
     apply,
     as_python,
     convert_value,
@@ -59,6 +59,7 @@ from funcgrad.compiler.llvm.elements import (
     to_memory,
 )
 from funcgrad.compiler.llvm.failure import write_index_failure
+from funcgrad.compiler.llvm.masked import gather, masked_load, masked_store, scatter
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.schedule import Level, Schedule
 from funcgrad.compiler.views import contiguous_base, view_index
@@ -654,35 +655,15 @@ class ValueWriter:
         return any(scope.mask is not None for scope in self.scopes[: depth + 1])
 
     def load_from(self, address: Address, dtype: np.dtype, mask: Value | None) -> Value:
-        f = self.f
-        element = memory_type(dtype)
-        if not address.lanes:
-            return from_memory(f, dtype, f.load(element, address.pointer, dtype.itemsize))
-        type = vector(abs(address.lanes), element)
+        f, align = self.f, alignment(dtype)
+        type = vector(abs(address.lanes), memory_type(dtype))
         if address.lanes < 0:
-            raw = self.gather_load(type, address, dtype, mask)
-        elif mask is None:
-            raw = f.load(type, address.pointer, dtype.itemsize)
+            raw = gather(f, type, address.pointer, align, mask)
+        elif mask is None or not address.lanes:
+            raw = f.load(type, address.pointer, align)
         else:
-            align, zeros = constant("i32", dtype.itemsize), Value(type, "zeroinitializer")
-            arguments = [address.pointer, align, mask, zeros]
-            raw = f.intrinsic("llvm.masked.load", type, arguments, mangled(type) + ".p0")
+            raw = masked_load(f, type, address.pointer, align, mask)
         return from_memory(f, dtype, raw)
-
-    def gather_load(
-        self, type: str, address: Address, dtype: np.dtype, mask: Value | None
-    ) -> Value:
-        lanes = abs(address.lanes)
-        mask = mask or constant(vector(lanes, "i1"), 1)
-        arguments = [
-            address.pointer,
-            constant("i32", dtype.itemsize),
-            mask,
-            Value(type, "zeroinitializer"),
-        ]
-        return self.f.intrinsic(
-            "llvm.masked.gather", type, arguments, f"{mangled(type)}.v{lanes}p0"
-        )
 
     def store(self, base: Value, offset: Affine, dtype: np.dtype, placed: Placed) -> None:
         """Write an element (or a vector of them) at the current place."""
@@ -693,20 +674,14 @@ class ValueWriter:
         self.store_to(address, dtype, value)
 
     def store_to(self, address: Address, dtype: np.dtype, value: Value) -> None:
-        f, mask = self.f, self.mask
+        f, mask, align = self.f, self.mask, alignment(dtype)
         raw = to_memory(f, dtype, value)
-        if not address.lanes:
-            f.store(raw, address.pointer, dtype.itemsize)
-        elif address.lanes < 0:
-            lanes = abs(address.lanes)
-            mask = mask or constant(vector(lanes, "i1"), 1)
-            arguments = [raw, address.pointer, constant("i32", dtype.itemsize), mask]
-            f.intrinsic("llvm.masked.scatter", "void", arguments, f"{mangled(raw.type)}.v{lanes}p0")
-        elif mask is None:
-            f.store(raw, address.pointer, dtype.itemsize)
+        if address.lanes < 0:
+            scatter(f, raw, address.pointer, align, mask)
+        elif mask is None or not address.lanes:
+            f.store(raw, address.pointer, align)
         else:
-            arguments = [raw, address.pointer, constant("i32", dtype.itemsize), mask]
-            f.intrinsic("llvm.masked.store", "void", arguments, mangled(raw.type) + ".p0")
+            masked_store(f, raw, address.pointer, align, mask)
 
     # --- values kept for the next pass over a row ---
 

@@ -69,7 +69,8 @@ def arctan2(y: Number, x: Number) -> Number:
     above = select(is_steep, width, height)
     tiny = math.ldexp(1.0, 1 - x.format.bias - x.format.fraction)
     slope = above / at_least(below, tiny)  # 0 / 0 counts as 0
-    angle = arctan_unit(select(above.equals(math.inf), 1.0, slope))
+    are_infinite = above.equals(math.inf) & below.equals(math.inf)
+    angle = arctan_unit(select(are_infinite, 1.0, slope))
     high, low = HALF_PI[x.element]
     angle = select(is_steep, high - (angle - low), angle)
     angle = select(x.bits < 0, 2.0 * high - (angle - 2.0 * low), angle)

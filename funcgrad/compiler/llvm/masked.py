@@ -1,0 +1,82 @@
+"""Vectors in memory of which some lanes are off, or whose elements lie anywhere.
+
+Elements of 16 bytes, which have no such instructions, move as two of 8.
+"""
+
+from __future__ import annotations
+
+from funcgrad.compiler.llvm.builder import (
+    Function,
+    Value,
+    constant,
+    element_of,
+    lanes_of,
+    mangled,
+    vector,
+    with_element,
+    zero,
+)
+
+WIDE, HALF = "i128", "double"
+
+
+def masked_load(f: Function, type: str, pointer: Value, align: int, mask: Value) -> Value:
+    """Elements next to each other; 0 in the lanes that are off."""
+    if element_of(type) == WIDE:
+        raw = masked_load(f, halves_type(type), pointer, align, twice(f, mask))
+        return f.cast("bitcast", raw, type)
+    arguments = [pointer, constant("i32", align), mask, zero(type)]
+    return f.intrinsic("llvm.masked.load", type, arguments, mangled(type) + ".p0")
+
+
+def masked_store(f: Function, value: Value, pointer: Value, align: int, mask: Value) -> None:
+    if element_of(value.type) == WIDE:
+        raw = f.cast("bitcast", value, halves_type(value.type))
+        masked_store(f, raw, pointer, align, twice(f, mask))
+        return
+    arguments = [value, pointer, constant("i32", align), mask]
+    f.intrinsic("llvm.masked.store", "void", arguments, mangled(value.type) + ".p0")
+
+
+def gather(f: Function, type: str, pointers: Value, align: int, mask: Value | None) -> Value:
+    """Elements at a vector of addresses; 0 in the lanes that are off."""
+    lanes = lanes_of(type)
+    if element_of(type) == WIDE:
+        first, second = (
+            gather(f, vector(lanes, HALF), place, align, mask) for place in ends(f, pointers)
+        )
+        order = [lane + half for lane in range(lanes) for half in (0, lanes)]
+        return f.cast("bitcast", f.shuffle(first, second, order), type)
+    mask = mask or constant(vector(lanes, "i1"), 1)
+    arguments = [pointers, constant("i32", align), mask, zero(type)]
+    return f.intrinsic("llvm.masked.gather", type, arguments, f"{mangled(type)}.v{lanes}p0")
+
+
+def scatter(f: Function, value: Value, pointers: Value, align: int, mask: Value | None) -> None:
+    lanes = lanes_of(value.type)
+    if element_of(value.type) == WIDE:
+        raw = f.cast("bitcast", value, halves_type(value.type))
+        for half, place in enumerate(ends(f, pointers)):
+            part = f.shuffle(raw, raw, range(half, 2 * lanes, 2))
+            scatter(f, part, place, align, mask)
+        return
+    mask = mask or constant(vector(lanes, "i1"), 1)
+    arguments = [value, pointers, constant("i32", align), mask]
+    suffix = f"{mangled(value.type)}.v{lanes}p0"
+    f.intrinsic("llvm.masked.scatter", "void", arguments, suffix)
+
+
+def halves_type(type: str) -> str:
+    return vector(2 * lanes_of(type), HALF)
+
+
+def twice(f: Function, mask: Value) -> Value:
+    """Each lane of a mask two times."""
+    return f.shuffle(mask, mask, [lane // 2 for lane in range(2 * lanes_of(mask.type))])
+
+
+def ends(f: Function, pointers: Value) -> list[Value]:
+    """The addresses of both halves."""
+    type = with_element(pointers.type, "ptr")
+    moved = f.emit(type, f"getelementptr {HALF}, {pointers}, i64 1")
+    return [pointers, moved]
