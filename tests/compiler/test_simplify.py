@@ -198,7 +198,8 @@ ALGEBRA = {
 def test_algebra_keeps_every_bit(name, dtype):
     x = SPECIAL.astype(dtype)
     f = ALGEBRA[name]
-    expected, found = f(x), fg.jit(f)(x)
+    (found,) = evaluate(run_stages(recorded(f, x)), x)
+    expected = f(x)
     assert found.dtype == expected.dtype
     assert bits(found) == bits(expected)
 
