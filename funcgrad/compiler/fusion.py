@@ -199,6 +199,10 @@ class Fuser:
 
     def require_operand(self, step: Step, operand: Node) -> None:
         """An operand of a step must be in memory, as it is or as a view of something in memory."""
+        if None in operand.shape:
+            self.require(operand)
+            self.step_readers.setdefault(operand, []).append(step)
+            return
         found = located(operand) if step.how not in STRIDED else step_strides(step, operand)
         node = operand if found is None else found.base
         if isinstance(node, View | Constant | Full | Iota):
@@ -555,7 +559,11 @@ class Fuser:
     def add_readers(self, unit: Unit, readers: Iterable[Unit]) -> None:
         """Note which kernels and steps read results of a unit."""
         found = [resolved(reader) for reader in readers]
-        known = unit.readers if isinstance(unit, Kernel) else self.readers_of_step.setdefault(unit, set())
+        known = (
+            unit.readers
+            if isinstance(unit, Kernel)
+            else self.readers_of_step.setdefault(unit, set())
+        )
         known.update(found)
         self.order.add(unit, found)
 

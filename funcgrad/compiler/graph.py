@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.compiler.ragged import STACKING, has_stacks
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.types import ArrayType
@@ -432,6 +433,9 @@ class Lowering:
     def while_loop(self, values: Sequence[Node], **params: Any) -> Any:
         return self.step("while", values, **params)
 
+    def run_time_iota(self, count: Node) -> Any:
+        return self.step("run_time_iota", (count,))
+
     def cond(self, index: Node, values: Sequence[Node], branches: tuple[Program, ...]) -> Any:
         return self.step("cond", (index, *values), branches=branches)
 
@@ -485,17 +489,12 @@ def lower_equation(lowering: Lowering, equation: Equation, operands: list[Node])
     """The nodes of an equation's results; a library step if the primitive or the backend has no better way."""
     primitive = equation.primitive
     found: Any = NotImplemented
-    if not equation_is_ragged(equation):
+    if not has_stacks(equation) or primitive.name in STACKING:
         found = primitive.lower(lowering, *operands, **equation.params)
         lowering.equation = equation
     if found is NotImplemented:
         found = lowering.results("library", operands, {})
     return found if primitive.multiple else (found,)
-
-
-def equation_is_ragged(equation: Equation) -> bool:
-    """Whether a length is known only at run time."""
-    return any(None in atom.type.shape for atom in (*equation.inputs, *equation.outputs))
 
 
 def lower_program(

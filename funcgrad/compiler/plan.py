@@ -119,7 +119,7 @@ class Plan:
     def writes(self, unit: Unit) -> Iterable[tuple[Any, int]]:
         """What a unit fills, with its size in bytes."""
         if isinstance(unit, Step):
-            found = [(r, nbytes(r)) for r in unit.results if r in self.partition.stored]
+            found = [(r, nbytes(r)) for r in unit.results if self.is_stored(r)]
             if self.inner[unit]:
                 found.append((("scratch", unit), scratch_bytes(unit, self.inner[unit])))
             return found
@@ -135,6 +135,10 @@ class Plan:
                         (("part", node), node.type.size * accumulator_dtype(node).itemsize)
                     )
         return found
+
+    def is_stored(self, result: Node) -> bool:
+        """Whether a result of a step has a place; stacks of unknown length find their own."""
+        return result in self.partition.stored and None not in result.shape
 
     def place_temporaries(self) -> None:
         """First fit: a node's bytes are free again after the last unit that reads it."""
@@ -181,7 +185,7 @@ def inner_programs(step: Step) -> list[Program]:
 
 def scratch_bytes(step: Step, plans: list[Plan]) -> int:
     """The scratch memory of a loop or branch: its arena, two buffers of each result, results that nobody reads."""
-    sizes = [2 * padded(nbytes(result)) for result in step.results]
+    sizes = [2 * padded(nbytes(r)) for r in step.results if None not in r.shape]
     sizes += [2 * padded(nbytes(node)) for plan in plans for node in plan.graph.outputs]
     return padded(max([0, *[plan.arena for plan in plans]])) + sum(sizes) + 2 * ALIGNMENT
 
@@ -238,6 +242,8 @@ def is_empty(unit: Unit) -> bool:
 
 def memory_of(step: Step, operand: Node, in_memory: set[Node]) -> Located:
     """Where a step finds an operand."""
+    if None in operand.shape:
+        return Located(operand, 0, ())
     if operand in in_memory:
         return Located(operand, 0, strides_of(operand.shape))
     found = step_strides(step, operand) if step.how in STRIDED else located(operand)

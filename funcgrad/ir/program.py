@@ -119,17 +119,6 @@ def has_effect(equation: Equation) -> bool:
     return equation.primitive.has_effect or any(p.has_effect for p in subprograms(equation))
 
 
-def is_ragged(program: Program) -> bool:
-    """Whether a length in a Program, or in those inside it, is known only at run time."""
-    if "is_ragged" not in program.memo:
-        variables = [*program.inputs, *[v for e in program.equations for v in e.outputs]]
-        inner = [p for equation in program.equations for p in subprograms(equation)]
-        program.memo["is_ragged"] = any(None in v.type.shape for v in variables) or any(
-            map(is_ragged, inner)
-        )
-    return program.memo["is_ragged"]
-
-
 def subprograms(equation: Equation) -> list[Program]:
     """The Programs inside the params of a higher-order equation."""
     found = []

@@ -25,6 +25,9 @@ class RunTimeIota(Primitive):
     def numpy(self, xp: Any, count: Any) -> Any:
         return xp.arange(int(count), dtype=INT64)
 
+    def lower(self, emit: Any, count: Any) -> Any:
+        return emit.run_time_iota(count)
+
 
 class EmptyStack(Primitive):
     """A stack without elements: it stands for zeros of any length."""

@@ -20,24 +20,34 @@ from funcgrad.compiler.llvm.carried import (
 from funcgrad.compiler.llvm.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
+from funcgrad.compiler.llvm.stacks import Stack
 from funcgrad.compiler.plan import Plan, nbytes
-from funcgrad.ir.program import is_ragged
+from funcgrad.compiler.ragged import is_native_body
 
 
 def takes_scan(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del operands
-    return params["length"] is not None and not is_ragged(params["body"])
+    return is_native_body(params["body"])
 
 
 def takes_while(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del operands
-    ragged = is_ragged(params["cond"]) or is_ragged(params["body"])
-    return not params["collect"] and not ragged
+    return is_native_body(params["cond"]) and is_native_body(params["body"])
 
 
 def takes_cond(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del operands
-    return not any(map(is_ragged, params["branches"]))
+    return all(map(is_native_body, params["branches"]))
+
+
+def takes_iota(operands: Sequence[Node], params: dict[str, Any]) -> bool:
+    del operands, params
+    return True
+
+
+def write_iota(writer: ProgramWriter, step: Step) -> None:
+    """Nothing: whoever reads the numbers of the iterations knows them."""
+    del writer, step
 
 
 class LoopWriter:
@@ -65,6 +75,9 @@ class LoopWriter:
 
     def stack_element(self, number: int, place: Value, element: Node) -> Value:
         """Where the body writes its part of a stacked result."""
+        if None in self.step.types[number].shape:
+            stack = self.writer.stack(self.step.results[number], nbytes(element))
+            return stack.element(stack.base(), place)
         stack = self.writer.result(self.step, number)
         if stack is None:
             return self.take(buffer_bytes(element))
@@ -148,46 +161,122 @@ class LoopWriter:
         return found
 
 
+class ScanWriter(LoopWriter):
+    """A scan of fixed length, or of one that is known only at run time."""
+
+    def __init__(self, writer: ProgramWriter, step: Step) -> None:
+        super().__init__(writer, step, writer.plan.inner[step])
+        params, operands = step.params, step.operands
+        (self.body,) = self.plans
+        self.length = params["length"]
+        self.is_dynamic = self.length is None
+        first = int(self.is_dynamic) + params["num_consts"]
+        self.first_x = params["num_consts"] + params["num_carry"]
+        self.consts = operands[int(self.is_dynamic) : first]
+        self.carry = operands[first : first + params["num_carry"]]
+        self.xs = operands[first + params["num_carry"] :]
+
+    def write(self) -> None:
+        f, writer = self.f, self.writer
+        count = constant("i64", self.length or 0)
+        if self.is_dynamic:
+            (count,) = writer.element_registers(self.step.operands[0])
+            self.reserve(count)
+        phis, ticks = self.open()
+        index = phis.new(constant("i64", 0))
+        carried = self.carried_arrays(phis)
+        known = self.constants(self.consts, phis)
+        after = f.new_block("scan_after")
+        if self.is_dynamic:
+            inside = f.new_block("scan_body")
+            f.branch_if(f.icmp("slt", index, count), inside, after)
+            f.block = inside
+        self.write_body(index, count, carried, known)
+        stop_if(f, tick(f, ticks), writer.failure, RAISED, writer.end)
+        following = f.op("add", index, constant("i64", 1))
+        phis.update(index, following)
+        if self.is_dynamic:
+            f.branch(phis.header)
+        else:
+            f.branch_if(f.icmp("slt", following, count), phis.header, after)
+        phis.finish(f.block)
+        f.block = after
+        self.finish(phis, carried)
+
+    def reserve(self, count: Value) -> None:
+        """Room in the stacks that the body fills."""
+        for number in range(len(self.carry), len(self.step.types)):
+            element = self.body.graph.outputs[number]
+            stack = self.writer.stack(self.step.results[number], nbytes(element))
+            stack.clear()
+            stack.reserve(count)
+            stack.set_length(count)
+
+    def carried_arrays(self, phis: Phis) -> list[Carried]:
+        first = len(self.consts)
+        in_place = self.body.in_place_carries(first, len(self.carry))
+        is_odd = None if self.is_dynamic else bool(self.length % 2)
+        found = []
+        for k, node in enumerate(self.carry):
+            reader = [(self.body, self.body.graph.inputs[first + k])]
+            found.append(self.carried(phis, k, node, reader, is_odd, k in in_place))
+        return found
+
+    def write_body(
+        self, index: Value, count: Value, carried: list[Carried], known: list[Elements | None]
+    ) -> None:
+        f, writer = self.f, self.writer
+        place = index
+        if self.step.params["reverse"]:
+            place = f.op("sub", f.op("sub", count, constant("i64", 1)), index)
+        for array in carried:
+            array.begin()
+        inputs = [writer.operand(n) for n in self.consts] + [a.pointer for a in carried]
+        registers = known + [array.elements or None for array in carried]
+        for x, element in zip(self.xs, self.body.graph.inputs[self.first_x :], strict=True):
+            pointer, elements = self.element(x, element, place)
+            inputs.append(pointer)
+            registers.append(elements)
+        outputs = [array.target for array in carried]
+        for number, element in enumerate(self.body.graph.outputs[len(carried) :], len(carried)):
+            outputs.append(self.stack_element(number, place, element))
+        after = self.run(self.body, inputs, registers, outputs, range(len(carried)))
+        for array, elements in zip(carried, after, strict=True):
+            array.advance(elements)
+
+    def element(self, x: Node, element: Node, place: Value) -> tuple[Value, Elements | None]:
+        """One element of a stacked operand: where it lies, and its value if that is its own number."""
+        if None not in x.shape:
+            return element_pointer(
+                self.writer, self.writer.operand(x), place, nbytes(element)
+            ), None
+        if x.operands[0].how == "run_time_iota":  # type: ignore[attr-defined]
+            slot = self.f.alloca("i64", 1, 8)
+            self.f.store(place, slot, 8)
+            return slot, [place]
+        stack = self.writer.stack(x, nbytes(element))
+        return stack.element(stack.base(), place), None
+
+    def finish(self, phis: Phis, carried: list[Carried]) -> None:
+        """Put what is carried last where the results are."""
+        f = self.f
+        for k, array in enumerate(carried):
+            result = self.writer.result(self.step, k)
+            if result is None:
+                continue
+            if array.is_small:
+                last = array.elements if self.is_dynamic else last_values(phis, array.elements)
+                store_elements(f, last, result, array.type)
+            elif self.is_dynamic and not array.is_in_place:
+                copy_bytes(f, result, array.pointer, nbytes(self.carry[k]))
+
+
 def write_scan(writer: ProgramWriter, step: Step) -> None:
-    f, params = writer.f, step.params
-    length, num_carry = params["length"], params["num_carry"]
-    first_x = params["num_consts"] + num_carry
-    consts, xs = step.operands[: params["num_consts"]], step.operands[first_x:]
-    carry = step.operands[params["num_consts"] : first_x]
-    if not length:
-        copy_carry(writer, step, carry)
-        return
-    (body,) = writer.plan.inner[step]
-    loop = LoopWriter(writer, step, [body])
-    phis, ticks = loop.open()
-    index = phis.new(constant("i64", 0))
-    in_place = body.in_place_carries(len(consts), num_carry)
-    carried = []
-    for k, node in enumerate(carry):
-        reader = [(body, body.graph.inputs[len(consts) + k])]
-        carried.append(loop.carried(phis, k, node, reader, bool(length % 2), k in in_place))
-    known = loop.constants(consts, phis)
-    place = f.op("sub", constant("i64", length - 1), index) if params["reverse"] else index
-    for array in carried:
-        array.begin()
-    inputs = [writer.operand(node) for node in consts] + [array.pointer for array in carried]
-    for x, element in zip(xs, body.graph.inputs[first_x:], strict=True):
-        inputs.append(element_pointer(writer, writer.operand(x), place, nbytes(element)))
-    outputs = [array.target for array in carried]
-    for number, element in enumerate(body.graph.outputs[num_carry:], num_carry):
-        outputs.append(loop.stack_element(number, place, element))
-    registers = known + [array.elements or None for array in carried] + [None] * len(xs)
-    after = loop.run(body, inputs, registers, outputs, range(num_carry))
-    for array, elements in zip(carried, after, strict=True):
-        array.advance(elements)
-    stop_if(f, tick(f, ticks), writer.failure, RAISED, writer.end)
-    following = f.op("add", index, constant("i64", 1))
-    phis.update(index, following)
-    finish_loop(writer, phis, f.icmp("slt", following, constant("i64", length)))
-    for k, array in enumerate(carried):
-        result = writer.result(step, k)
-        if array.is_small and result is not None:
-            store_elements(f, last_values(phis, array.elements), result, array.type)
+    scan = ScanWriter(writer, step)
+    if scan.length == 0:
+        copy_carry(writer, step, scan.carry)
+    else:
+        scan.write()
 
 
 def element_pointer(writer: ProgramWriter, base: Value, place: Value, size: int) -> Value:
@@ -201,14 +290,6 @@ def last_values(phis: Phis, elements: Elements) -> Elements:
     return [following[element.text] for element in elements]
 
 
-def finish_loop(writer: ProgramWriter, phis: Phis, more: Value) -> None:
-    f = writer.f
-    after = f.new_block("loop_after")
-    f.branch_if(more, phis.header, after)
-    phis.finish(f.block)
-    f.block = after
-
-
 def copy_carry(writer: ProgramWriter, step: Step, carry: Sequence[Node]) -> None:
     """A loop that never runs: the results are the start."""
     for number, node in enumerate(carry):
@@ -217,60 +298,89 @@ def copy_carry(writer: ProgramWriter, step: Step, carry: Sequence[Node]) -> None
             copy_bytes(writer.f, result, writer.operand(node), nbytes(node))
 
 
+class WhileWriter(LoopWriter):
+    """A while loop; with `collect` it also stacks further results of the body, and counts."""
+
+    def __init__(self, writer: ProgramWriter, step: Step) -> None:
+        super().__init__(writer, step, writer.plan.inner[step])
+        self.num_cond, self.num_body = step.params["num_cond"], step.params["num_body"]
+        self.cond, self.body = self.plans
+        self.in_test = step.operands[: self.num_cond]
+        self.in_body = step.operands[self.num_cond : self.num_cond + self.num_body]
+        self.carry = step.operands[self.num_cond + self.num_body :]
+        self.collect = step.params["collect"]
+
+    def write(self) -> None:
+        f = self.f
+        stacks = self.stacks()
+        for stack in stacks:
+            stack.clear()
+        phis, ticks = self.open()
+        count = phis.new(constant("i64", 0))
+        carried = self.carried_arrays(phis)
+        in_test, in_body = self.constants(self.in_test, phis), self.constants(self.in_body, phis)
+        for array in carried:
+            array.begin()
+        pointers = [array.pointer for array in carried]
+        now = [array.elements or None for array in carried]
+        inside, after = f.new_block("while_body"), f.new_block("while_after")
+        f.branch_if(self.test(pointers, in_test + now), inside, after)
+        f.block = inside
+        given = [self.writer.operand(n) for n in self.in_body] + pointers
+        targets = [array.target for array in carried] + [stack.push() for stack in stacks]
+        following = self.run(self.body, given, in_body + now, targets, range(len(carried)))
+        for array, elements in zip(carried, following, strict=True):
+            array.advance(elements)
+        stop_if(f, tick(f, ticks), self.writer.failure, RAISED, self.writer.end)
+        phis.update(count, f.op("add", count, constant("i64", 1)))
+        f.branch(phis.header)
+        phis.finish(f.block)
+        f.block = after
+        self.finish(carried, count)
+
+    def stacks(self) -> list[Stack]:
+        found = []
+        for number, element in enumerate(
+            self.body.graph.outputs[len(self.carry) :], len(self.carry)
+        ):
+            found.append(self.writer.stack(self.step.results[number], nbytes(element)))
+        return found
+
+    def carried_arrays(self, phis: Phis) -> list[Carried]:
+        in_place = self.body.in_place_carries(self.num_body, len(self.carry))
+        found = []
+        for k, node in enumerate(self.carry):
+            readers = [
+                (self.cond, self.cond.graph.inputs[self.num_cond + k]),
+                (self.body, self.body.graph.inputs[self.num_body + k]),
+            ]
+            found.append(self.carried(phis, k, node, readers, None, k in in_place))
+        return found
+
+    def test(self, pointers: list[Value], registers: list[Elements | None]) -> Value:
+        """Whether the loop goes on."""
+        place = self.take(64)
+        given = [self.writer.operand(n) for n in self.in_test] + pointers
+        (answer,) = self.run(self.cond, given, registers, [place], [0])
+        if answer is None:
+            answer = load_elements(self.f, place, self.cond.graph.outputs[0].type)
+        return answer[0]
+
+    def finish(self, carried: list[Carried], count: Value) -> None:
+        f = self.f
+        for k, array in enumerate(carried):
+            result = self.writer.result(self.step, k)
+            if result is not None and array.is_small:
+                store_elements(f, array.elements, result, array.type)
+            elif result is not None and not array.is_in_place:
+                copy_bytes(f, result, array.pointer, nbytes(self.carry[k]))
+        counted = self.writer.result(self.step, len(self.step.types) - 1) if self.collect else None
+        if counted is not None:
+            f.store(count, counted, 8)
+
+
 def write_while(writer: ProgramWriter, step: Step) -> None:
-    f, params = writer.f, step.params
-    num_cond, num_body = params["num_cond"], params["num_body"]
-    cond_consts = step.operands[:num_cond]
-    body_consts = step.operands[num_cond : num_cond + num_body]
-    carry = step.operands[num_cond + num_body :]
-    cond, body = writer.plan.inner[step]
-    loop = LoopWriter(writer, step, [cond, body])
-    phis, ticks = loop.open()
-    in_place = body.in_place_carries(num_body, len(carry))
-    carried = [
-        loop.carried(
-            phis,
-            k,
-            node,
-            [(cond, cond.graph.inputs[num_cond + k]), (body, body.graph.inputs[num_body + k])],
-            None,
-            k in in_place,
-        )
-        for k, node in enumerate(carry)
-    ]
-    in_test, in_body = loop.constants(cond_consts, phis), loop.constants(body_consts, phis)
-    for array in carried:
-        array.begin()
-    pointers = [array.pointer for array in carried]
-    now = [array.elements or None for array in carried]
-    test = loop.take(64)
-    (answer,) = loop.run(
-        cond, [writer.operand(n) for n in cond_consts] + pointers, in_test + now, [test], [0]
-    )
-    if answer is None:
-        answer = load_elements(f, test, cond.graph.outputs[0].type)
-    body_block, after = f.new_block("while_body"), f.new_block("while_after")
-    f.branch_if(answer[0], body_block, after)
-    f.block = body_block
-    following = loop.run(
-        body,
-        [writer.operand(n) for n in body_consts] + pointers,
-        in_body + now,
-        [array.target for array in carried],
-        range(len(carry)),
-    )
-    for array, elements in zip(carried, following, strict=True):
-        array.advance(elements)
-    stop_if(f, tick(f, ticks), writer.failure, RAISED, writer.end)
-    f.branch(phis.header)
-    phis.finish(f.block)
-    f.block = after
-    for k, array in enumerate(carried):
-        result = writer.result(step, k)
-        if result is not None and array.is_small:
-            store_elements(f, array.elements, result, array.type)
-        elif result is not None and not array.is_in_place:
-            copy_bytes(f, result, array.pointer, nbytes(carry[k]))
+    WhileWriter(writer, step).write()
 
 
 def write_cond(writer: ProgramWriter, step: Step) -> None:

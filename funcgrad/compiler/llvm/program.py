@@ -27,6 +27,7 @@ from funcgrad.compiler.llvm.floating import (
 )
 from funcgrad.compiler.llvm.kernel import KernelWriter
 from funcgrad.compiler.llvm.merge_parts import write_merge
+from funcgrad.compiler.llvm.stacks import Stack, write_frame, write_release
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.tiny import TinyWriter
 from funcgrad.compiler.llvm.values import ALIGNED
@@ -54,6 +55,7 @@ class ModuleWriter:
         self.libraries: list[Step] = []
         self.work = 0
         self.is_loud = False
+        self.stack_count = 0
 
     def text(self) -> str:
         """The text of the module, with a table for the numbers of its library steps."""
@@ -112,6 +114,7 @@ class ProgramWriter:
         self.registers: dict[Node, list[Value]] = {}
         self.captured: set[Node] = set()
         self.is_outermost = False
+        self.stack_numbers: dict[Node, int] = {}
 
     def write(self) -> None:
         for unit in self.plan.units:
@@ -150,6 +153,13 @@ class ProgramWriter:
         found = located(node)
         assert found is not None
         return self.f.gep(self.pointer(found.base), found.offset * node.dtype.itemsize)
+
+    def stack(self, node: Node, size: int) -> Stack:
+        """The stack of unknown length that a node stands for, with elements of so many bytes."""
+        if node not in self.stack_numbers:
+            self.stack_numbers[node] = self.writer.stack_count
+            self.writer.stack_count += 1
+        return Stack(self.f, self.stack_numbers[node], size)
 
     def element_registers(self, node: Node) -> list[Value]:
         """The elements of a small operand."""
@@ -356,6 +366,10 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
         bad = write_recheck(f, inputs, events)
         with f.when(bad):
             f.store(constant("i64", RECORDED), failure, 8)
+    if writer.stack_count:
+        with f.at(begin):
+            write_frame(f, writer.stack_count)
+        write_release(f, writer.stack_count)
     answer = write_answer(f, failure)
     if not on_stack:
         f.external("fg_free", "void", [arena])

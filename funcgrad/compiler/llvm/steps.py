@@ -26,6 +26,7 @@ STEPS: dict[str, tuple[Callable[[Sequence[Node], dict[str, Any]], bool], Writer]
     "scan": (loops.takes_scan, loops.write_scan),
     "while": (loops.takes_while, loops.write_while),
     "cond": (loops.takes_cond, loops.write_cond),
+    "run_time_iota": (loops.takes_iota, loops.write_iota),
     "convolution": (convolutions.takes, convolutions.write),
     "dynamic_update": (updates.takes, updates.write),
     "dynamic_update_in_full": (updates.takes, updates.write),
