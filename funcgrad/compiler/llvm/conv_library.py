@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from funcgrad.compiler.llvm import conv_driver, conv_tile, matrix_copy
+from funcgrad.compiler.llvm import conv_driver, conv_tile, matrix_copy, winograd_transforms
 from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.load import Loaded, load
 
@@ -34,6 +34,10 @@ def module_text(name: str) -> str:
     elif kind == "tile":
         f = module.function(name, "void", conv_tile.PARAMETERS)
         conv_tile.write_tile(f, conv_tile.parse_tile(text))
+        f.ret()
+    elif kind == "winograd":
+        f = module.function(name, "void", winograd_transforms.parameters(text))
+        winograd_transforms.write_transform(f, text)
         f.ret()
     else:
         f = module.function(name, "void", matrix_copy.PARAMETERS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, vector, zero
@@ -26,13 +24,11 @@ from funcgrad.compiler.llvm.winograd_layout import (
     y_plane,
 )
 from funcgrad.compiler.llvm.winograd_maps import (
-    INPUT,
     PRODUCTS,
     SIDE,
     STEP,
-    Square,
-    sandwich,
 )
+from funcgrad.compiler.llvm.winograd_transforms import transform_name
 
 # Elements of the window.
 WINDOW = 9
@@ -54,34 +50,61 @@ class Winograd(TaskWriter):
         """Compute; raise `failed` if the result cannot be trusted."""
         raise NotImplementedError
 
-    # --- vectors ---
+    # --- transforms ---
 
-    def load(self, f: Function, address: Value) -> Value:
-        return f.load(self.type, address, self.step)
+    def spread(
+        self,
+        f: Function,
+        kind: str,
+        rows: list[Value],
+        column: int,
+        to: Value,
+        product: int,
+        count: Value,
+        size: int,
+        steps: tuple[int, int],
+    ) -> None:
+        """Squares into one vector for each product.
 
-    def square(self, f: Function, rows: list[Value], step: int) -> Square:
-        """As many columns as rows, from where these begin."""
-        return [[self.load(f, f.gep(row, j * step)) for j in range(len(rows))] for row in rows]
+        Args:
+            kind: "x", "y" or "w".
+            rows: where the rows of the first square begin; column: the distance of its columns in bytes.
+            to: where the first vectors go; product: how far apart.
+            count: of squares; size: of the channels of an element; steps: from square to square in both.
+        """
+        rows = [*rows, *[rows[0]] * (SIDE - len(rows))]
+        numbers = [index(n) for n in (size, *steps)]
+        arguments = [*rows, index(column), to, index(product), count, *numbers]
+        f.external(transform_name(kind, self.layout.dtype, self.layout.lanes), "void", arguments)
 
-    def scatter(self, f: Function, values: Square, base: Value, step: int) -> None:
-        """One vector for each product."""
-        for i, value in enumerate(itertools.chain(*values)):
-            f.store(value, f.gep(base, i * step), self.step)
+    def gather(
+        self,
+        f: Function,
+        kind: str,
+        source: Value,
+        product: int,
+        parts: tuple[int, int],
+        to: Value,
+        place: tuple[int, int],
+        count: Value,
+        size: int,
+        steps: tuple[int, int],
+        doubt: Value,
+    ) -> None:
+        """One vector for each product into squares.
 
-    def gather(self, f: Function, base: Value, step: int) -> Square:
-        numbers = range(SIDE)
-        return [
-            [self.load(f, f.gep(base, (SIDE * i + j) * step)) for j in numbers] for i in numbers
-        ]
-
-    @contextlib.contextmanager
-    def squares(self, f: Function, bytes_each: int) -> Iterator[tuple[Value, Value]]:
-        """For each square of a line and each vector of its channels: the square's number, the vector's place."""
-        with (
-            f.loop(index(0), index(self.layout.squares)) as outer,
-            f.loop(index(0), index(bytes_each), self.step) as inner,
-        ):
-            yield outer.index, inner.index
+        Args:
+            kind: "to_y" or "to_w".
+            source: where the first vectors are; product: how far apart.
+            parts: how many such sets are added, and how far apart they are.
+            to: where the first square goes; place: the distances of its rows and columns.
+            count, size, steps: as in `spread`.
+            doubt: gets what is not finite.
+        """
+        numbers = [index(n) for n in (product, *parts)]
+        others = [index(n) for n in (size, *steps)]
+        arguments = [source, *numbers, to, *(index(n) for n in place), count, *others, doubt]
+        f.external(transform_name(kind, self.layout.dtype, self.layout.lanes), "void", arguments)
 
     # --- values that the transforms would spread ---
 
@@ -91,15 +114,8 @@ class Winograd(TaskWriter):
         f.store(zero(self.type), address, self.step)
         return address
 
-    def watch(self, f: Function, doubt: Value, values: Square) -> None:
-        first, *others = itertools.chain(*values)
-        for value in others:
-            first = f.op("fadd", first, value)
-        found = f.op("fadd", self.load(f, doubt), f.op("fsub", first, first))
-        f.store(found, doubt, self.step)
-
     def raise_if_doubtful(self, f: Function, doubt: Value, failed: Value) -> None:
-        lanes = f.fcmp("une", self.load(f, doubt), zero(self.type))
+        lanes = f.fcmp("une", f.load(self.type, doubt, self.step), zero(self.type))
         suffix = f"v{self.layout.lanes}i1"
         raise_if(f, f.intrinsic("llvm.vector.reduce.or", "i1", [lanes], suffix), failed)
 
@@ -128,12 +144,9 @@ class Winograd(TaskWriter):
             self.x.copy_row(f, plane, row, line)
         channel_bytes = self.layout.channel_bytes
         to = at(f, to, (self.first_square(f, number, start), index(channel_bytes)))
-        with self.squares(f, channel_bytes) as (square, part):
-            distance = f.op("add", f.op("mul", square, index(STEP * channel_bytes)), part)
-            starts = [f.gep(line, distance) for line in lines]
-            values = sandwich(f, INPUT, self.square(f, starts, channel_bytes))
-            target = f.gep(at(f, to, (square, index(channel_bytes))), part)
-            self.scatter(f, values, target, self.layout.x_product)
+        steps = STEP * channel_bytes, channel_bytes
+        product, count = self.layout.x_product, index(self.layout.squares)
+        self.spread(f, "x", lines, channel_bytes, to, product, count, channel_bytes, steps)
 
     def first_square(self, f: Function, number: Value, start: Value) -> Value:
         return f.op("mul", f.op("sub", number, start), index(self.layout.squares))

@@ -21,12 +21,9 @@ from funcgrad.compiler.llvm.winograd_layout import (
     MOST_PARTS,
 )
 from funcgrad.compiler.llvm.winograd_maps import (
-    FILTER,
-    OUTPUT,
     PRODUCTS,
     SIDE,
     STEP,
-    sandwich,
 )
 
 
@@ -61,15 +58,12 @@ class Forward(Winograd):
         self.pack(f, w, raw, block, first, last)
         step = layout.channels * layout.output_bytes
         panels = at(f, panels, (block, index(layout.channels * row_bytes)))
-        with (
-            repeat(f, first, last) as channel,
-            f.loop(index(0), index(row_bytes), self.step) as part,
-        ):
-            source = f.gep(at(f, raw, (channel.index, index(WINDOW * row_bytes))), part.index)
-            rows = [f.gep(source, 3 * i * row_bytes) for i in range(3)]
-            values = sandwich(f, FILTER, self.square(f, rows, row_bytes))
-            to = f.gep(at(f, panels, (channel.index, index(row_bytes))), part.index)
-            self.scatter(f, values, to, step)
+        raw = at(f, raw, (first, index(WINDOW * row_bytes)))
+        to = at(f, panels, (first, index(row_bytes)))
+        rows = [f.gep(raw, 3 * i * row_bytes) for i in range(3)]
+        count = f.op("sub", last, first)
+        steps = WINDOW * row_bytes, row_bytes
+        self.spread(f, "w", rows, row_bytes, to, step, count, row_bytes, steps)
         f.ret()
         return f
 
@@ -138,18 +132,16 @@ class Forward(Winograd):
         layout = self.layout
         row_bytes = layout.tile.row_bytes
         sums = at(f, sums, (self.first_square(f, number, start), index(row_bytes)))
-        with self.squares(f, layout.output_bytes) as (square, part):
-            block, within = divided(f, part, row_bytes)
-            source = at(
-                f, sums, (block, index(layout.most_squares * row_bytes)), (square, index(row_bytes))
+        place = self.y.row_bytes, layout.output_bytes
+        steps = row_bytes, STEP * layout.output_bytes
+        for block in range(layout.blocks):
+            source = f.gep(sums, block * layout.most_squares * row_bytes)
+            to = f.gep(results, block * row_bytes)
+            count = index(layout.squares)
+            product = layout.y_product
+            self.gather(
+                f, "to_y", source, product, (1, 0), to, place, count, row_bytes, steps, doubt
             )
-            values = sandwich(f, OUTPUT, self.gather(f, f.gep(source, within), layout.y_product))
-            self.watch(f, doubt, values)
-            to = f.gep(at(f, results, (square, index(STEP * layout.output_bytes))), part)
-            for i, row in enumerate(values):
-                for j, value in enumerate(row):
-                    distance = i * self.y.row_bytes + j * layout.output_bytes
-                    f.store(value, f.gep(to, distance), self.step)
 
     def store(self, f: Function, results: Value, out: Value, number: Value) -> None:
         """Two rows to their places in y."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-
-from funcgrad.compiler.llvm.builder import Function, Value, zero
+from funcgrad.compiler.llvm.builder import Function, Value
 from funcgrad.compiler.llvm.conv_copy import (
     OFFSETS,
     fill,
@@ -23,14 +21,9 @@ from funcgrad.compiler.llvm.winograd_layout import (
     MOST_PARTS,
 )
 from funcgrad.compiler.llvm.winograd_maps import (
-    FILTER,
-    OUTPUT,
     PRODUCTS,
     SIDE,
     STEP,
-    Square,
-    sandwich,
-    turned,
 )
 
 
@@ -106,13 +99,15 @@ class Gradient(Winograd):
             self.y.copy_row(f, f.gep(y, offset), row, line)
         row_bytes, output_bytes = layout.tile.row_bytes, layout.output_bytes
         to = at(f, to, (self.first_square(f, number, start), index(row_bytes)))
-        with self.squares(f, output_bytes) as (square, part):
-            distance = f.op("add", f.op("mul", square, index(STEP * output_bytes)), part)
-            starts = [f.gep(line, distance) for line in lines]
-            values = sandwich(f, turned(OUTPUT), self.square(f, starts, output_bytes))
-            block, in_block = divided(f, part, row_bytes)
-            steps = (block, index(layout.most_squares * row_bytes)), (square, index(row_bytes))
-            self.scatter(f, values, f.gep(at(f, to, *steps), in_block), layout.y_product)
+        steps = STEP * output_bytes, row_bytes
+        count = index(layout.squares)
+        for block in range(layout.blocks):
+            rows_of_block = [f.gep(line, block * row_bytes) for line in lines]
+            target = f.gep(to, block * layout.most_squares * row_bytes)
+            product = layout.y_product
+            self.spread(
+                f, "y", rows_of_block, output_bytes, target, product, count, row_bytes, steps
+            )
 
     def multiply(
         self,
@@ -143,32 +138,17 @@ class Gradient(Winograd):
         sums = at(f, sums, (block, index(rows * row_bytes)))
         raw = at(f, raw, (block, index(layout.channels * WINDOW * row_bytes)))
         doubt = self.doubt(f)
-        with (
-            repeat(f, first, last) as channel,
-            f.loop(index(0), index(row_bytes), self.step) as part,
-        ):
-            source = f.gep(at(f, sums, (channel.index, index(row_bytes))), part.index)
-            values = sandwich(f, turned(FILTER), self.added(f, source, parts))
-            self.watch(f, doubt, values)
-            to = f.gep(at(f, raw, (channel.index, index(WINDOW * row_bytes))), part.index)
-            self.scatter(f, values, to, row_bytes)
+        source = at(f, sums, (first, index(row_bytes)))
+        to = at(f, raw, (first, index(WINDOW * row_bytes)))
+        count = f.op("sub", last, first)
+        product = layout.w_product
+        steps = row_bytes, WINDOW * row_bytes
+        place, sets = (3 * row_bytes, row_bytes), (parts, PRODUCTS * product)
+        self.gather(f, "to_w", source, product, sets, to, place, count, row_bytes, steps, doubt)
         self.raise_if_doubtful(f, doubt, failed)
         self.store(f, raw, out, block, (first, last))
         f.ret()
         return f
-
-    def added(self, f: Function, source: Value, parts: int) -> Square:
-        """The squares of all parts, added in order."""
-        step = self.layout.w_product
-        with f.loop(index(0), index(parts)) as loop:
-            base = at(f, source, (loop.index, index(PRODUCTS * step)))
-            totals = [f.carry(loop, zero(self.type)) for _ in range(PRODUCTS)]
-            found = itertools.chain(*self.gather(f, base, step))
-            sums = [
-                f.update(loop, total, f.op("fadd", total, value))
-                for total, value in zip(totals, found, strict=True)
-            ]
-        return [sums[SIDE * i : SIDE * i + SIDE] for i in range(SIDE)]
 
     def store(
         self, f: Function, raw: Value, out: Value, block: Value, span: tuple[Value, Value]
