@@ -110,7 +110,8 @@ class Runtime:
     def __init__(self, given: Abilities) -> None:
         for name, address in (_numpy_functions() | _python_functions()).items():
             system.add_symbol(name, address)
-        self.loaded = load_known(f"runtime {given}", lambda: Source(source(given)))
+        # Many short functions, none with a loop over data: compiled in a fifth of the time, they are as fast.
+        self.loaded = load_known(f"runtime {given}", lambda: Source(source(given), level=0))
         self.function("pool_start")()
         self.function("fg_set_main_thread", None, ctypes.c_int64)(threading.main_thread().ident)
         self.function("fg_keep_at_most", None, ctypes.c_int64)(kept_limit())
