@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector, zero
 from funcgrad.compiler.llvm.conv_copy import OFFSETS, place, write_offsets
-from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part, total
+from funcgrad.compiler.llvm.conv_spec import Axes, ConvSpec, Part, total
 from funcgrad.compiler.llvm.conv_tasks import (
     LEAST_WORK,
     TaskWriter,
@@ -16,9 +16,11 @@ from funcgrad.compiler.llvm.conv_tasks import (
     unless_stopped,
 )
 from funcgrad.compiler.llvm.conv_tile import multiply_add
-from funcgrad.compiler.llvm.elements import register_type
 from funcgrad.compiler.llvm.lane_access import MOST_APART, Lanes
 from funcgrad.compiler.llvm.matrix_copy import index
+from funcgrad.compiler.llvm.registers import (
+    register_type,
+)
 from funcgrad.compiler.llvm.target import host
 
 # Sums at a time: enough to hide the latency of additions.
@@ -31,6 +33,11 @@ def has_few_columns(spec: ConvSpec, part: Part) -> bool:
     """Whether vectors of output channels would be mostly empty."""
     lanes = host().vector_bytes // spec.dtype.itemsize
     return total(part.columns) <= max(lanes // 4, 1)
+
+
+def has_few_rows(part: Part) -> bool:
+    """Whether making panels of w would take longer than the products with them."""
+    return total(part.rows) <= 2 * SUMS
 
 
 def runs_along_places(part: Part) -> bool:
@@ -175,7 +182,8 @@ class AlongTerms(LanesWriter):
         self.lanes = Lanes(spec.dtype, length, self.step, host())
         self.type = vector(self.lanes.count, self.element)
         self.rows = total(part.rows)
-        self.blocks = -(-self.rows // SUMS)
+        most = SUMS * host().registers // 16 - SUMS // 2
+        self.blocks = -(-self.rows // most)
         self.at_once = -(-self.rows // self.blocks)
 
     def write(self, f: Function, operands: list[Value]) -> None:
@@ -205,18 +213,24 @@ class AlongTerms(LanesWriter):
             x_offset, out_offset = place(f, row, self.part.rows, 1, 2)
             sources.append(self.at(f, x, x_offset))
             targets.append(self.at(f, out, out_offset))
-        for total_of_row, target in zip(self.sums(f, sources, w), targets, strict=True):
-            f.store(self.added(f, total_of_row), target, self.size)
+        nothing = [zero(self.type)] * self.at_once
+        sums = self.sums(f, self.part.terms[:-1], sources, w, nothing)
+        for value, target in zip(sums, targets, strict=True):
+            f.store(self.added(f, value), target, self.size)
 
-    def sums(self, f: Function, sources: list[Value], w: Value) -> list[Value]:
-        """A vector for each row."""
-        outer = self.part.terms[:-1]
-        with f.loop(index(0), index(total(outer))) as loop:
-            totals = [f.carry(loop, zero(self.type)) for _ in sources]
-            x_offset, w_offset = place(f, loop.index, outer, 1, 2)
-            lines = [self.at(f, source, x_offset) for source in sources]
-            sums = self.line(f, lines, self.at(f, w, w_offset), totals)
-            for before, after in zip(totals, sums, strict=True):
+    def sums(
+        self, f: Function, axes: Axes, lines: list[Value], w: Value, totals: list[Value]
+    ) -> list[Value]:
+        """A vector for each row: a loop for each axis of terms, the innermost by vectors."""
+        if not axes:
+            return self.line(f, lines, w, totals)
+        (length, x_step, w_step), *inner = axes
+        with f.loop(index(0), index(length)) as loop:
+            carried = [f.carry(loop, value) for value in totals]
+            x_offset, w_offset = (f.op("mul", loop.index, index(n)) for n in (x_step, w_step))
+            moved = [self.at(f, line, x_offset) for line in lines]
+            sums = self.sums(f, tuple(inner), moved, self.at(f, w, w_offset), carried)
+            for before, after in zip(carried, sums, strict=True):
                 f.update(loop, before, after)
         return sums
 

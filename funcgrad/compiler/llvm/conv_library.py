@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-
 from funcgrad.compiler.llvm import conv_driver, conv_tile, matrix_copy, winograd_transforms
 from funcgrad.compiler.llvm.builder import Module
-from funcgrad.compiler.llvm.load import Loaded, load
-
-PREFIX = "fg_convolution."
+from funcgrad.compiler.llvm.libraries import CONVOLUTION
 
 
-def find(name: str) -> int:
-    """The address of a function, whose name says all about it.
+def module_text(name: str) -> str:
+    """The LLVM text of the module that defines a function.
 
     Args:
         name: such as "fg_convolution.tile.float32.16.6x4", "fg_convolution.copy.rows.4" or "fg_convolution.direct.4".
     """
-    return _loaded(name).address(name)
-
-
-@functools.cache
-def _loaded(name: str) -> Loaded:
-    return load(module_text(name))
-
-
-def module_text(name: str) -> str:
-    """The LLVM text of the module that defines a function."""
     module = Module()
-    kind, _, text = name.removeprefix(PREFIX).partition(".")
+    kind, _, text = name.removeprefix(CONVOLUTION).partition(".")
     if kind == "direct":
         conv_driver.write_driver(module, name, int(text))
     elif kind == "tile":

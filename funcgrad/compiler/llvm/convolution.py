@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from funcgrad.compiler.llvm import libraries
 from funcgrad.compiler.llvm.builder import Function, Module, Value
 from funcgrad.compiler.llvm.conv_copy import fill, pad_lines, place
 from funcgrad.compiler.llvm.conv_driver import PARAMETERS
@@ -17,19 +18,19 @@ from funcgrad.compiler.llvm.conv_lanes import (
     AlongPlaces,
     AlongTerms,
     has_few_columns,
+    has_few_rows,
     runs_along_places,
     runs_along_terms,
 )
-from funcgrad.compiler.llvm.conv_library import PREFIX, find
 from funcgrad.compiler.llvm.conv_spec import ConvSpec, Part, total
 from funcgrad.compiler.llvm.conv_table import conv_table, fits, with_one_column_axis
 from funcgrad.compiler.llvm.conv_tasks import LEAST_BYTES, TaskWriter, share
-from funcgrad.compiler.llvm.load import provide
+from funcgrad.compiler.llvm.libraries import CONVOLUTION
 from funcgrad.compiler.llvm.matrix_copy import index, repeat
 from funcgrad.compiler.llvm.winograd import write_winograd
 from funcgrad.compiler.llvm.winograd_layout import pays
 
-provide(PREFIX, find)
+libraries.register()
 
 
 def supports(spec: ConvSpec) -> bool:
@@ -65,7 +66,7 @@ def conv(module: Module, spec: ConvSpec) -> str:
 
 def direct_name(spec: ConvSpec) -> str:
     """The function of the library that reads tables."""
-    return f"{PREFIX}direct.{spec.dtype.itemsize}"
+    return f"{CONVOLUTION}direct.{spec.dtype.itemsize}"
 
 
 def parts_of(spec: ConvSpec) -> list[Part]:
@@ -75,10 +76,13 @@ def parts_of(spec: ConvSpec) -> list[Part]:
 
 
 def runs_along_lanes(spec: ConvSpec, part: Part) -> bool:
-    """Whether vectors run along places or terms, because there are few output channels."""
+    """Whether vectors run along places or terms, because there are few output channels or few rows."""
     if not total(part.terms):
         return True
-    return has_few_columns(spec, part) and (runs_along_places(part) or runs_along_terms(part))
+    few = has_few_columns(spec, part)
+    return (few and runs_along_places(part)) or (
+        (few or has_few_rows(part)) and runs_along_terms(part)
+    )
 
 
 class LanesConvolution(TaskWriter):
@@ -100,7 +104,7 @@ class LanesConvolution(TaskWriter):
             ]
             if not total(part.terms):
                 self.zeros(f, part, operands[2])
-            elif runs_along_places(part):
+            elif has_few_columns(self.spec, part) and runs_along_places(part):
                 AlongPlaces(self, self.spec, part, number).write(f, operands)
             else:
                 AlongTerms(self, self.spec, part, number).write(f, operands)
