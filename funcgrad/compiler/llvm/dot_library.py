@@ -21,7 +21,7 @@ def module_text(name: str) -> str:
     """The LLVM text of the module that defines a function; the loops of `dot_driver` are one module.
 
     Args:
-        name: such as "fg_gemm.tile.outer.float32.16.6x4"; "fg_gemm." for the loops.
+        name: such as "fg_gemm.tile.outer.float32.16.6x4"; "fg_gemm.loops" for the loops.
     """
     module = Module()
     kind, _, text = name.removeprefix(GEMM).partition(".")

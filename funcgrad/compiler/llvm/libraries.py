@@ -6,12 +6,14 @@ import functools
 import importlib
 
 from funcgrad.compiler.llvm import runtime
-from funcgrad.compiler.llvm.load import Loaded, Source, load_known, provide
+from funcgrad.compiler.llvm.load import LEVEL, Loaded, Source, load_known, provide
 
 GEMM, CONVOLUTION = "fg_gemm.", "fg_convolution."
 # By prefix of their names, the modules whose `module_text(name)` defines functions. A name says all about a function.
 # These modules are imported only where the machine code is not in the cache.
 WRITERS = {GEMM: "dot_library", CONVOLUTION: "conv_library"}
+# Loops around calls of tiles: their own speed hardly counts, and level 0 compiles in an eighth of the time.
+LOOPS = (GEMM + "loops", CONVOLUTION + "direct.")
 
 
 def find(name: str) -> int:
@@ -23,13 +25,14 @@ def find(name: str) -> int:
     prefix = next(prefix for prefix in WRITERS if name.startswith(prefix))
     # Functions with a short name are defined together.
     is_alone = "." in name.removeprefix(prefix)
-    return _library(prefix, name if is_alone else prefix).address(name)
+    return _library(prefix, name if is_alone else prefix + "loops").address(name)
 
 
 @functools.cache
 def _library(prefix: str, name: str) -> Loaded:
     def write() -> Source:
-        return Source(importlib.import_module(f"{__package__}.{WRITERS[prefix]}").module_text(name))
+        text = importlib.import_module(f"{__package__}.{WRITERS[prefix]}").module_text(name)
+        return Source(text, level=0 if name.startswith(LOOPS) else LEVEL)
 
     runtime.ensure()
     return load_known(name, write)
