@@ -10,7 +10,9 @@ from funcgrad.ir.primitive import Operation, is_linear
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.families import (
     RULES,
+    RULES_STATE,
     Elementwise,
+    Staged,
     scale,
     shape_of,
     sum_terms,
@@ -156,6 +158,8 @@ class Divide(Elementwise):
 
     def partials(self, out: Any, x: Any, y: Any) -> tuple:
         del x
+        if shape_of(y) != shape_of(out) and not RULES_STATE.masked:
+            return lambda: inverse(y), Staged(negative(out), y)
         return lambda: inverse(y), lambda: negative(divide(out, y))
 
     def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
@@ -230,4 +234,4 @@ def negative(x: Any) -> Any:
     return NEGATIVE.apply(x)
 
 
-RULES.update(add=ADD, negative=NEGATIVE, multiply=multiply, masked_multiply=MASKED_MULTIPLY.apply)
+RULES.update(divide=divide, add=ADD, negative=NEGATIVE, multiply=multiply, masked_multiply=MASKED_MULTIPLY.apply)

@@ -48,6 +48,8 @@ def scale(tangent: Any, factor: Any) -> Any:
 
     While cotangents come from a branch that `select` did not take, zero times anything is zero.
     """
+    if type(factor) is Staged:
+        return scale(RULES["divide"](tangent, factor.divisor), factor.factor)
     if callable(factor):
         factor = factor()
     if factor is None:
@@ -63,6 +65,23 @@ def scale(tangent: Any, factor: Any) -> Any:
     if term.dtype is dtype or term.dtype == dtype or term.dtype.kind == "c":
         return term
     return RULES["convert"](term, dtype)
+
+
+class Staged:
+    """A partial derivative `factor / divisor` for an operand of the shape of `divisor`, which was stretched.
+
+    The tangent is divided before it is stretched, and a cotangent after it is summed: divisions are dear.
+    """
+
+    __slots__ = ("divisor", "factor")
+
+    def __init__(self, factor: Any, divisor: Any) -> None:
+        self.factor = factor
+        self.divisor = divisor
+
+    def pull_back(self, cotangent: Any, shape: tuple) -> Any:
+        """The cotangent of the operand."""
+        return RULES["divide"](unbroadcast(scale(cotangent, self.factor), shape), self.divisor)
 
 
 class RulesState(threading.local):
@@ -88,6 +107,13 @@ def unbroadcast(cotangent: Any, shape: tuple) -> Any:
         i for i, n in enumerate(found) if i < extra or (shape[i - extra] == 1 and n != 1)
     )
     return RULES["reshape"](RULES["reduce_sum"](cotangent, axes=stretched), shape)
+
+
+def pulled_back(cotangent: Any, partial: Any, shape: tuple) -> Any:
+    """The cotangent of an operand of this shape, from its partial derivative."""
+    if type(partial) is Staged:
+        return partial.pull_back(cotangent, shape)
+    return unbroadcast(scale(cotangent, partial), shape)
 
 
 def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
@@ -190,7 +216,7 @@ class Elementwise(Primitive):
         def pullback(cotangent: Any) -> list[Any]:
             partials = self.partials(out, *primals, **params)
             return [
-                unbroadcast(scale(cotangent, d), shape_of(x)) if wanted else None
+                pulled_back(cotangent, d, shape_of(x)) if wanted else None
                 for wanted, d, x in zip(active, partials, primals, strict=True)
             ]
 
