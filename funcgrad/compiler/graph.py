@@ -450,10 +450,13 @@ OF_NOTHING = {"add": 0, "multiply": 1, "and": True, "or": False}  # reductions o
 def may_warn(primitive: Any, node: Node) -> bool:
     """Whether NumPy warns about some values of these operands."""
     if all(operand.dtype.kind in "iub" for operand in node.operands):
-        return False
+        divisor = node.operands[-1]
+        is_safe = isinstance(divisor, Constant) and divisor.value not in (0, -1)
+        return primitive.name in INTEGER_DIVISIONS and not is_safe
     return primitive.name not in SILENT and not primitive.name.startswith(("quiet", "masked"))
 
 
+INTEGER_DIVISIONS = frozenset({"floor_divide", "remainder", "fmod", "reciprocal"})
 SILENT_NAMES = """
 negative select equal not_equal less less_equal greater greater_equal maximum minimum fmax fmin logical_and
 logical_or logical_not logical_xor bitcast absolute relu clip sign signbit copysign isnan isinf isfinite floor

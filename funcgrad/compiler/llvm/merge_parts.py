@@ -5,7 +5,7 @@ from __future__ import annotations
 from funcgrad.compiler.graph import Reduce, accumulator_dtype
 from funcgrad.compiler.llvm import combine as combining
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
-from funcgrad.compiler.llvm.elements import (
+from funcgrad.compiler.llvm.registers import (
     alignment,
     from_memory,
     is_half,

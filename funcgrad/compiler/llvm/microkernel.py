@@ -24,7 +24,7 @@ from funcgrad.compiler.llvm.builder import (
     vector,
     zero,
 )
-from funcgrad.compiler.llvm.elements import (
+from funcgrad.compiler.llvm.registers import (
     from_memory,
     memory_type,
     register_type,

@@ -16,7 +16,6 @@ from funcgrad.compiler.fusion import Kernel
 from funcgrad.compiler.graph import Map, Node, Reduce, Step, accumulator_dtype
 from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
 from funcgrad.compiler.llvm.carried import load_elements
-from funcgrad.compiler.llvm.elements import memory_type
 from funcgrad.compiler.llvm.failure import RECORD_BYTES, RECORDED, write_answer
 from funcgrad.compiler.llvm.floating import (
     NUMBER,
@@ -27,6 +26,9 @@ from funcgrad.compiler.llvm.floating import (
 )
 from funcgrad.compiler.llvm.kernel import KernelWriter
 from funcgrad.compiler.llvm.merge_parts import write_merge
+from funcgrad.compiler.llvm.registers import (
+    memory_type,
+)
 from funcgrad.compiler.llvm.stacks import Stack, write_frame, write_release
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.tiny import TinyWriter

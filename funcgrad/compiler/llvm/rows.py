@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
-from funcgrad.compiler.llvm.elements import (
+from funcgrad.compiler.llvm.registers import (
     alignment,
     from_memory,
     memory_type,

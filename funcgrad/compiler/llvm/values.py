@@ -45,10 +45,11 @@ from funcgrad.compiler.llvm.builder import (
     vector,
     with_element,
 )
-from funcgrad.compiler.llvm.elements import (
-    Element,
+from funcgrad.compiler.llvm.elements import Element, apply
+from funcgrad.compiler.llvm.failure import write_index_failure
+from funcgrad.compiler.llvm.masked import gather, masked_load, masked_store, scatter
+from funcgrad.compiler.llvm.registers import (
     alignment,
-    apply,
     as_python,
     convert_value,
     from_memory,
@@ -58,8 +59,6 @@ from funcgrad.compiler.llvm.elements import (
     round_half,
     to_memory,
 )
-from funcgrad.compiler.llvm.failure import write_index_failure
-from funcgrad.compiler.llvm.masked import gather, masked_load, masked_store, scatter
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.schedule import Level, Schedule
 from funcgrad.compiler.views import contiguous_base, view_index
