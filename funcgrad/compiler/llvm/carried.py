@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from funcgrad.compiler.fusion import TINY, Kernel
 from funcgrad.compiler.graph import Node
 from funcgrad.compiler.llvm.builder import Block, Function, Value
-from funcgrad.compiler.llvm.registers import (
-    alignment,
-    from_memory,
-    memory_type,
-    to_memory,
-)
+from funcgrad.compiler.llvm.registers import alignment, from_memory, memory_type, to_memory
 from funcgrad.compiler.plan import Plan, nbytes, padded
 from funcgrad.ir.types import ArrayType
 

@@ -15,10 +15,7 @@ from funcgrad.compiler.llvm.builder import (
     with_element,
 )
 from funcgrad.compiler.llvm.elements import Element, Elements
-from funcgrad.compiler.llvm.registers import (
-    Unsupported,
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import Unsupported, register_type
 from funcgrad.ir.types import kind
 
 LAST = 2**63 - 1  # the position of no element

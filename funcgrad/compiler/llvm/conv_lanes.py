@@ -18,9 +18,7 @@ from funcgrad.compiler.llvm.conv_tasks import (
 from funcgrad.compiler.llvm.conv_tile import multiply_add
 from funcgrad.compiler.llvm.lane_access import MOST_APART, Lanes
 from funcgrad.compiler.llvm.matrix_copy import index
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.target import host
 
 # Sums at a time: enough to hide the latency of additions.

@@ -19,9 +19,7 @@ from funcgrad.compiler.llvm.conv_tasks import flag, raise_if, unless_raised
 from funcgrad.compiler.llvm.elements import Element, Elements
 from funcgrad.compiler.llvm.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.program import ProgramWriter
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.rows import load_at, pieces, row_lanes, store_at
 from funcgrad.compiler.llvm.tasks import Task
 from funcgrad.ir.types import kind

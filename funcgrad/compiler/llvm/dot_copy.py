@@ -9,11 +9,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector
 from funcgrad.compiler.llvm.microkernel import adding, complex_part, index
-from funcgrad.compiler.llvm.registers import (
-    from_memory,
-    memory_type,
-    to_memory,
-)
+from funcgrad.compiler.llvm.registers import from_memory, memory_type, to_memory
 
 # to, to_row, source, row, column, rows, columns: strides in bytes, rows of `to` are contiguous
 COPY_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64")

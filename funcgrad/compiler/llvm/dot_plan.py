@@ -11,9 +11,7 @@ import numpy as np
 from funcgrad.compiler.llvm.dot_blas import prefers_blas
 from funcgrad.compiler.llvm.dot_spec import DotSpec
 from funcgrad.compiler.llvm.microkernel import Tile
-from funcgrad.compiler.llvm.registers import (
-    is_half,
-)
+from funcgrad.compiler.llvm.registers import is_half
 from funcgrad.compiler.llvm.target import Target
 
 VECTOR_DTYPES = ("float32", "float64", "int32", "int64", "uint32", "uint64", "float16", "bfloat16")

@@ -9,9 +9,7 @@ from funcgrad.compiler.graph import Node, Step
 from funcgrad.compiler.llvm.dot_spec import DotSpec
 from funcgrad.compiler.llvm.gemm import dot
 from funcgrad.compiler.llvm.program import ProgramWriter
-from funcgrad.compiler.llvm.registers import (
-    is_native,
-)
+from funcgrad.compiler.llvm.registers import is_native
 from funcgrad.compiler.plan import memory_of
 from funcgrad.compiler.views import Located, matrix_axes, merged_axes
 

@@ -11,11 +11,7 @@ from funcgrad.compiler.graph import POSITIONS, Node, Reduce, accumulator_dtype
 from funcgrad.compiler.index import flat_offset
 from funcgrad.compiler.llvm import combine as combining
 from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, vector
-from funcgrad.compiler.llvm.registers import (
-    memory_type,
-    register_bytes,
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import memory_type, register_bytes, register_type
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.values import Placed, ValueWriter
 from funcgrad.compiler.schedule import Level, Schedule, store_offset

@@ -24,12 +24,7 @@ from funcgrad.compiler.llvm.builder import (
     vector,
     zero,
 )
-from funcgrad.compiler.llvm.registers import (
-    from_memory,
-    memory_type,
-    register_type,
-    to_memory,
-)
+from funcgrad.compiler.llvm.registers import from_memory, memory_type, register_type, to_memory
 
 # x, x_row, x_column, y, y_row, y_column, k, out, out_row, columns (only masked tiles need the last)
 PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "ptr", "i64", "i64")

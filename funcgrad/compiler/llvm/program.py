@@ -26,9 +26,7 @@ from funcgrad.compiler.llvm.floating import (
 )
 from funcgrad.compiler.llvm.kernel import KernelWriter
 from funcgrad.compiler.llvm.merge_parts import write_merge
-from funcgrad.compiler.llvm.registers import (
-    memory_type,
-)
+from funcgrad.compiler.llvm.registers import memory_type
 from funcgrad.compiler.llvm.stacks import Stack, write_frame, write_release
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.tiny import TinyWriter

@@ -16,11 +16,7 @@ from funcgrad.compiler.llvm.conv_tasks import POLL_WORK, flag, raise_if, unless_
 from funcgrad.compiler.llvm.failure import write_index_failure
 from funcgrad.compiler.llvm.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
-from funcgrad.compiler.llvm.registers import (
-    convert_value,
-    is_native,
-    memory_type,
-)
+from funcgrad.compiler.llvm.registers import convert_value, is_native, memory_type
 from funcgrad.compiler.llvm.rows import (
     each_vector,
     each_vector_between,

@@ -10,10 +10,7 @@ import numpy as np
 from funcgrad.compiler.graph import Node, Step
 from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes, pointer_array
-from funcgrad.compiler.llvm.registers import (
-    as_python,
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import as_python, register_type
 from funcgrad.compiler.llvm.rows import each_vector_between, row_lanes, store_at
 from funcgrad.compiler.plan import nbytes
 

@@ -10,9 +10,7 @@ from funcgrad.compiler.graph import Node, Reduce, accumulator_dtype
 from funcgrad.compiler.index import Affine, Index, constant as constant_index, flat_offset
 from funcgrad.compiler.llvm import combine as combining
 from funcgrad.compiler.llvm.builder import Function, Value, constant
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.values import Placed, ValueWriter
 from funcgrad.compiler.schedule import Schedule

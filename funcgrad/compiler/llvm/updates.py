@@ -12,10 +12,7 @@ from funcgrad.compiler.index import strides_of
 from funcgrad.compiler.llvm.builder import Function, Value, constant
 from funcgrad.compiler.llvm.failure import write_index_failure
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
-from funcgrad.compiler.llvm.registers import (
-    convert_value,
-    is_native,
-)
+from funcgrad.compiler.llvm.registers import convert_value, is_native
 from funcgrad.compiler.llvm.rows import load_at
 from funcgrad.compiler.llvm.tasks import begin_with_copy
 from funcgrad.ir.types import INT64, ArrayType

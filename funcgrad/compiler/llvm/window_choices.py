@@ -7,9 +7,7 @@ import math
 from funcgrad.compiler.llvm.builder import Function, Value, constant, zero
 from funcgrad.compiler.llvm.conv_copy import fill
 from funcgrad.compiler.llvm.matrix_copy import index
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.window_planes import (
     MOST_UNROLLED,
     WindowWriter,

@@ -6,9 +6,7 @@ import math
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector, zero
 from funcgrad.compiler.llvm.matrix_copy import index, repeat
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.window_planes import (
     EXTREMA,
     MOST_UNROLLED,

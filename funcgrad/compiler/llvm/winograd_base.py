@@ -17,9 +17,7 @@ from funcgrad.compiler.llvm.conv_tasks import (
 )
 from funcgrad.compiler.llvm.conv_tile import call_tile
 from funcgrad.compiler.llvm.matrix_copy import at, index, repeat
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.winograd_layout import (
     Layout,
     x_plane,

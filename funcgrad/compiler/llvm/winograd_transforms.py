@@ -8,9 +8,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, vector
 from funcgrad.compiler.llvm.matrix_copy import at, index, repeat
-from funcgrad.compiler.llvm.registers import (
-    register_type,
-)
+from funcgrad.compiler.llvm.registers import register_type
 from funcgrad.compiler.llvm.winograd_maps import (
     FILTER,
     INPUT,
