@@ -28,7 +28,7 @@ def fingerprint(program: Program) -> str | None:
         >>> program, _ = trace_flat(lambda x: [2 * x], [ArrayType((3,), "float32")])
         >>> print(fingerprint(program))
         float32[3]
-        multiply int:2 0=float32[3]
+        multiply int:2 0 1=float32[3]
         1
     """
     try:

@@ -24,8 +24,9 @@ from funcgrad.compiler.llvm.load import (
 )
 from funcgrad.compiler.llvm.memory import allocate_output
 from funcgrad.compiler.pipeline import implementation
+from funcgrad.compiler.ragged import is_native_body
 from funcgrad.compiler.report import timed
-from funcgrad.ir.program import Equation, Program, is_ragged
+from funcgrad.ir.program import Equation, Program
 
 ENTRY = "program"
 LONG_WORK = 1 << 16  # simple operations from which on other Python threads may run meanwhile
@@ -116,9 +117,10 @@ def _recall(key: str, program: Program) -> NativeProgram | None:
 
 def _compile(key: str | None, program: Program) -> NativeProgram | None:
     # Imported by the first compilation: a start with a warm cache does without, which saves 25 ms.
-    stages = importlib.import_module("funcgrad.compiler.stages")
+    with timed("import"):
+        stages = importlib.import_module("funcgrad.compiler.stages")
     with timed("simplify"):
-        if is_ragged(stages.simplified(program)):
+        if not is_native_body(stages.simplified(program)):
             return None
     emitted = stages.run_stages(program)["emit"]
     equations = [step.equation for step in emitted.libraries]

@@ -95,10 +95,14 @@ class CompileReport:
 _current: ContextVar[Compilation | None] = ContextVar("compilation", default=None)
 
 
-@contextlib.contextmanager
-def recording(signature: str, reason: str = "") -> Iterator[Compilation]:
+def recording(signature: str, reason: str = "") -> contextlib.AbstractContextManager[Compilation]:
     """Collect the stages that run inside the `with` block."""
-    compilation = Compilation(signature, reason)
+    return resuming(Compilation(signature, reason))
+
+
+@contextlib.contextmanager
+def resuming(compilation: Compilation) -> Iterator[Compilation]:
+    """Add the stages that run inside the `with` block to what was recorded before."""
     token = _current.set(compilation)
     try:
         yield compilation

@@ -14,6 +14,7 @@ from funcgrad.compiler.executable import executable, native
 from funcgrad.compiler.llvm.callable import NativeCallable, let_enter_natively
 from funcgrad.compiler.native import NativeProgram
 from funcgrad.compiler.pipeline import simplified
+from funcgrad.compiler.report import Compilation, CompileReport, recording, resuming, timed
 from funcgrad.config import config
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import array_module
@@ -37,9 +38,26 @@ from funcgrad.transforms.signature import Signature, has_state, object_state
 class Compiled:
     """One signature of a jitted function: its Program and how results are put together."""
 
-    __slots__ = ("calls", "captured", "guards", "may_alias", "outputs", "program", "ways")
+    __slots__ = (
+        "calls",
+        "captured",
+        "compilation",
+        "guards",
+        "may_alias",
+        "outputs",
+        "program",
+        "ways",
+    )
 
-    def __init__(self, program: Program, captured: list[Any], outputs: Flat, guards: list) -> None:
+    def __init__(
+        self,
+        program: Program,
+        captured: list[Any],
+        outputs: Flat,
+        guards: list,
+        compilation: Compilation,
+    ) -> None:
+        self.compilation = compilation
         self.program = program
         self.captured = captured
         self.outputs = outputs
@@ -74,7 +92,8 @@ class Compiled:
     def run(self, arrays: list[Any]) -> Any:
         """Execute on concrete arrays."""
         inputs = [*self.captured, *arrays]
-        run = executable(self.program, array_module(inputs))
+        with resuming(self.compilation):
+            run = executable(self.program, array_module(inputs))
         outs = run(*inputs)
         if isinstance(run, NativeProgram):  # its results are fresh
             return self.finish(outs)
@@ -124,7 +143,7 @@ class JitFunction(NativeCallable):
         self.entries: dict[tuple, Compiled] = {}
         self.fast = FastCalls()
         self.lock = threading.RLock()
-        self.reasons: list[str] = []
+        self.compilations: list[Compilation] = []
 
     def parameter(self, position: int) -> str:
         return self.parameters[position] if position < len(self.parameters) else str(position)
@@ -159,7 +178,7 @@ class JitFunction(NativeCallable):
         if state.ambient is not None or traced or entry.is_staged:
             return entry.finish(call_program(entry.program, [*entry.captured, *signature.arrays]))
         if not self.donated:
-            with self.lock:
+            with self.lock, resuming(entry.compilation), timed("dispatcher"):
                 self.fast.learn(self, signature, args, kwargs, entry)
         result = entry.run(signature.arrays)
         if signature.donated:
@@ -174,24 +193,27 @@ class JitFunction(NativeCallable):
             entry = self.entries.get(signature.key)
             if entry is not None and entry.guards_hold():
                 return entry
-            self._report(signature, entry)
+            reason = self._reason(signature, entry)
             if entry is not None:
                 self.fast.forget(self, entry)
-            entry = self._trace(signature, args_count)
+            with recording(signature.text(), reason) as compilation, timed("trace"):
+                entry = self._trace(signature, args_count, compilation)
+            self.compilations.append(compilation)
             if entry.is_reusable:
                 self.entries[signature.key] = entry
             return entry
 
-    def _report(self, signature: Signature, stale: Compiled | None) -> None:
+    def _reason(self, signature: Signature, stale: Compiled | None) -> str:
+        """Why this signature is traced although others are known; "" for the first one."""
         if not self.entries:
             count_trace(self.fun, self.name)
-            return
+            return ""
         reason = explain_difference(self.name, list(self.entries), signature.key, stale)
-        self.reasons.append(reason)
         if config.explain_recompiles:
             print(reason, file=sys.stderr)
+        return reason
 
-    def _trace(self, signature: Signature, args_count: int) -> Compiled:
+    def _trace(self, signature: Signature, args_count: int, compilation: Compilation) -> Compiled:
         found: list[Flat] = []
 
         def flat_fun(*tracers: Any) -> list[Any]:
@@ -207,7 +229,8 @@ class JitFunction(NativeCallable):
         if signature.donated:
             warn_unused(program, signature.arrays, signature.donated, self.name)
         outputs = found[0]
-        return Compiled(program, captured, outputs, collect_guards(self.fun, captured))
+        guards = collect_guards(self.fun, captured)
+        return Compiled(program, captured, outputs, guards, compilation)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -230,7 +253,28 @@ class JitFunction(NativeCallable):
 
     def explain_recompiles(self) -> str:
         """Why this function was traced more than once; empty if it was not."""
-        return "\n".join(self.reasons)
+        return "\n".join([c.reason for c in self.compilations if c.reason])
+
+    def compile_report(self) -> CompileReport:
+        """Where the time of each compilation went, whether its code was found on disk, and why it was needed.
+
+        Stages: "trace" records the function, "find" looks for machine code of the same Program in the cache,
+        "simplify", "lower", "fuse", "plan" and "emit" make LLVM text of it, "llvm" makes machine code, "load" brings
+        code into the process, "import" and "dispatcher" prepare the compiler and later calls.
+
+        Example:
+            >>> import numpy as np
+            >>> import funcgrad as fg
+            >>> f = fg.jit(lambda x: x + 1)
+            >>> f(np.ones(3)), f(np.ones(4))
+            (array([2., 2., 2.]), array([2., 2., 2., 2.]))
+            >>> report = f.compile_report()
+            >>> [compilation.signature for compilation in report.compilations]
+            ['float64[3]', 'float64[4]']
+            >>> print(report.compilations[1].reason)
+            [jit] lambda is traced again: float64[3] -> float64[4].
+        """
+        return CompileReport(self.name, list(self.compilations))
 
     def __repr__(self) -> str:
         return f"<jit {self.name}: {len(self.entries)} signatures>"

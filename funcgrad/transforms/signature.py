@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from funcgrad.transforms.batch import named_axes
 from funcgrad.tree.static import strict_key
 
 SCALARS = (str, int, float, complex, bool, type(None), np.generic)
+SHOWN = 8  # types of arrays in the text of a signature
 STATELESS = (type, FunctionType, BuiltinFunctionType, ModuleType, functools.partial, np.ufunc)
 
 
@@ -107,6 +109,14 @@ class Signature:
                 for i, leaf in enumerate(flat.leaves)
             )
         self.key = tuple(parts)
+
+    def text(self) -> str:
+        """The types of the arrays, and how often each is repeated."""
+        groups = itertools.groupby([str(type_of(x)) for x in self.arrays])
+        counts = [(name, len(list(group))) for name, group in groups]
+        parts = [f"{count} x {name}" if count > 1 else name for name, count in counts]
+        more = f", and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+        return (", ".join(parts[:SHOWN]) or "no arrays") + more
 
     def labels(self) -> list[str]:
         """What each array is: "argument 'x' of loss", with its path in a tree."""

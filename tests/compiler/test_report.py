@@ -3,6 +3,10 @@
 import threading
 import time
 
+import numpy as np
+import pytest
+
+import funcgrad as fg
 from funcgrad.compiler.report import Compilation, CompileReport, count, recording, timed
 
 
@@ -102,3 +106,58 @@ def test_the_text_of_a_report():
     assert str(report).splitlines() == expected
     assert repr(report) == str(report)
     assert str(CompileReport("f", [])) == "f: 0 signatures, 0.00 ms"
+
+
+# --- jitted functions ---
+
+
+def chain(x):
+    for i in range(60):
+        x = np.sin(x) * x + np.tanh(x[::-1]) * i
+    return x.sum(0), x
+
+
+def test_stages_add_up_to_the_first_call():
+    f = fg.jit(fg.grad(lambda x: chain(x)[0].sum()))
+    x = np.ones((5, 3), "float32")
+    start = time.perf_counter()
+    f(x)
+    first = time.perf_counter() - start
+    (compilation,) = f.compile_report().compilations
+    assert compilation.stages["trace"] > 0 and "load" in compilation.stages
+    assert 0.8 * first < compilation.seconds <= first
+
+
+def test_reports_tell_why_and_what():
+    @fg.jit
+    def scaled(x, y, k=1.0):
+        return {"sum": (x * k + y).sum()}
+
+    for _ in range(3):
+        scaled(np.ones(3), np.ones(3))
+    scaled(np.ones(4), np.ones(4))
+    scaled(np.ones(4), np.ones(4), k=np.float32(2))
+    report = scaled.compile_report()
+    assert [c.signature for c in report.compilations] == [
+        "2 x float64[3]",
+        "2 x float64[4]",
+        "2 x float64[4], float32[]",
+    ]
+    assert report.compilations[0].reason == ""
+    assert "float64[3] -> float64[4]" in report.compilations[1].reason
+    assert "number of arguments" in report.compilations[2].reason
+    assert str(report).startswith("scaled: 3 signatures, ")
+    assert scaled.explain_recompiles().count("traced again") == 2
+
+
+def test_what_was_compiled_before_is_a_hit():
+    pytest.importorskip("llvmlite")
+    number = time.time()  # no earlier run of this test has compiled it
+    x = np.ones(3)
+    reports = []
+    for _ in range(2):
+        f = fg.jit(lambda x: x * number)
+        f(x)
+        reports.append(f.compile_report().compilations[0])
+    assert "miss" in reports[0].cache and reports[1].cache == "hit"
+    assert "llvm" not in reports[1].stages and reports[0].counts["kernels"] >= 0

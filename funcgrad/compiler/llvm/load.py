@@ -250,7 +250,8 @@ def _origin() -> str:
 @functools.cache
 def _llvm() -> Any:
     try:
-        import llvmlite.binding as llvm
+        with timed("import"):
+            import llvmlite.binding as llvm
     except (ImportError, OSError) as error:
         raise NoLLVM(str(error)) from error
     llvm.initialize_native_target()

@@ -7,6 +7,8 @@ import platform
 import sys
 from typing import Any
 
+from funcgrad.compiler.report import timed
+
 
 class Target:
     """What code generation needs to know of the CPU.
@@ -33,7 +35,8 @@ class Target:
 @functools.cache
 def host() -> Target:
     """The CPU this process runs on."""
-    llvm: Any = __import__("llvmlite.binding", fromlist=["binding"])
+    with timed("import"):
+        llvm: Any = __import__("llvmlite.binding", fromlist=["binding"])
     features = llvm.get_host_cpu_features().flatten()
     return Target(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
 
