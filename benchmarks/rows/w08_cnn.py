@@ -42,6 +42,19 @@ def pool_backward(places: Any, ct: Any) -> Any:
     return (places * ct.reshape(n, c, h, 1, w, 1)).reshape(n, c, 2 * h, 2 * w)
 
 
+def torch_loss(params: Any, images: Any, labels: Any) -> Any:
+    import torch
+    from torch.nn import functional
+
+    def layer(x: Any, weight: Any, bias: Any) -> Any:
+        return functional.max_pool2d(torch.relu(functional.conv2d(x, weight, bias, padding=1)), 2)
+
+    (w1, w2, w3, w4), (b1, b2, b3, b4) = params
+    x = layer(layer(images, w1, b1), w2, b2).flatten(1)
+    logits = torch.addmm(b4, torch.relu(torch.addmm(b3, x, w3)), w4)
+    return functional.cross_entropy(logits, labels)
+
+
 @dataclass(frozen=True)
 class Cnn(Row):
     """CNN (2 conv 3x3 + pool, 2 dense), batch 64 of 28x28, value and gradient."""
@@ -124,27 +137,21 @@ class Cnn(Row):
 
     def torch(self, compile: Any, params: Any, images: Any, labels: Any) -> Any:
         import torch
-        from torch.nn import functional
 
         weights, biases = params
         for parameter in (*weights, *biases):
             parameter.requires_grad_()
 
-        def layer(x: Any, weight: Any, bias: Any) -> Any:
-            return functional.max_pool2d(
-                torch.relu(functional.conv2d(x, weight, bias, padding=1)), 2
-            )
-
-        @compile
-        def loss(params: Any, images: Any, labels: Any) -> Any:
-            (w1, w2, w3, w4), (b1, b2, b3, b4) = params
-            x = layer(layer(images, w1, b1), w2, b2).flatten(1)
-            logits = torch.addmm(b4, torch.relu(torch.addmm(b3, x, w3)), w4)
-            return functional.cross_entropy(logits, labels)
-
         def step() -> Any:
-            value = loss(params, images, labels)
+            value = torch_loss(params, images, labels)
             gradients = torch.autograd.grad(value, [*weights, *biases])
             return value, gradients
 
         return step
+
+    def torch_compile(self, compile: Any, params: Any, images: Any, labels: Any) -> Any:
+        """Both directions in one graph: faster than a compiled loss with the backward pass outside."""
+        import torch
+
+        step = compile(torch.func.grad_and_value(torch_loss))
+        return lambda: step(params, images, labels)[::-1]
