@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -57,6 +58,8 @@ class Funcgrad(Library):
 
     def __init__(self, side: str, backend: str) -> None:
         super().__init__(side, backend)
+        # A program that falls back to generated Python is no result: the row then says why.
+        warnings.filterwarnings("error", message="funcgrad: no machine code")
         if backend == "cupy":
             self.cupy = importlib.import_module("cupy")
 
