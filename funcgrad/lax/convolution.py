@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.lax.dimension_numbers import ConvDimensionNumbers, conv_dimension_numbers
+from funcgrad.ops.cast import convert
 from funcgrad.ops.convolution import Labels, convolve, turned
 from funcgrad.ops.families import shape_of
 from funcgrad.ops.products import promoted_arrays
+from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import reshape, transpose
 from funcgrad.ops.sliding import Sliding, check_factors, check_padding, with_padding
 
@@ -50,6 +52,9 @@ def conv_general_dilated(
         array([[[1., 3., 5.]]])
     """
     lhs, rhs = promoted_arrays(lhs, rhs)
+    wide = accumulator(lhs.dtype)
+    dtype = lhs.dtype if lhs.dtype.isnative else wide
+    lhs, rhs = convert(lhs, wide), convert(rhs, wide)
     numbers = conv_dimension_numbers(shape_of(lhs), shape_of(rhs), dimension_numbers)
     check_channels(shape_of(lhs), shape_of(rhs), numbers, feature_group_count, batch_group_count)
     lengths = [shape_of(lhs)[i] for i in numbers.lhs_spec[2:]]
@@ -60,10 +65,11 @@ def conv_general_dilated(
         named(numbers.rhs_spec, "oc"),
         named(numbers.out_spec, "no"),
     )
-    if feature_group_count == batch_group_count == 1:
-        return convolve(lhs, rhs, labels, window)
+    groups = feature_group_count * batch_group_count
+    if groups == 1:
+        return convert(convolve(lhs, rhs, labels, window), dtype)
     split = "c" if feature_group_count > 1 else "n"
-    return in_groups(lhs, rhs, labels, window, split, feature_group_count * batch_group_count)
+    return convert(in_groups(lhs, rhs, labels, window, split, groups), dtype)
 
 
 def windows(

@@ -16,6 +16,7 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.extrema import maximum, minimum
 from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, broadcast_to
@@ -72,6 +73,9 @@ def reduce_window(
         array([4., 3.])
     """
     operand = as_array(operand)
+    wide = accumulator(operand.dtype)
+    dtype = operand.dtype if operand.dtype.isnative else wide
+    operand = convert(operand, wide)
     name, shape = "reduce_window", shape_of(operand)
     sizes = check_factors(name, "window_dimensions", window_dimensions, len(shape))
     strides = check_factors(name, "window_strides", window_strides, len(shape))
@@ -87,10 +91,12 @@ def reduce_window(
     computation = SAME_AS.get(computation, computation)
     primitive = PRIMITIVES.get(computation)
     if primitive is None:
-        return combined(operand, init_value, computation, window)
+        return convert(combined(operand, init_value, computation, window), dtype)
     out = primitive(operand, window=window)
     neutral = (primitive.neutral(operand.dtype), primitive.neutral(FLOAT64))
-    return out if is_one_of(init_value, neutral) else computation(init_value, out)
+    if not is_one_of(init_value, neutral):
+        out = computation(init_value, out)
+    return convert(out, dtype)
 
 
 def is_one_of(value: Any, numbers: tuple) -> bool:

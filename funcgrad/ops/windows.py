@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Primitive
-from funcgrad.ir.types import ArrayType, is_inexact, kind
+from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Linear, all_batched, move_batch_first, shape_of
 from funcgrad.ops.reduce import accumulator, comparable
+from funcgrad.ops.segments import greatest, least
 from funcgrad.ops.sliding import ALONE, Window, collect, spread
 
 
@@ -85,12 +86,7 @@ class WindowExtremum(WindowReduction):
     is_largest = True
 
     def neutral(self, dtype: np.dtype) -> Any:
-        if is_inexact(dtype):
-            return -np.inf if self.is_largest else np.inf
-        if kind(dtype) == "b":
-            return not self.is_largest
-        limits = np.iinfo(dtype)
-        return limits.min if self.is_largest else limits.max
+        return least(dtype) if self.is_largest else greatest(dtype)
 
     def widened(self, x: Any) -> Any:
         return comparable(x)

@@ -13,7 +13,8 @@ from funcgrad.compiler.llvm.window_planes import (
     POSITIONS,
     WindowWriter,
 )
-from funcgrad.ops.windows import WINDOW_MAX, WINDOW_MIN, position_dtype
+from funcgrad.ops.segments import greatest, least
+from funcgrad.ops.windows import position_dtype
 
 
 class Reductions(WindowWriter):
@@ -29,8 +30,7 @@ class Reductions(WindowWriter):
     def neutral(self) -> float:
         if self.spec.what == "add":
             return 0
-        primitive = WINDOW_MAX if EXTREMA[self.spec.what] else WINDOW_MIN
-        return primitive.neutral(self.spec.dtype)
+        return (least if EXTREMA[self.spec.what] else greatest)(self.spec.dtype)
 
     def plane(
         self, f: Function, number: Value, operands: list[Value], scratch: Value | None
