@@ -164,12 +164,13 @@ class Concatenate(Node):
 class Gather(Node):
     """`x[i0, ..., ik]` with index arrays for the first axes; `drop` gives 0 outside, else outside is an error."""
 
-    __slots__ = ("drop", "labels")
+    __slots__ = ("drop", "equation", "labels")
 
     def __init__(self, type: ArrayType, operands: Sequence[Node], labels: Any, drop: bool) -> None:
         super().__init__(type, operands)
         self.labels = labels
         self.drop = drop
+        self.equation: Equation | None = None  # for errors
 
     def signature(self) -> tuple:
         return ("Gather", self.labels, self.drop)
@@ -181,7 +182,11 @@ class Window(Node):
     The leading axes of the starts are axes of the array too: one window for each index of them.
     """
 
-    __slots__ = ()
+    __slots__ = ("equation",)
+
+    def __init__(self, type: ArrayType, operands: Sequence[Node]) -> None:
+        super().__init__(type, operands)
+        self.equation: Equation | None = None  # for errors
 
     @property
     def lead(self) -> int:
@@ -346,10 +351,15 @@ class Lowering:
         return self.add(Iota(self.type, axis))
 
     def gather(self, x: Node, indices: Sequence[Node], labels: Any, drop: bool) -> Any:
-        return self.add(Gather(self.type, (x, *indices), labels, drop))
+        return self.located(Gather(self.type, (x, *indices), labels, drop))
 
     def dynamic_slice(self, x: Node, starts: Sequence[Node], sizes: tuple[int, ...]) -> Any:
-        return self.add(Window(self.type, (x, *starts)))
+        return self.located(Window(self.type, (x, *starts)))
+
+    def located(self, node: Gather | Window) -> Node:
+        """A node whose errors name the equation that it was made for."""
+        node.equation = self.equation
+        return self.add(node)
 
     def reduce(self, combine: str, x: Node, axes: tuple[int, ...], **params: Any) -> Any:
         if params or (combine in POSITIONS and len(axes) != 1):

@@ -39,16 +39,25 @@ class NativeProgram:
         address: of `i32 program(ptr inputs, ptr outputs)`.
         libraries: the equations that are computed in Python.
         releases_gil: whether it runs long enough to let other Python threads go on.
+        in_place: outputs that may be written to the memory of donated inputs: (output number, input number).
+        spared: the number of coming calls that shall leave their inputs as they are all the same.
     """
 
     def __init__(
-        self, program: Program, loaded: Loaded, libraries: list[LibraryCall], work: int
+        self,
+        program: Program,
+        loaded: Loaded,
+        libraries: list[LibraryCall],
+        work: int,
+        in_place: Sequence[Sequence[int]] = (),
     ) -> None:
         self.program = program
         self.loaded = loaded
         self.libraries = libraries
         callbacks.fill_numbers(loaded, libraries)
-        self.recheck = recheck.attach(loaded, program)
+        self.in_place = tuple([(output, number) for output, number in in_place])
+        self.spared = np.zeros(1, np.uint64)
+        self.recheck = recheck.attach(loaded, program, self.in_place, self.spared)
         self.address = loaded.address(ENTRY)
         self.releases_gil = work > LONG_WORK
         self.input_types = [type.strong() for type in program.input_types]
@@ -66,7 +75,7 @@ class NativeProgram:
 
     def handle(self, code: int) -> NoReturn:
         """Raise what the machine code has met."""
-        failure.raise_pending(code)
+        failure.raise_pending(code, lambda: _sites(self.program))
 
 
 def prepared(x: Any, type: Any) -> np.ndarray:
@@ -80,11 +89,12 @@ def pointers(arrays: list[np.ndarray]) -> Any:
     return (ctypes.c_void_p * max(1, len(arrays)))(*[array.ctypes.data for array in arrays])
 
 
-def compile_native(program: Program) -> NativeProgram | None:
+def compile_native(program: Program, donated: Sequence[int] = ()) -> NativeProgram | None:
     """Machine code for a Program; None if a length in it is known only at run time.
 
     Args:
         program: what to compile; need not be simplified.
+        donated: numbers of the inputs that the caller gives up.
     """
     with timed("load"):
         runtime.ensure()
@@ -94,48 +104,56 @@ def compile_native(program: Program) -> NativeProgram | None:
         libraries.register()
     with timed("find"):
         text = fingerprint(program)
-        key = None if text is None else program_key("program", text)
-    found = None if key is None else _recall(key, program)
-    return _compile(key, program) if found is None else found
+        key = None if text is None else program_key("program", text, *map(str, donated))
+    found = None if key is None else _recall(key, program, donated)
+    return _compile(key, program, donated) if found is None else found
 
 
-# --- entries of the cache: the key of the machine code, the work of a call, the places of library steps ---
+# --- entries of the cache: the key of the machine code, the work of a call, what may be done in place, and the places
+# of library steps ---
 
 
-def _recall(key: str, program: Program) -> NativeProgram | None:
+def _recall(key: str, program: Program, donated: Sequence[int]) -> NativeProgram | None:
     entry = stored(key)
     if entry is None:
         return None
-    code, work, places = json.loads(entry["program"])
-    loaded = recall(code, lambda: _source(program))
+    code, work, in_place, places = json.loads(entry["program"])
+    loaded = recall(code, lambda: _source(program, donated))
     if loaded is None:
         return None
     equations = walk(program) if places else []
     calls = [LibraryCall(equations[place], implementation(equations[place])) for place in places]
-    return NativeProgram(program, loaded, calls, work)
+    return NativeProgram(program, loaded, calls, work, in_place)
 
 
-def _compile(key: str | None, program: Program) -> NativeProgram | None:
+def _compile(key: str | None, program: Program, donated: Sequence[int]) -> NativeProgram | None:
     # Imported by the first compilation: a start with a warm cache does without, which saves 25 ms.
     with timed("import"):
         stages = importlib.import_module("funcgrad.compiler.stages")
     with timed("simplify"):
         if not is_native_body(stages.simplified(program)):
             return None
-    emitted = stages.run_stages(program)["emit"]
+    emitted = stages.run_stages(program, donated)["emit"]
     equations = [step.equation for step in emitted.libraries]
     code, loaded = compile_source(emitted.source)
     places = _places(program, equations)
     if key is not None and places is not None:
-        store(key, {"program": json.dumps([code, emitted.work, places]).encode()})
+        entry = [code, emitted.work, emitted.in_place, places]
+        store(key, {"program": json.dumps(entry).encode()})
     calls = [LibraryCall(equation, implementation(equation)) for equation in equations]
-    return NativeProgram(program, loaded, calls, emitted.work)
+    return NativeProgram(program, loaded, calls, emitted.work, emitted.in_place)
 
 
-def _source(program: Program) -> Source:
+def _sites(program: Program) -> Sequence[Equation]:
+    """The equations that code names in its errors; worked out again, since errors are rare."""
+    stages = importlib.import_module("funcgrad.compiler.stages")
+    return stages.run_stages(program)["emit"].sites
+
+
+def _source(program: Program, donated: Sequence[int]) -> Source:
     """The LLVM text of a Program."""
     stages = importlib.import_module("funcgrad.compiler.stages")
-    return stages.run_stages(program)["emit"].source
+    return stages.run_stages(program, donated)["emit"].source
 
 
 def _places(program: Program, equations: Sequence[Equation]) -> list[int] | None:

@@ -5,13 +5,15 @@ Imported by the first compilation that finds no machine code in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from funcgrad.compiler.check import check_graph, check_partition, check_plan
 from funcgrad.compiler.fusion import Partition, partition
 from funcgrad.compiler.graph import Graph, Step, lower_program
+from funcgrad.compiler.in_place import Pairs
 from funcgrad.compiler.llvm.elements import supports
 from funcgrad.compiler.llvm.load import Source
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
@@ -22,7 +24,7 @@ from funcgrad.compiler.plan import Plan
 from funcgrad.compiler.report import count, timed
 from funcgrad.config import config
 from funcgrad.ir.check import check_program
-from funcgrad.ir.program import Program
+from funcgrad.ir.program import Equation, Program
 
 ENTRY = "program"
 
@@ -34,12 +36,16 @@ class Emitted:
     Attributes:
         source: the text.
         libraries: the steps that call back into Python, in the order of their numbers.
+        sites: equations that errors name by number.
         work: simple operations of a call.
+        in_place: outputs that may lie in the memory of inputs: (output number, input number).
     """
 
     source: Source
     libraries: list[Step]
+    sites: list[Equation]
     work: int
+    in_place: Pairs
 
     def __str__(self) -> str:
         return self.source.text
@@ -50,8 +56,8 @@ def lower(program: Program) -> Graph:
     return lower_program(program, supports, takes)
 
 
-def plan(partition: Partition) -> Plan:
-    """Loops and memory, also of the Programs inside."""
+def plan(partition: Partition, donated: Collection[int] = ()) -> Plan:
+    """Loops and memory, also of the Programs inside. The memory of donated inputs may be written to."""
     known: dict[int, Plan] = {}
 
     def inner(program: Program) -> Plan:
@@ -59,7 +65,7 @@ def plan(partition: Partition) -> Plan:
             known[id(program)] = Plan(fuse(lower(simplified(program))), inner)
         return known[id(program)]
 
-    return Plan(partition, inner)
+    return Plan(partition, inner, donated)
 
 
 def fuse(graph: Graph) -> Partition:
@@ -72,7 +78,7 @@ def emit(plan: Plan) -> Emitted:
     writer = ModuleWriter(host(), write_step)
     write_entry(writer, plan, ENTRY)
     count("kernels", len(writer.kernels))
-    return Emitted(Source(writer.text()), writer.libraries, writer.work)
+    return Emitted(Source(writer.text()), writer.libraries, writer.module.sites, writer.work, plan.in_place)
 
 
 class Stage(NamedTuple):
@@ -100,13 +106,19 @@ STAGES = [
 ]
 
 
-def run_stages(program: Program) -> dict[str, Any]:
-    """What each stage makes of a Program, by its name."""
+def run_stages(program: Program, donated: Collection[int] = ()) -> dict[str, Any]:
+    """What each stage makes of a Program, by its name.
+
+    Args:
+        program: as it was recorded.
+        donated: numbers of the inputs that the caller gives up.
+    """
     made: dict[str, Any] = {}
     value: Any = program
     for stage in STAGES:
         with timed(stage.name):
-            made[stage.name] = value = stage.run(value)
+            run = functools.partial(plan, donated=donated) if stage.run is plan else stage.run
+            made[stage.name] = value = run(value)
             if config.check_programs:
                 stage.check(value)
     return made

@@ -56,6 +56,8 @@ class Module:
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
         self.functions: list[Function] = []
+        self.sites: list[Any] = []  # equations that the code names by number in its errors
+        self.site: Any = None  # the equation whose code is being written
 
     def declare(self, name: str, result: str, types: Sequence[str]) -> None:
         """Make an external function known; once is enough."""

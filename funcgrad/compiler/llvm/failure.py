@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from funcgrad.compiler.llvm import system
 from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, mangled
+from funcgrad.ir.program import Equation
 from funcgrad.ops.bounds import out_of_bounds_error, window_error
 
 # The first word of the record. A program answers 0, RAISED, or RECORDED for the other two.
@@ -20,34 +22,42 @@ class Pending(threading.local):
     """The exception that the code running in this thread has met."""
 
     error: BaseException | None = None
+    site: int = -1
 
 
 PENDING = Pending()
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-def _index_error(index: int, axis: int, length: int, window: int) -> None:
+@ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)
+def _index_error(index: int, axis: int, length: int, window: int, site: int) -> None:
     found = out_of_bounds_error(index, axis, length)
     PENDING.error = found if window < 0 else window_error(index, axis, length, window)
+    PENDING.site = site
 
 
 @functools.cache
 def register() -> None:
-    """Make the reporting functions known to the loader."""
+    """Make the reporting function known to the loader, and the system's memory, which stacks of loops use."""
+    system.add_symbol("fg_resize", system.address("realloc"))
+    system.add_symbol("fg_release", system.address("free"))
     system.add_symbol("fg_index_error", system.function_address(_index_error))
 
 
-def raise_pending(code: int) -> NoReturn:
-    """Raise what a program has met that answered with this code."""
-    error, PENDING.error = PENDING.error, None
+def raise_pending(code: int, sites: Callable[[], Sequence[Equation]]) -> NoReturn:
+    """Raise what a program has met that answered with this code, with a note of the user's line."""
+    error, site = PENDING.error, PENDING.site
+    PENDING.error, PENDING.site = None, -1
     assert error is not None, f"compiled code answered {code} and left no exception"
+    source = sites()[site].source if site >= 0 else None
+    if source is not None:
+        error.add_note(f"in compiled code for\n  {source.describe()}")
     raise error
 
 
 def write_index_failure(
     f: Function, record: Value, bad: Value, index: Value, where: tuple[int, int, int]
 ) -> None:
-    """If an index (a lane of it) is bad, note it with its axis, the length, and the window (-1: none).
+    """If an index (a lane of it) is bad, note it with its axis, the length, the window (-1: none) and the equation.
 
     The first one counts. Threads may race for it: any of theirs is a right answer.
     """
@@ -62,9 +72,19 @@ def write_index_failure(
             text = f"extractelement {index.type} {index.text}, i{lanes} {first.text}"
             index = f.emit("i64", text)
         with f.when(f.icmp("eq", f.load("i64", record, 8), constant("i64", 0))):
-            numbers = [index, *[constant("i64", n) for n in where]]
+            numbers = [index, *[constant("i64", n) for n in (*where, site_number(f))]]
             for place, number in enumerate([constant("i64", INDEX), *numbers]):
                 f.store(number, f.gep(record, place, "i64"), 8)
+
+
+def site_number(f: Function) -> int:
+    """The number by which code names the equation that it is written for; -1 for none."""
+    sites, site = f.module.sites, f.module.site
+    if site is None:
+        return -1
+    if site not in sites:
+        sites.append(site)
+    return sites.index(site)
 
 
 def stop_if(f: Function, bad: Value, record: Value, state: int, end: Block) -> None:
@@ -82,7 +102,7 @@ def write_answer(f: Function, record: Value) -> Value:
     state = f.load("i64", record, 8)
     with f.when(f.icmp("eq", state, constant("i64", INDEX))):
         numbers: list[Any] = [
-            f.load("i64", f.gep(record, place, "i64"), 8) for place in range(1, 5)
+            f.load("i64", f.gep(record, place, "i64"), 8) for place in range(1, 6)
         ]
         f.external("fg_index_error", "void", numbers)
     limited = f.intrinsic("llvm.umin", "i64", [state, constant("i64", 2)])

@@ -6,8 +6,9 @@ the same thing (the layers of a model) are one function.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,9 @@ class ProgramWriter:
             else:
                 self.write_step(unit)
         for number, node in self.plan.copies:
-            self.copy(self.outputs[number], self.pointer(node), nbytes(node))
+            target, source = self.outputs[number], self.pointer(node)
+            with self.if_apart(target, source):
+                self.copy(target, source, nbytes(node))
 
     # --- memory ---
 
@@ -166,6 +169,15 @@ class ProgramWriter:
         if node in self.registers:
             return self.registers[node]
         return load_elements(self.f, self.operand(node), node.type)
+
+    @contextlib.contextmanager
+    def if_apart(self, a: Value, b: Value) -> Iterator[None]:
+        """Run the body, unless an output and an input turn out to be the same memory, which donation may lead to."""
+        if not self.plan.in_place:
+            yield
+            return
+        with self.f.when(self.f.icmp("ne", a, b)):
+            yield
 
     def copy(self, target: Value, source: Value, size: int) -> None:
         copy_bytes(self.f, target, source, size)
@@ -264,6 +276,7 @@ class ProgramWriter:
     # --- steps ---
 
     def write_step(self, step: Step) -> None:
+        self.writer.module.site = step.equation
         self.writer.write_step(self, step)
 
     def result(self, step: Step, number: int) -> Value | None:
@@ -363,7 +376,7 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
             f.store(constant("i64", 0), f.gep(failure, EVENTS_PLACE, "i64"), 8)
         note_events(f, failure)
         events = f.load("i64", f.gep(failure, EVENTS_PLACE, "i64"), 8)
-        bad = write_recheck(f, inputs, events)
+        bad = write_recheck(f, inputs, outputs, events)
         with f.when(bad):
             f.store(constant("i64", RECORDED), failure, 8)
     if writer.stack_count:

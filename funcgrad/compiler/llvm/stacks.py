@@ -62,17 +62,12 @@ def grow_function(module: Module) -> str:
     f = module.function(name, "void", ["ptr", "i64", "i64"], "internal")
     slot, count, size = f.arguments
     old = f.load("ptr", slot, 8)
-    length = f.load("i64", f.gep(slot, 1, "i64"), 8)
     capacity = f.load("i64", f.gep(slot, 2, "i64"), 8)
     doubled = f.op("mul", capacity, constant("i64", 2))
     wanted = f.intrinsic("llvm.smax", "i64", [doubled, count])
     wanted = f.intrinsic("llvm.smax", "i64", [wanted, constant("i64", FIRST_CAPACITY)])
-    new = f.external("fg_allocate", "ptr", [f.op("mul", wanted, size)])
-    module.declare("llvm.memcpy.p0.p0.i64", "void", ["ptr", "ptr", "i64", "i1"])
-    with f.when(f.icmp("ne", old, Value("ptr", "null"))):
-        used = f.op("mul", length, size)
-        f.call("llvm.memcpy.p0.p0.i64", "void", [new, old, used, constant("i1", 0)])
-        f.external("fg_free", "void", [old])
+    # The system's own, which moves large blocks without copying them.
+    new = f.external("fg_resize", "ptr", [old, f.op("mul", wanted, size)])
     f.store(new, slot, 8)
     f.store(wanted, f.gep(slot, 2, "i64"), 8)
     f.ret()
@@ -92,4 +87,4 @@ def write_release(f: Function, count: int) -> None:
     for number in range(count):
         base = f.load("ptr", f.gep(Value("ptr", FRAME), WORDS * number, "i64"), 8)
         with f.when(f.icmp("ne", base, Value("ptr", "null"))):
-            f.external("fg_free", "void", [base])
+            f.external("fg_release", "void", [base])

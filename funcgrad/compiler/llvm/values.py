@@ -63,6 +63,8 @@ from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.schedule import Level, Schedule
 from funcgrad.compiler.views import contiguous_base, view_index
 
+ALIGNED = 64  # bytes: vectors that are written past the cache, and the arrays they are part of
+
 
 class Placed:
     """A value and the depth of the loop in which it was computed."""
@@ -133,6 +135,7 @@ class ValueWriter:
         self.saved: dict[Node, int] = {}
         self.phase = 0
         self.alive: list[Placed] = []
+        self.site: Any = None  # the equation whose indices are checked
 
     # --- scopes ---
 
@@ -451,6 +454,7 @@ class ValueWriter:
     def gather(self, node: Gather, index: Index) -> Placed:
         """An element at integer indices."""
         x, *indices = node.operands
+        self.site = node.equation
         rank = len(node.shape) - (len(x.shape) - len(indices))
         lead, rest = index[:rank], index[rank:]
         places, valid = [], []
@@ -496,11 +500,13 @@ class ValueWriter:
                     bad = f.op("and", bad, self.mask)
                 index = f.splat(index, lanes_of(bad.type))
             assert self.failure is not None
+            f.module.site = self.site
             write_index_failure(f, self.failure, bad, index, (axis, length, limit))
 
     def window(self, node: Window, index: Index) -> Placed:
         """An element of a window that begins at run-time starts."""
         x, *starts = node.operands
+        self.site = node.equation
         lead, rest = index[: node.lead], index[node.lead :]
         lengths, sizes = x.shape[node.lead :], node.shape[node.lead :]
         parts = []
@@ -664,13 +670,30 @@ class ValueWriter:
             raw = masked_load(f, type, address.pointer, align, mask)
         return from_memory(f, dtype, raw)
 
-    def store(self, base: Value, offset: Affine, dtype: np.dtype, placed: Placed) -> None:
-        """Write an element (or a vector of them) at the current place."""
+    def store(
+        self, base: Value, offset: Affine, dtype: np.dtype, placed: Placed, past_cache: bool = False
+    ) -> None:
+        """Write an element (or a vector of them) at the current place; `past_cache` if nobody reads it soon."""
         address = self.address(base, offset, memory_type(dtype))
         value = self.wide(placed, abs(address.lanes))
         if lanes_of(value.type) and not address.lanes:
             value = self.f.extract(value, 0)
-        self.store_to(address, dtype, value)
+        if past_cache and self.mask is None and address.lanes * dtype.itemsize == ALIGNED:
+            self.f.module.globals["nontemporal"] = "!0 = !{i32 1}"
+            raw = to_memory(self.f, dtype, value)
+            self.f.store(raw, address.pointer, ALIGNED, ", !nontemporal !0")
+        else:
+            self.store_to(address, dtype, value)
+
+    def is_aligned(self, offset: Affine) -> bool:
+        """Whether whole vectors at this offset begin where vectors of an array do."""
+        factors = [factor for name, factor in offset.terms if not self.is_vector_variable(name)]
+        return all(n % self.lanes == 0 for n in (*factors, offset.constant)) and not offset.dynamic
+
+    def is_vector_variable(self, name: int) -> bool:
+        return any(
+            level.is_vector and level.variables[-1] == name for level in self.schedule.levels
+        )
 
     def store_to(self, address: Address, dtype: np.dtype, value: Value) -> None:
         f, mask, align = self.f, self.mask, alignment(dtype)
