@@ -14,6 +14,8 @@ from funcgrad.ops.shape import STATIC_SLICE
 from funcgrad.ops.sliding import ALONE, Window, spread
 
 Labels = tuple[str, str, str]
+# How many elements of windows are copied at a time.
+MOST_ELEMENTS = 1 << 24
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -42,27 +44,33 @@ def arranged(x: Any, labels: str, *parts: str) -> Any:
     return x.transpose(order).reshape(lengths)
 
 
-def window_columns(xp: Any, x: Any, window: Window) -> Any:
-    """The windows over the last axes of `x` (groups, summed, free, ...) as one matrix per group.
-
-    Its rows are numbered by summed axis and element of the window, its columns by free axis and place.
-    """
+def all_windows(xp: Any, x: Any, window: Window) -> Any:
+    """A view of the windows over the last axes of `x` (groups, summed, free, ...): (groups, summed, sizes, free, places)."""
     places = [w.places(n) for w, n in zip(window, x.shape[3:], strict=True)]
-    sizes = [w.size for w in window]
     x = spread(xp, x, (ALONE,) * 3 + window, 0)
-    groups, summed, free = x.shape[:3]
     steps = list(zip(window, x.strides[3:], strict=True))
-    view = xp.lib.stride_tricks.as_strided(
+    within = [w.dilation * step for w, step in steps]
+    between = [w.stride * step for w, step in steps]
+    return xp.lib.stride_tricks.as_strided(
         x,
-        (groups, summed, *sizes, free, *places),
-        (
-            *x.strides[:2],
-            *(w.dilation * step for w, step in steps),
-            x.strides[2],
-            *(w.stride * step for w, step in steps),
-        ),
+        (*x.shape[:2], *(w.size for w in window), x.shape[2], *places),
+        (*x.strides[:2], *within, x.strides[2], *between),
     )
-    return view.reshape((groups, summed * math.prod(sizes), free * math.prod(places)))
+
+
+def multiply_windows(xp: Any, w: Any, windows: Any, rank: int) -> Any:
+    """Products of matrices `w` (groups, free, rows) with all windows, which are copied to the columns of others."""
+    groups, rows = windows.shape[0], math.prod(windows.shape[1 : 2 + rank])
+    columns = windows.shape[2 + rank :]
+    pieces = min(-(-windows.size // MOST_ELEMENTS), max(columns, default=1))
+    if pieces > 1:
+        # Along the longest axis, so that the copy stays small.
+        axis = columns.index(max(columns)) - len(columns)
+        parts = xp.array_split(xp.moveaxis(windows, axis, 0), pieces)
+        parts = [multiply_windows(xp, w, xp.moveaxis(part, 0, axis), rank) for part in parts]
+        return xp.concatenate(parts, axis)
+    out = xp.matmul(w, windows.reshape((groups, rows, math.prod(columns))))
+    return out.reshape((groups, w.shape[1], *columns))
 
 
 def turned(w: Any, labels: str) -> Any:
@@ -96,7 +104,7 @@ class Convolve(Multilinear):
         wide = accumulator(x.dtype)
         left = arranged(w, labels[1], group, free_w, summed + slid).astype(wide, copy=False)
         right = arranged(x, labels[0], group, summed, free_x, *slid).astype(wide, copy=False)
-        out = xp.matmul(left, window_columns(xp, right, window))
+        out = multiply_windows(xp, left, all_windows(xp, right, window), len(window))
         found = group + free_w + free_x + slid
         out = out.reshape([lengths[a] for a in found])
         out = out.transpose([found.index(a) for a in labels[2]])

@@ -181,3 +181,16 @@ def test_errors_name_shapes_and_the_way_out(arguments, message):
     given |= {"padding": "VALID"} | arguments
     with pytest.raises(ValueError, match=message):
         lax.conv_general_dilated(**given)
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_windows_are_copied_in_pieces(most, monkeypatch):
+    x, w = normal(3, 4, 9, 6), normal(6, 2, 3, 2)
+    call = lambda x, w: lax.conv_general_dilated(x, w, (1, 2), "SAME", feature_group_count=2)
+    expected, pull = fg.vjp(call, x, w)
+    gradients = pull(expected)
+    monkeypatch.setattr("funcgrad.ops.convolution.MOST_ELEMENTS", most)
+    out, pull = fg.vjp(call, x, w)
+    np.testing.assert_allclose(out, expected)
+    for got, want in zip(pull(out), gradients, strict=True):
+        np.testing.assert_allclose(got, want)
