@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,25 @@ from funcgrad.config import config
 from funcgrad.ir.program import Program
 
 
-def native(program: Program) -> Any:
-    """The machine code of a Program as a callable of NumPy arrays, remembered; None where there can be none."""
+def native(program: Program, donated: Sequence[int] = ()) -> Any:
+    """The machine code of a Program as a callable of NumPy arrays, remembered; None where there can be none.
+
+    Args:
+        program: what to compile.
+        donated: numbers of the inputs that the caller gives up.
+    """
     if not config.native:
         return None
-    if "native" not in program.memo:
-        program.memo["native"] = _compile_native(program) if has_llvm() else None
-    return program.memo["native"]
+    key = ("native", *donated)
+    if key not in program.memo:
+        program.memo[key] = _compile_native(program, donated) if has_llvm() else None
+    return program.memo[key]
 
 
-def executable(program: Program, xp: Any) -> Callable[..., list[Any]]:
-    """The fastest callable `(*arrays) -> list of arrays` for arrays of the module `xp`."""
+def executable(program: Program, xp: Any, donated: Sequence[int] = ()) -> Callable[..., list[Any]]:
+    """The fastest callable `(*arrays) -> list of arrays` for arrays of the module `xp`; see `native`."""
     if xp is np and not config.checks_values:
-        found = native(program)
+        found = native(program, donated)
         if found is not None:
             return found
     return compiled(program, xp)
@@ -56,10 +62,10 @@ def warn_without_llvm(problem: str) -> None:
     )
 
 
-def _compile_native(program: Program) -> Any:
+def _compile_native(program: Program, donated: Sequence[int]) -> Any:
     """Machine code, or None with a warning if the compiler fails: then generated Python does the work."""
     try:
-        return compile_native(program)
+        return compile_native(program, donated)
     except NoLLVM as error:
         warn_without_llvm(str(error))
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from funcgrad.compiler.fusion import STRIDED, Kernel, Partition, Unit, is_leaf
@@ -14,6 +14,7 @@ from funcgrad.compiler.graph import (
     Step,
     accumulator_dtype,
 )
+from funcgrad.compiler.in_place import WRITES_INTO, Pairs, in_place_pairs, postponed
 from funcgrad.compiler.index import strides_of
 from funcgrad.compiler.schedule import Schedule
 from funcgrad.compiler.views import Located, located, step_strides
@@ -44,9 +45,20 @@ class Plan:
         places: per node in memory, and per part of a divided reduction `("part", node)`, its memory.
         copies: outputs that are equal to an input or another output: (output number, node).
         arena: bytes of scratch memory.
+        in_place: outputs that may lie in the memory of inputs: (output number, input number).
+
+    Args:
+        partition: what to plan for.
+        plan_of: makes the plans of the Programs inside.
+        donated: numbers of the inputs whose memory may be written to.
     """
 
-    def __init__(self, partition: Partition, plan_of: Callable[[Program], Plan]) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        plan_of: Callable[[Program], Plan],
+        donated: Collection[int] = (),
+    ) -> None:
         self.graph = graph = partition.graph
         self.partition = partition
         self.units = [unit for unit in self.partition.units if not is_empty(unit)]
@@ -65,7 +77,12 @@ class Plan:
         self.places: dict[Any, Place] = {}
         self.copies: list[tuple[int, Node]] = []
         self.arena = 0
+        self.in_place: Pairs = ()
+        if donated:
+            self.units = postponed(self, donated)
         self.place_inputs_and_outputs()
+        if donated:
+            self.in_place = in_place_pairs(self, donated)
         self.place_temporaries()
         self.needed_in_memory = self.find_needed()
 
@@ -166,12 +183,8 @@ class Plan:
         for key, place in self.places.items():
             name = f"n{key.number}" if isinstance(key, Node) else f"part of n{key[1].number}"
             lines.append(f"  {name}: {place}")
+        lines += [f"  output {k} may lie in input {j}" for k, j in self.in_place]
         return "\n".join(lines)
-
-
-WRITES_INTO = frozenset(
-    {"dynamic_update", "scatter"}
-)  # steps that change some elements of an array
 
 
 def inner_programs(step: Step) -> list[Program]:

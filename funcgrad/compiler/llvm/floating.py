@@ -42,12 +42,12 @@ def write_events(f: Function) -> Value:
     return f.cast("zext", state, "i64")
 
 
-def write_recheck(f: Function, inputs: Value, events: Value) -> Value:
+def write_recheck(f: Function, inputs: Value, outputs: Value, events: Value) -> Value:
     """Whether an exception came of the events, as i1."""
     number = f.load("i64", Value("ptr", f"@{NUMBER}"), 8)
     before = f.block
     with f.when(f.icmp("ne", events, constant("i64", 0))):
-        failed = f.external("fg_recheck", "i32", [number, inputs])
+        failed = f.external("fg_recheck", "i32", [number, inputs, outputs])
         bad = f.icmp("ne", failed, constant("i32", 0))
         asked = f.block
     return f.emit("i1", f"phi i1 [false, %{before.label}], [{bad.text}, %{asked.label}]")

@@ -44,7 +44,7 @@ class ModuleWriter:
 
     Attributes:
         libraries: steps that call back into Python, in the order of their numbers.
-        work: simple operations of everything that is written, loops once.
+        work: simple operations of a call.
         is_loud: whether something may cause a warning of NumPy.
     """
 

@@ -68,7 +68,8 @@ def begin_with_copy(writer: ProgramWriter, step: Step) -> tuple[Value, Sequence[
         return out, step.operands
     source = writer.operand(step.operands[0]) if type.size else out
     if source.text != out.text:
-        copy(writer, out, source, nbytes(step.operands[0]))
+        with writer.if_apart(out, source):
+            copy(writer, out, source, nbytes(step.operands[0]))
     return out, step.operands[1:]
 
 
