@@ -50,6 +50,10 @@ def write_iota(writer: ProgramWriter, step: Step) -> None:
     del writer, step
 
 
+ITERATION = 16  # simple operations that an iteration is at least
+UNKNOWN_LENGTH = 1 << 20  # iterations that a loop of unknown length is taken for
+
+
 class LoopWriter:
     """What scans and while loops share: the memory of the carry, and the code of the body."""
 
@@ -275,8 +279,11 @@ def write_scan(writer: ProgramWriter, step: Step) -> None:
     scan = ScanWriter(writer, step)
     if scan.length == 0:
         copy_carry(writer, step, scan.carry)
-    else:
-        scan.write()
+        return
+    before = writer.writer.work
+    scan.write()
+    repeated = UNKNOWN_LENGTH if scan.is_dynamic else scan.length
+    writer.writer.work += (writer.writer.work - before + ITERATION) * repeated
 
 
 def element_pointer(writer: ProgramWriter, base: Value, place: Value, size: int) -> Value:
@@ -381,6 +388,7 @@ class WhileWriter(LoopWriter):
 
 def write_while(writer: ProgramWriter, step: Step) -> None:
     WhileWriter(writer, step).write()
+    writer.writer.work += UNKNOWN_LENGTH * ITERATION
 
 
 def write_cond(writer: ProgramWriter, step: Step) -> None:
