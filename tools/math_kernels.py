@@ -115,16 +115,19 @@ def error_in_ulps(result: Number, exact: Number) -> Number:
     return select(one | wrong_sign, math.inf, select(both, 0.0, error))
 
 
-def exhaustive_text(name: str) -> str:
-    """A function `k(first, n, errors)`: the errors of the floats whose bits are first, first + 1, ..."""
+def error_text(name: str, stride: int) -> str:
+    """A function `k(first, n, errors)`: the errors of the floats whose bits are first, first + stride, ..."""
     module = Module()
     lanes = native_lanes("float")
     function = module.function("k", "void", ["i32", "i64", "ptr"])
     first, n, errors = function.arguments
-    steps = Value(f"<{lanes} x i32>", "<" + ", ".join(f"i32 {i}" for i in range(lanes)) + ">")
+    steps = ", ".join(f"i32 {i * stride}" for i in range(lanes))
     with function.loop(constant("i64", 0), n, lanes) as loop:
-        start = function.op("add", first, function.cast("trunc", loop.index, "i32"))
-        bits = function.op("add", function.splat(start, lanes), steps)
+        index = function.cast("trunc", loop.index, "i32")
+        start = function.op("add", first, function.op("mul", index, constant("i32", stride)))
+        bits = function.op(
+            "add", function.splat(start, lanes), Value(f"<{lanes} x i32>", f"<{steps}>")
+        )
         x = Number(function, bits).as_float()
         result = Number(function, MATH[name](function, x.value))
         exact = Number(function, MATH[name](function, x.widen().value))
@@ -134,9 +137,9 @@ def exhaustive_text(name: str) -> str:
     return module.text()
 
 
-def exhaustive(name: str) -> Callable[[int, np.ndarray], None]:
+def float_errors(name: str, stride: int = 1) -> Callable[[int, np.ndarray], None]:
     """Fills an array with the errors of the floats from certain bits on, in ulps against the double version."""
-    engine = compile_module(exhaustive_text(name))
+    engine = compile_module(error_text(name, stride))
     signature = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_int64, ctypes.c_void_p)
     run = signature(engine.get_function_address("k"))
     return lambda first, errors: run(first, len(errors), errors.ctypes.data)

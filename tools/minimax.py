@@ -11,6 +11,7 @@ no accuracy. Source: the exchange algorithm of Remez, on a dense Chebyshev grid.
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Fit:
 
     Attributes:
         terms: number of coefficients for "float" and for "double", None for no polynomial.
+        precise: how many of the lowest coefficients have a second word, in the table NAME_LOW.
     """
 
     function: Callable[[Any], Any]
@@ -38,6 +40,7 @@ class Fit:
     high: Any
     terms: tuple[int | None, int | None]
     variable: Callable[[Any], Any] = lambda x: x
+    precise: int = 0
 
 
 def round_to(value: Any, double: bool) -> float:
@@ -90,7 +93,7 @@ def residuals(coefficients: dict[int, Any], t: list, g: list, w: list) -> list:
     return [(y - mp.polyval(dense, x)) * z for x, y, z in zip(t, g, w, strict=True)]
 
 
-def solve(fit: Fit, double: bool) -> tuple[tuple[float, ...], float]:
+def solve(fit: Fit, double: bool) -> tuple[list[Any], float]:
     """The rounded coefficients, lowest power first, and the largest error."""
     low, high = mp.mpf(fit.low), mp.mpf(fit.high)
     nodes = [
@@ -111,12 +114,62 @@ def solve(fit: Fit, double: bool) -> tuple[tuple[float, ...], float]:
         found = exchange(powers, t, rest, w)
         if found is None:
             raise ArithmeticError("no polynomial found")
-        known[powers[first]] = mp.mpf(round_to(found[first], double))
+        known[powers[first]] = sum(
+            words(found[first], double, 2 if powers[first] < fit.precise else 1)
+        )
     error = max(map(abs, residuals(known, t, g, w)))
-    return tuple(round_to(known[k], double) for k in range(size)), float(error)
+    return [known[k] for k in range(size)], float(error)
+
+
+def words(value: Any, double: bool, count: int) -> list[Any]:
+    """The value as a sum of floats."""
+    parts = []
+    for _ in range(count):
+        parts.append(mp.mpf(round_to(value, double)))
+        value -= parts[-1]
+    return parts
 
 
 LN2, PI = mp.log(2), mp.pi
+
+
+def scaled_erfc(t: Any) -> Any:
+    """`exp(x**2) * erfc(x) * (x + 3)` for `t = (x - 3) / (x + 3)`."""
+    x = 3 * (1 + t) / (1 - t)
+    return mp.exp(x * x) * mp.erfc(x) * (x + 3)
+
+
+@functools.cache
+def erfinv_ratio(w: Any) -> Any:
+    """`erfinv(x) / x` for `w = -log(1 - x**2)`."""
+    if w < mp.mpf(10) ** -12:
+        return mp.sqrt(PI) / 2
+    x = mp.sqrt(-mp.expm1(-w))
+    if w < 2:
+        return mp.erfinv(x) / x
+    missing = mp.exp(-w) / (1 + x)
+    y = mp.sqrt(-mp.log(missing * mp.sqrt(PI * w))) if w > 3 else mp.mpf(1)
+    for _ in range(60):
+        step = (mp.erfc(y) - missing) / (2 / mp.sqrt(PI) * mp.exp(-y * y))
+        y += step
+        if abs(step) < mp.mpf(10) ** -45:
+            break
+    return y / x
+
+
+def erfinv_fit(
+    low: float, high: float, center: float, terms: int, root: bool, precise: int = 1
+) -> Fit:
+    """In `w`, or in its square root, less the centre."""
+
+    def function(t: Any) -> Any:
+        return erfinv_ratio((t + center) ** 2 if root else t + center)
+
+    low, high = (mp.sqrt(low), mp.sqrt(high)) if root else (low, high)
+    weight = lambda t: 1 / function(t)  # noqa: E731
+    return Fit(function, weight, low - center, high - center, (None, terms), precise=precise)
+
+
 HALF_LN2 = mp.mpf("0.3470")
 
 FITS = {
@@ -217,6 +270,22 @@ FITS = {
     "ERFC_LOG": Fit(
         lambda x: -mp.log(mp.erfc(x)) / x, lambda x: x * mp.erfc(x) / mp.erf(x), 0.9, 6, (7, 19)
     ),
+    "ERFC_SHORT": Fit(
+        scaled_erfc, lambda t: 1 / scaled_erfc(t), -1, mp.mpf(10.1 - 3) / (10.1 + 3), (None, 12)
+    ),
+    "ERFC": Fit(
+        scaled_erfc,
+        lambda t: 1 / scaled_erfc(t),
+        mp.mpf(0.4 - 3) / (0.4 + 3),
+        mp.mpf(27.3 - 3) / (27.3 + 3),
+        (None, 23),
+        precise=2,
+    ),
+    "ERFINV_NEAR_SHORT": erfinv_fit(0, 6, 3.0, 12, root=False, precise=0),
+    "ERFINV_FAR_SHORT": erfinv_fit(6, 17.5, 3.25, 11, root=True, precise=0),
+    "ERFINV_NEAR": erfinv_fit(0, 6.25, 3.125, 26, root=False),
+    "ERFINV_MIDDLE": erfinv_fit(6.25, 16, 3.25, 21, root=True),
+    "ERFINV_FAR": erfinv_fit(16, 38, 5.0, 20, root=True),
 }
 
 
@@ -234,17 +303,29 @@ POLISHED = {
 
 def table(name: str) -> tuple[str, str]:
     """The Python text of one set of polynomials, and a line about its errors."""
-    text, notes = [f"{name} = {{\n"], []
+    fit = FITS[name]
+    high, low, notes = {}, {}, []
     for double, element in enumerate(("float", "double")):
-        if FITS[name].terms[double] is None:
+        if fit.terms[double] is None:
             continue
-        coefficients, error = solve(FITS[name], bool(double))
-        coefficients = POLISHED.get((name, element), coefficients)
-        text += [f'    "{element}": (\n', *[f"        {c!r},\n" for c in coefficients], "    ),\n"]
-        notes.append(
-            f"{element}: {len(coefficients)} terms, {error * 2 ** (53 if double else 24):.3f} u"
-        )
-    return "".join([*text, "}\n"]), f"{name}: {'; '.join(notes)}"
+        coefficients, error = solve(fit, bool(double))
+        pairs = [words(c, bool(double), 2) for c in coefficients]
+        high[element] = POLISHED.get((name, element), [float(pair[0]) for pair in pairs])
+        low[element] = [float(pair[1]) for pair in pairs[: fit.precise]]
+        notes.append(f"{element}: {len(pairs)} terms, error {error:.1e}")
+    text = python_text(name, high) + (python_text(f"{name}_LOW", low) if fit.precise else "")
+    return text, f"{name}: {'; '.join(notes)}"
+
+
+def python_text(name: str, sets: dict[str, Sequence[float]]) -> str:
+    lines = [f"\n{name} = {{\n"]
+    for element, coefficients in sets.items():
+        if len(coefficients) == 1:
+            lines.append(f'    "{element}": ({coefficients[0]!r},),\n')
+        else:
+            values = [f"        {c!r},\n" for c in coefficients]
+            lines += [f'    "{element}": (\n', *values, "    ),\n"]
+    return "".join([*lines, "}\n"])
 
 
 def main() -> None:
@@ -260,7 +341,7 @@ def main() -> None:
         if not options.write:
             print(text)
     if options.write:
-        TARGET.write_text("\n".join(texts))
+        TARGET.write_text("".join(texts))
 
 
 HEADER = '''"""Polynomials of the inlined math functions, lowest power first; written by tools/minimax.py."""

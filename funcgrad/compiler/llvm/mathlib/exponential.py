@@ -43,10 +43,12 @@ def exp(x: Number) -> Number:
     return scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n)
 
 
-def exp_of_sum(high: Number, low: Number) -> Number:
-    """`exp(high + low)` for a `high` within the range of exp and a `low` that is small against 1."""
+def exp_of_sum(high: Number, low: Number, factor: Number | None = None) -> Number:
+    """`exp(high + low)`, times a factor in [0.1, 2], for a `high` within the range of exp and a small `low`."""
     r, n = reduce(high)
-    return scale(polynomial(r + low, (1.0, 1.0, *EXPM1[high.element])), n)
+    r = r + low
+    growth = r * polynomial(r, (1.0, *EXPM1[high.element]))
+    return scale(growth + 1.0 if factor is None else fma(factor, growth, factor), n)
 
 
 def exp2(x: Number) -> Number:

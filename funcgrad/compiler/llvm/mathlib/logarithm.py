@@ -6,7 +6,7 @@ import math
 
 from funcgrad.compiler.llvm.mathlib.coefficients import LOG, LOG_RATIO
 from funcgrad.compiler.llvm.mathlib.exponent import is_vector_register, power_of_two, split
-from funcgrad.compiler.llvm.mathlib.exponential import LOG_2
+from funcgrad.compiler.llvm.mathlib.exponential import LOG_2, exp, exp2
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
     at_least,
@@ -96,4 +96,43 @@ def with_specials(x: Number, result: Number) -> Number:
     return select(x > 0.0, select(x.equals(math.inf), math.inf, result), outside)
 
 
-FUNCTIONS = {"log": log, "log2": log2, "log10": log10, "log1p": log1p}
+# --- of two operands ---
+
+
+def logaddexp(x: Number, y: Number) -> Number:
+    """The larger one plus `log(1 + exp(-difference))`, as NumPy: not exact relative to a result near 0."""
+    larger, gap = larger_and_gap(x, y)
+    return larger + log1p(exp(gap))
+
+
+def logaddexp2(x: Number, y: Number) -> Number:
+    larger, gap = larger_and_gap(x, y)
+    return fma(log1p(exp2(gap)), 1.0 / math.log(2.0), larger)
+
+
+def larger_and_gap(x: Number, y: Number) -> tuple[Number, Number]:
+    """`max(x, y)` and `-|x - y|`, which is 0 for equal infinities."""
+    gap = select(x.equals(y), 0.0, -abs(x - y))
+    return select(x > y, x, y), gap
+
+
+def xlogy(x: Number, y: Number) -> Number:
+    """`x log(y)`, 0 where `x` is 0."""
+    return select(x.equals(0.0) & ~y.is_nan(), 0.0, x * log(y))
+
+
+def xlog1py(x: Number, y: Number) -> Number:
+    """`x log(1 + y)`, 0 where `x` is 0."""
+    return select(x.equals(0.0) & ~y.is_nan(), 0.0, x * log1p(y))
+
+
+FUNCTIONS = {
+    "log": log,
+    "log2": log2,
+    "log10": log10,
+    "log1p": log1p,
+    "logaddexp": logaddexp,
+    "logaddexp2": logaddexp2,
+    "xlogy": xlogy,
+    "xlog1py": xlog1py,
+}

@@ -237,7 +237,7 @@ def native(formula: Formula) -> Callable[..., Value]:
 
 
 def select(condition: Number, yes: Any, no: Any) -> Number:
-    """`yes` where the condition holds, else `no`; one of them is a Number."""
+    """`yes` where the condition holds, else `no`; at least one of them is a Number."""
     yes = yes if isinstance(yes, Number) else no.constant(yes)
     no = yes.lift(no)
     function = condition.function

@@ -39,6 +39,12 @@ def tan(x: Number) -> Number:
     return redo("tan_huge", is_huge, tan_huge, result, x)
 
 
+def sinc(x: Number) -> Number:
+    """`sin(pi x) / (pi x)`, with the product rounded as NumPy does."""
+    angle = x * math.pi
+    return select(angle.equals(0.0), 1.0, sin(angle) / angle)
+
+
 def flip_sign(x: Number, parity: Number) -> Number:
     """`-x` where an integer is odd."""
     return (x.bits ^ (parity << (x.format.width - 1))).as_float()
@@ -95,4 +101,4 @@ def valid(x: Number, result: Number) -> Number:
     return select(abs(x).equals(math.inf), math.nan, result)
 
 
-FUNCTIONS = {"sin": sin, "cos": cos, "tan": tan}
+FUNCTIONS = {"sin": sin, "cos": cos, "tan": tan, "sinc": sinc}
