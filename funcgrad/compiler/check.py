@@ -35,7 +35,9 @@ def check_graph(graph: Graph) -> None:
         known.add(node)
     require(known.issuperset(graph.outputs), "an output is no node of the graph")
     inputs = [node for node in graph.nodes if isinstance(node, Input)]
-    require([n.position for n in inputs] == list(range(len(graph.inputs))), "inputs are in disorder")
+    require(
+        [n.position for n in inputs] == list(range(len(graph.inputs))), "inputs are in disorder"
+    )
 
 
 def has_right_shape(node: Node) -> bool:
