@@ -45,7 +45,7 @@ def arranged(x: Any, labels: str, *parts: str) -> Any:
 
 
 def all_windows(xp: Any, x: Any, window: Window) -> Any:
-    """A view of the windows over the last axes of `x` (groups, summed, free, ...): (groups, summed, sizes, free, places)."""
+    """The windows of `x` (groups, summed, free, ...) as a view (groups, summed, *sizes, free, *places)."""
     places = [w.places(n) for w, n in zip(window, x.shape[3:], strict=True)]
     x = spread(xp, x, (ALONE,) * 3 + window, 0)
     steps = list(zip(window, x.strides[3:], strict=True))

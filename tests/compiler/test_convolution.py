@@ -1,15 +1,18 @@
 """Native convolutions: the rows of the table of primitives and their gradients, odd sizes, threads, special values."""
 
 import ctypes
+import signal
+import time
 
 import numpy as np
 import pytest
 
-from funcgrad.compiler.llvm import runtime
+from funcgrad.compiler.llvm import conv_lanes, conv_table, runtime, winograd_layout
 from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.conv_spec import contiguous, conv_spec
 from funcgrad.compiler.llvm.convolution import conv, supports
 from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.target import Target, host
 from funcgrad.compiler.llvm.winograd_layout import pays
 from funcgrad.config import config
 from funcgrad.ops.convolution import CONVOLVE, Convolve
@@ -23,7 +26,7 @@ BOUNDS = {"n": (2, 8), "c": (32, 70), "o": (48, 90), "0": (7, 17), "1": (7, 17)}
 SAME = (Sliding(3, low=1, high=1),) * 2
 
 
-def compiled(spec):
+def compiled(spec, prototype=ctypes.CFUNCTYPE):
     """A Python function of three arrays."""
     runtime.ensure()
     module = Module()
@@ -32,7 +35,7 @@ def compiled(spec):
     f.call(name, "void", f.arguments)
     f.ret()
     library = load(module.text())
-    native = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("entry"))
+    native = prototype(None, *[ctypes.c_void_p] * 3)(library.address("entry"))
 
     def run(x, w, out, keep=library):
         native(x.ctypes.data, w.ctypes.data, out.ctypes.data)
@@ -161,6 +164,52 @@ def test_threads_change_no_bit():
         with config.override(num_threads=threads):
             results.append(run(x, w, np.zeros((8, 40, 20, 20), np.float32)))
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+@pytest.mark.parametrize("sliding", [Sliding(3, low=1, high=1), Sliding(5, 1, 2, 2)])
+@pytest.mark.parametrize("shape_w", [(512, 64), (256, 256)])
+def test_ctrl_c_ends_a_convolution_early(sliding, shape_w):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    x = np.ones((32, shape_w[1], 80, 80), np.float32)
+    w = np.ones((*shape_w, sliding.size, sliding.size), np.float32)
+    out = np.zeros((32, shape_w[0], 80, 80), np.float32)
+    spec = conv_spec(x.dtype, PLAIN, (sliding, sliding), x.shape, w.shape)
+    run = compiled(spec, prototype=ctypes.PYFUNCTYPE)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    started = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(x, w, out)
+        assert time.perf_counter() - started < 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture(params=[(32, 16), (16, 32)], ids=["avx2", "neon"])
+def other_machine(request, monkeypatch):
+    """Vectors and registers of another CPU."""
+    target = host()
+    other = Target(target.triple, target.cpu, target.features)
+    other.vector_bytes, other.registers = request.param
+    for module in (conv_lanes, conv_table, winograd_layout):
+        monkeypatch.setattr(module, "host", lambda: other)
+
+
+@pytest.mark.usefixtures("other_machine")
+@pytest.mark.parametrize("seed", range(3))
+def test_code_for_other_machines(seed, compared):
+    rng = np.random.default_rng(seed)
+    for channels, outputs in ((3, 40), (40, 50), (8, 1)):
+        x = rng.normal(size=(3, channels, 9, 14)).astype(np.float32)
+        w = rng.normal(size=(outputs, channels, 3, 3)).astype(np.float32)
+        out, pull = vjp(lambda x, w: CONVOLVE(x, w, labels=PLAIN, window=SAME), x, w)
+        pull(out)
+    assert len(compared) == 9
 
 
 @pytest.mark.parametrize("channels", [8, 64])

@@ -23,7 +23,7 @@ from funcgrad.compiler.llvm.conv_table import (
     SUMS_BYTES,
     Table,
 )
-from funcgrad.compiler.llvm.conv_tasks import TaskWriter, flag, is_raised, raise_if
+from funcgrad.compiler.llvm.conv_tasks import TaskWriter, flag, unless_stopped
 from funcgrad.compiler.llvm.matrix_copy import at, index, repeat
 
 CHUNKS_PER_THREAD = 4
@@ -50,18 +50,19 @@ class _Driver(TaskWriter):
         tasks = self.pad_task(), self.pack_task(), self.rows_task()
         product = self.product_function(tasks[1], tasks[2])
         zeros = self.zeros_function()
+        stopped = flag(f)
         padded = f.alloca("ptr", align=8)
         f.store(x, padded, 8)
         with f.when(t.holds("padded_bytes")):
             memory = f.external("fg_allocate", "ptr", [t.padded_bytes])
             f.store(memory, padded, 8)
-            self.parallel(f, tasks[0], [table, x, memory], t.pad_chunks)
+            self.parallel(f, tasks[0], [table, x, memory, stopped], t.pad_chunks)
         x = f.load("ptr", padded, 8)
         with repeat(f, index(0), t.parts) as loop:
             part = f.gep(table, 8 * HEAD_WORDS)
             part = at(f, part, (loop.index, index(8 * PART_WORDS)))
             terms = f.load("i64", f.gep(part, 8 * PART_PLACES["terms"]), 8)
-            f.call(product.name, "void", [part, x, w, out])
+            f.call(product.name, "void", [part, x, w, out, stopped])
             with f.when(f.icmp("eq", terms, index(0))):
                 f.call(zeros.name, "void", [part, out])
         with f.when(t.holds("padded_bytes")):
@@ -74,10 +75,10 @@ class _Driver(TaskWriter):
     # --- x with zeros around it ---
 
     def pad_task(self) -> Function:
-        f, chunk, (table, x, padded) = self.task("pad", ["ptr"] * 3)
+        f, chunk, (table, x, padded, stopped) = self.task("pad", ["ptr"] * 4)
         t = Table(f, table, HEAD_PLACES)
         start, stop = share(f, chunk, t.lines, t.pad_chunks)
-        with repeat(f, start, stop) as loop:
+        with unless_stopped(f, stopped, t.holds("pad_polls")), repeat(f, start, stop) as loop:
             line = at(f, padded, (loop.index, t.line_bytes))
             inside, source = self.source_line(f, t, x, loop.index)
             f.call(clear_function(self.module, self.size), "void", [line, t.low_bytes])
@@ -129,8 +130,8 @@ class _Driver(TaskWriter):
 
     def product_function(self, pack: Function, rows: Function) -> Function:
         """Make panels of a part, then compute its rows."""
-        f = self.module.function("product", "void", ["ptr"] * 4, "internal")
-        part, x, w, out = f.arguments
+        f = self.module.function("product", "void", ["ptr"] * 5, "internal")
+        part, x, w, out, stopped = f.arguments
         t = Table(f, part, PART_PLACES)
         x, w, out = f.gep(x, t.x_start), f.gep(w, t.w_start), f.gep(out, t.out_start)
         with f.when(f.icmp("sgt", t.terms, index(0))):
@@ -141,7 +142,7 @@ class _Driver(TaskWriter):
             each = self.tiles_per_chunk(f, t)
             per_panel = f.op("udiv", f.op("add", f.op("sub", each, index(1)), t.tiles), each)
             values = [part, x, panel, out, offsets, f.op("mul", each, t.tile_rows), per_panel]
-            self.parallel(f, rows, [*values, flag(f)], f.op("mul", per_panel, t.panels))
+            self.parallel(f, rows, [*values, stopped], f.op("mul", per_panel, t.panels))
             f.external("fg_free", "void", [panel])
             f.external("fg_free", "void", [offsets])
         f.ret()
@@ -231,7 +232,7 @@ class _Driver(TaskWriter):
         f, chunk, values = self.task("rows", ["ptr"] * 5 + ["i64"] * 2 + ["ptr"])
         part, x, panel, out, terms, each, per_panel, stopped = values
         t = Table(f, part, PART_PLACES)
-        with f.when(f.op("xor", is_raised(f, stopped), constant("i1", 1))):
+        with unless_stopped(f, stopped, t.holds("polls")):
             which, piece = f.op("udiv", chunk, per_panel), f.op("urem", chunk, per_panel)
             start = f.op("mul", piece, each)
             stop = f.intrinsic("llvm.smin", "i64", [f.op("add", start, each), t.rows])
@@ -241,9 +242,6 @@ class _Driver(TaskWriter):
             sums = f.alloca("i8", SUMS_BYTES)
             self.sums(f, t, x, terms, panel, (start, stop), sums)
             self.store(f, t, sums, out, columns, (start, stop))
-            with f.when(t.holds("polls")):
-                raised = f.external("fg_poll", "i32", [])
-                raise_if(f, f.icmp("ne", raised, constant("i32", 0)), stopped)
         f.ret()
         return f
 

@@ -9,6 +9,7 @@ from funcgrad.compiler.llvm.conv_copy import OFFSETS, place, write_offsets
 from funcgrad.compiler.llvm.conv_spec import Axes, ConvSpec, Part, total
 from funcgrad.compiler.llvm.conv_tasks import (
     LEAST_WORK,
+    POLL_WORK,
     TaskWriter,
     divided,
     flag,
@@ -105,7 +106,7 @@ class AlongPlaces(LanesWriter):
         chunks = max(min(count, count * work // LEAST_WORK), 1)
         g, chunk, values = self.writer.task(f"places{self.number}", ["ptr"] * 6)
         *bases, x_table, w_table, stopped = values
-        with unless_stopped(g, stopped, count * work):
+        with unless_stopped(g, stopped, count * work > POLL_WORK):
             start, stop = share(g, chunk, count, chunks)
             with g.when(g.icmp("slt", start, stop)), g.loop(start, stop) as loop:
                 self.line(g, self.starts(g, bases, loop.index, lines), (x_table, w_table), terms)
@@ -192,7 +193,7 @@ class AlongTerms(LanesWriter):
         chunks = max(min(count, count * work // LEAST_WORK), 1)
         g, chunk, values = self.writer.task(f"terms{self.number}", ["ptr"] * 4)
         *bases, stopped = values
-        with unless_stopped(g, stopped, count * work):
+        with unless_stopped(g, stopped, count * work > POLL_WORK):
             start, stop = share(g, chunk, count, chunks)
             with g.when(g.icmp("slt", start, stop)), g.loop(start, stop) as loop:
                 line, block = divided(g, loop.index, self.blocks)

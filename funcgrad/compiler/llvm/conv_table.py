@@ -31,7 +31,7 @@ NUMBERS = (
 )
 PADDING = (
     *("padded_bytes", "lines", "line_bytes", "low_bytes", "length", "high_bytes", "x_step"),
-    *("pad_chunks", "line_axes", "parts"),
+    *("pad_chunks", "pad_polls", "line_axes", "parts"),
 )
 AXIS_PLACES = {
     name: len(POINTERS) + len(NUMBERS) + i * MOST_AXES * AXIS_WORDS for i, name in enumerate(AXES)
@@ -131,6 +131,7 @@ def head_words(spec: ConvSpec, parts: int) -> list[str]:
         "high_bytes": high * size,
         "x_step": spec.strides[-1] * size,
         "pad_chunks": max(lines * length * size // LEAST_BYTES, 1),
+        "pad_polls": lines * length > POLL_WORK,
         "line_axes": len(outer),
         "parts": parts,
     }
@@ -140,7 +141,7 @@ def head_words(spec: ConvSpec, parts: int) -> list[str]:
             outer, spec.padding, spec.shape, spec.strides, strict=False
         )
     ]
-    return [f"i64 {values[name]}" for name in PADDING] + axis_words(axes)
+    return [f"i64 {int(values[name])}" for name in PADDING] + axis_words(axes)
 
 
 def part_words(module: Module, spec: ConvSpec, plan: Plan) -> list[str]:

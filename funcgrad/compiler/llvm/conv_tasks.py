@@ -61,15 +61,14 @@ def unless_raised(f: Function, word: Value) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unless_stopped(f: Function, stopped: Value, work: int) -> Iterator[None]:
-    """What a task does unless Ctrl-C came, which it looks for after a share of much work."""
-    if work <= POLL_WORK:
+def unless_stopped(f: Function, stopped: Value, polls: Value | bool) -> Iterator[None]:
+    """What a task does unless Ctrl-C came, for which it looks afterwards if it `polls`."""
+    with f.when(f.op("xor", is_raised(f, stopped), constant("i1", 1))):
         yield
-        return
-    with unless_raised(f, stopped):
-        yield
-        raised = f.external("fg_poll", "i32", [])
-        raise_if(f, f.icmp("ne", raised, constant("i32", 0)), stopped)
+        polls = constant("i1", polls) if isinstance(polls, bool) else polls
+        with f.when(polls):
+            raised = f.external("fg_poll", "i32", [])
+            raise_if(f, f.icmp("ne", raised, constant("i32", 0)), stopped)
 
 
 def divided(f: Function, number: Value, by: int) -> tuple[Value, Value]:

@@ -14,6 +14,7 @@ from funcgrad.compiler.llvm.conv_copy import place
 from funcgrad.compiler.llvm.conv_spec import contiguous, total
 from funcgrad.compiler.llvm.conv_tasks import (
     LEAST_BYTES,
+    POLL_WORK,
     TaskWriter,
     flag,
     share,
@@ -83,7 +84,7 @@ class WindowWriter(TaskWriter):
         chunks = max(min(self.planes, self.planes * work * self.size // LEAST_BYTES), 1)
         g, chunk, values = self.task("planes", ["ptr"] * (len(f.arguments) + 1))
         *operands, stopped = values
-        with unless_stopped(g, stopped, self.planes * work // 16):
+        with unless_stopped(g, stopped, self.planes * work // 16 > POLL_WORK):
             start, stop = share(g, chunk, self.planes, chunks)
             scratch = None
             if self.is_padded:

@@ -10,6 +10,7 @@ from funcgrad.compiler.llvm.conv_copy import (
     write_offsets,
 )
 from funcgrad.compiler.llvm.conv_tasks import (
+    POLL_WORK,
     divided,
     flag,
     share,
@@ -89,7 +90,7 @@ class Forward(Winograd):
         layout = self.layout
         f, chunk, values = self.task("lines", ["ptr"] * 5)
         x, panels, out, failed, stopped = values
-        with unless_stopped(f, stopped, layout.work):
+        with unless_stopped(f, stopped, layout.work > POLL_WORK):
             start = f.op("mul", chunk, index(layout.at_once))
             end = f.op("add", start, index(layout.at_once))
             stop = f.intrinsic("llvm.smin", "i64", [end, index(layout.lines)])

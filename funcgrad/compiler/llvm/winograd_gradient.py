@@ -10,6 +10,7 @@ from funcgrad.compiler.llvm.conv_copy import (
     write_offsets,
 )
 from funcgrad.compiler.llvm.conv_tasks import (
+    POLL_WORK,
     divided,
     flag,
     share,
@@ -49,7 +50,7 @@ class Gradient(Winograd):
         """The sums over a share of the lines."""
         layout = self.layout
         f, chunk, (x, y, sums, stopped) = self.task("sums", ["ptr"] * 4)
-        with unless_stopped(f, stopped, layout.work):
+        with unless_stopped(f, stopped, layout.work > POLL_WORK):
             first, last = share(f, chunk, layout.lines, parts)
             to = at(f, sums, (chunk, index(PRODUCTS * layout.w_product)))
             sizes = (PRODUCTS * layout.x_product, PRODUCTS * layout.y_product)
