@@ -68,7 +68,10 @@ class NativeProgram:
     def __call__(self, *args: Any) -> list[Any]:
         arrays = [prepared(x, t) for x, t in zip(args, self.input_types, strict=True)]
         outs = [allocate_output(t.shape, t.dtype) for t in self.output_types]
-        code = self.run(pointers(arrays), pointers(outs))
+        try:
+            code = self.run(pointers(arrays), pointers(outs))
+        except SystemError as error:  # so ctypes calls an exception that the machine code left
+            raise error.__cause__ or error from None
         if code:
             self.handle(code)
         return [out if out.ndim else out[()] for out in outs]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.llvm import system
-from funcgrad.compiler.llvm.failure import PENDING
 from funcgrad.ir.program import Equation
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.types import ArrayType
@@ -23,6 +22,8 @@ _calls: weakref.WeakValueDictionary[int, LibraryCall] = weakref.WeakValueDiction
 _numbers = itertools.count(1)
 _lock = threading.Lock()
 TABLE = "library_numbers"
+FUNCTION = "fg_library_function"
+C_API = ("PyGILState_Ensure", "PyGILState_Release", "PyObject_CallFunction", "Py_DecRef")
 
 
 class LibraryCall:
@@ -80,10 +81,8 @@ def view(address: int | None, type: ArrayType) -> np.ndarray:
     return array.view(type.dtype).reshape(type.shape)
 
 
-@ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64
-)
-def _run(number: int, inputs: int, count: int, outputs: int, results: int) -> int:
+def run_call(number: int, inputs: int, count: int, outputs: int, results: int) -> None:
+    """Run a step for compiled code, which calls this through CPython's C API: exceptions stay set in the thread."""
     try:
         call = _calls[number]
         sources = (ctypes.c_void_p * count).from_address(inputs) if count else ()
@@ -91,9 +90,7 @@ def _run(number: int, inputs: int, count: int, outputs: int, results: int) -> in
         call(list(sources), list(targets))
     except BaseException as error:
         note_source(error, number)
-        PENDING.error = error
-        return 1
-    return 0
+        raise
 
 
 def note_source(error: BaseException, number: int) -> None:
@@ -105,7 +102,9 @@ def note_source(error: BaseException, number: int) -> None:
 @functools.cache
 def register() -> None:
     """Make the way back into Python known to the loader."""
-    system.add_symbol("fg_library", system.function_address(_run))
+    system.add_symbol(FUNCTION, id(run_call))  # the object itself: a module's function lives for ever
+    for name in C_API:
+        system.add_symbol(name, system.address(name))
 
 
 def fill_numbers(loaded: Any, calls: Sequence[LibraryCall]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.compiler.graph import Node, Step
-from funcgrad.compiler.llvm.builder import Value, constant
-from funcgrad.compiler.llvm.callbacks import TABLE
-from funcgrad.compiler.llvm.failure import RECORDED, stop_if
+from funcgrad.compiler.llvm.builder import Module, Value, constant
+from funcgrad.compiler.llvm.callbacks import FUNCTION, TABLE
+from funcgrad.compiler.llvm.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.program import ProgramWriter, pointer_array
 
 
@@ -31,6 +31,26 @@ def write(writer: ProgramWriter, step: Step) -> None:
     outputs = pointer_array(f, addresses)
     counts = [constant("i64", len(step.operands)), constant("i64", len(step.types))]
     arguments = [number, inputs, counts[0], outputs, counts[1]]
-    failed = f.external("fg_library", "i32", arguments)
-    bad = f.icmp("ne", failed, constant("i32", 0))
-    stop_if(f, bad, writer.failure, RECORDED, writer.end)
+    failed = f.call(call_function(module.module), "i1", arguments)
+    stop_if(f, failed, writer.failure, RAISED, writer.end)
+
+
+def call_function(module: Module) -> str:
+    """`i1 (i64 number, ptr inputs, i64 count, ptr outputs, i64 results)`: true if an exception is set now."""
+    name = "fg_call_library"
+    if module.defines(name):
+        return name
+    f = module.function(name, "i1", ["i64", "ptr", "i64", "ptr", "i64"], "internal")
+    module.data(FUNCTION, "external global i8")
+    module.declare("PyObject_CallFunction", "ptr", ["ptr", "ptr", "..."])
+    text = module.data("library_format", 'private constant [6 x i8] c"LLLLL\\00"')
+    state = f.external("PyGILState_Ensure", "i32", [])
+    function = Value("ptr", f"@{FUNCTION}")
+    given = ", ".join(f"{v.type} {v.text}" for v in [function, text, *f.arguments])
+    found = f.emit("ptr", f"call ptr (ptr, ptr, ...) @PyObject_CallFunction({given})")
+    failed = f.icmp("eq", found, Value("ptr", "null"))
+    with f.when(f.icmp("ne", found, Value("ptr", "null"))):
+        f.external("Py_DecRef", "void", [found])
+    f.external("PyGILState_Release", "void", [state])
+    f.ret(failed)
+    return name
