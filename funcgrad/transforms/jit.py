@@ -185,6 +185,10 @@ class JitFunction(NativeCallable):
             donate(signature.donated, self.name)
         return result
 
+    def entry(self, *args: Any, **kwargs: Any) -> Compiled:
+        """What is recorded for a call like this; nothing is executed."""
+        return self._entry(Signature(self, args, kwargs), len(args))
+
     def _entry(self, signature: Signature, args_count: int) -> Compiled:
         entry = self.entries.get(signature.key)
         if entry is not None and entry.guards_hold():
