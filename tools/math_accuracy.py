@@ -23,7 +23,8 @@ import mpmath as mp
 import numpy as np
 import scipy.special
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tools.math_kernels import elementwise, float_errors  # noqa: E402
 

@@ -73,12 +73,14 @@ def map_text(formula: Callable[..., Value], element: str, count: int, lanes: int
 
 
 def elementwise(
-    name: str, dtype: Any, count: int = 1, lanes: int | None = None
+    formula: str | Callable[..., Value], dtype: Any, count: int = 1, lanes: int | None = None
 ) -> Callable[..., np.ndarray]:
-    """The math function `name` as a NumPy function of arrays of one length."""
+    """A math function, by name or as a writer of code, as a NumPy function of arrays of one length."""
     element = ELEMENTS[np.dtype(dtype)]
     lanes = native_lanes(element) if lanes is None else lanes
-    engine = compile_module(map_text(MATH[name], element, count, lanes))
+    engine = compile_module(
+        map_text(MATH[formula] if isinstance(formula, str) else formula, element, count, lanes)
+    )
     signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (count + 1), ctypes.c_int64)
     run = signature(engine.get_function_address("k"))
 

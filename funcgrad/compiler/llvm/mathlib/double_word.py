@@ -43,8 +43,8 @@ def two_product(a: Number, b: Any) -> Double:
 
 def halves(x: Number) -> Double:
     """Both parts have half as many bits."""
-    scaled = x * (2.0 ** ((x.format.fraction + 2) // 2) + 1.0)
-    high = scaled - (scaled - x)
+    cut = (x.format.fraction + 2) // 2 + 1
+    high = ((x.bits + (1 << (cut - 1))) & (-1 << cut)).as_float()
     return Double(high, x - high)
 
 

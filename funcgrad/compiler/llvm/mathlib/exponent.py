@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from funcgrad.compiler.llvm.builder import Value, constant
-from funcgrad.compiler.llvm.mathlib.number import Number, fma, has_avx512, select
+from funcgrad.compiler.llvm.mathlib.number import Number, fma, has_avx512, rint, select
 
 
 def power_of_two(n: Number) -> Number:
@@ -23,19 +23,11 @@ def round_to_power(x: Number, factor: float, shift: int = 0) -> tuple[Number, Nu
 
 
 def scale(x: Number, n: Number) -> Number:
-    """`x * 2**n` for an integer float `n`, rounded once; `x` in [0.5, 2] and the factor may be out of range by 1.5 times.
-
-    A NaN stays a NaN.
-    """
+    """`x * 2**n`, rounded once, for an integer float `n` up to 1.5 times the bias in size; NaN stays NaN."""
     if is_vector_register(x):
         return avx512(x, "scalef", x, n)
-    form = x.format
-    whole = (n + form.rounder).bits << (form.width - 16)
-    whole = whole >> (form.width - 16)
-    half = whole >> 1
-    first = ((half + form.bias) << form.fraction).as_float()
-    second = ((whole - half + form.bias) << form.fraction).as_float()
-    return x * first * second
+    half = rint(n * 0.5)
+    return x * power_of_two(half) * power_of_two(n - half)
 
 
 def split(x: Number) -> tuple[Number, Number]:
@@ -51,11 +43,10 @@ def split(x: Number) -> tuple[Number, Number]:
     tiny = x < form.smallest_normal
     lifted = select(tiny, x * 2.0 ** (form.fraction + 1), x)
     bits = lifted.bits
-    threshold = x.constant(0.75).bits
-    shift = (bits - threshold) >> form.fraction
+    shift = (bits - x.constant(0.75).bits) >> form.fraction
     mantissa = (bits - (shift << form.fraction)).as_float()
-    exponent = shift.to_float() - select(tiny, x.constant(form.fraction + 1), 0.0)
-    return mantissa, exponent
+    lift = select(tiny, x.constant(form.rounder + form.fraction + 1.0), form.rounder)
+    return mantissa, (shift + x.constant(form.rounder).bits).as_float() - lift
 
 
 def is_vector_register(x: Number) -> bool:

@@ -107,7 +107,7 @@ def logaddexp(x: Number, y: Number) -> Number:
 
 def logaddexp2(x: Number, y: Number) -> Number:
     larger, gap = larger_and_gap(x, y)
-    return fma(log1p(exp2(gap)), 1.0 / math.log(2.0), larger)
+    return larger + log1p(exp2(gap)) * (1.0 / math.log(2.0))
 
 
 def larger_and_gap(x: Number, y: Number) -> tuple[Number, Number]:

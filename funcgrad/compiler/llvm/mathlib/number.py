@@ -33,10 +33,6 @@ class Format:
         return math.ldexp(1.0, 1 - self.bias)
 
     @property
-    def largest(self) -> float:
-        return math.ldexp(2.0 - 2.0**-self.fraction, self.bias)
-
-    @property
     def rounder(self) -> float:
         """Adding it rounds to an integer, which then stands in the low bits of the sum."""
         return 1.5 * 2.0**self.fraction
@@ -245,16 +241,21 @@ def select(condition: Number, yes: Any, no: Any) -> Number:
 
 
 @functools.cache
+def features() -> tuple[bool, bool]:
+    """Whether the CPU has fused multiply-add, and AVX-512."""
+    target = host()
+    has_fma = "+fma" in target.features.split(",")
+    return has_fma or target.triple.startswith(("aarch64", "arm64")), target.has_masks
+
+
 def has_fma() -> bool:
     """Whether the CPU multiplies and adds with one rounding."""
-    target = host()
-    return "+fma" in target.features.split(",") or target.triple.startswith(("aarch64", "arm64"))
+    return features()[0]
 
 
-@functools.cache
 def has_avx512() -> bool:
     """Whether the CPU has AVX-512 instructions for exponents and scaling."""
-    return host().has_masks
+    return features()[1]
 
 
 def fma(a: Any, b: Any, c: Any) -> Number:

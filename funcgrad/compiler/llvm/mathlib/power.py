@@ -21,14 +21,15 @@ from funcgrad.compiler.llvm.mathlib.number import (
     sqrt,
 )
 
+# The power of any other number than 1 with this exponent is 0 or infinite.
+ENOUGH = 2.0**70
 TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
 
 
 def power(x: Number, y: Number) -> Number:
     """C99's pow. The base is made positive; sign and invalid operands follow from `y` being an integer."""
     size = abs(x)
-    largest = x.format.largest
-    bounded = at_least(at_most(y, largest), -largest)  # so that 1**inf is exp(0)
+    bounded = at_least(at_most(y, ENOUGH), -ENOUGH)  # so that 1**inf is exp(0)
     magnitude = (power_double if x.is_double else power_float)(size, bounded)
     is_one = y.equals(0.0) | x.equals(1.0)
     magnitude = select(is_one, 1.0, magnitude)
