@@ -22,12 +22,10 @@ LAST = 2**63 - 1  # the position of no element
 
 
 def start_value(name: str, dtype: np.dtype) -> Any:
-    """What changes nothing when combined. -0.0 for sums, so that a sum of -0.0 stays one."""
-    if name == "add":
-        return {"f": -0.0, "c": complex(-0.0, -0.0)}.get(kind(dtype), 0)
+    """What a reduction begins with. As in NumPy 0.0 for sums, which then are never -0.0."""
     if name in ("multiply", "and"):
         return 1
-    if name == "or":
+    if name in ("add", "or"):
         return 0
     largest = name in ("minimum", "argmin")
     if dtype == np.bool_:

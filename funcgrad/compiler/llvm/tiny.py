@@ -72,6 +72,8 @@ class TinyWriter(ValueWriter):
         operand, dtype = node.operands[0], accumulator_dtype(node)
         lengths = [n if axis in node.axes else 1 for axis, n in enumerate(operand.shape)]
         total: Value | None = None
+        if node.combine == "add" and dtype.kind not in "iu":
+            total = combining.start(node.combine, dtype, register_type(dtype))
         for offsets in indices(tuple(lengths)):
             kept = iter(index)
             full = [o if axis in node.axes else next(kept) for axis, o in enumerate(offsets)]

@@ -1,0 +1,312 @@
+"""What compiled results may be: plain evaluation of a Program, and how far rounding may move it.
+
+Arithmetic, comparisons and movement have one right result, bit by bit. Functions may be off by a few units in the
+last place, and sums may be added up in any order. How this grows on the way to a result is found by evaluating
+again with such errors put in at random.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.control import cond, scan, while_loop
+from funcgrad.ir.program import Literal, Program
+from funcgrad.ir.types import kind
+from funcgrad.transforms import call, custom_rules
+from tests.compiler.programs import bits
+
+ROUGH = 8.0  # units in the last place
+# Operations that have one right result for numbers that are not complex.
+EXACT = frozenset(
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "masked_multiply",
+        "divide",
+        "quiet_divide",
+        "negative",
+        "convert",
+        "equal",
+        "not_equal",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "signbit",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "logical_not",
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "clip",
+        "heaviside",
+        "relu",
+        "absolute",
+        "sign",
+        "copysign",
+        "nextafter",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "invert",
+        "bitwise_count",
+        "left_shift",
+        "right_shift",
+        "gcd",
+        "lcm",
+        "sqrt",
+        "square",
+        "reciprocal",
+        "threefry",
+        "bitcast",
+        "floor",
+        "ceil",
+        "trunc",
+        "rint",
+        "floor_divide",
+        "remainder",
+        "fmod",
+        "select",
+        "reduce_max",
+        "reduce_min",
+        "arg_max",
+        "arg_min",
+        "reduce_and",
+        "reduce_or",
+        "cum_max",
+        "cum_min",
+        "gather",
+        "scatter_set",
+        "scatter_max",
+        "scatter_min",
+        "sort",
+        "window_max",
+        "window_min",
+        "window_take",
+        "window_position",
+        "dynamic_slice",
+        "dynamic_update",
+        "axis_index",
+        "pure_callback",
+        "debug_callback",
+        "frexp",
+        "ldexp",
+        "quiet_reciprocal",
+        "quiet_sqrt",
+    ]
+)
+MOVES = frozenset(
+    [
+        "real",
+        "imag",
+        "conjugate",
+        "complex",
+        "broadcast_to",
+        "reshape",
+        "transpose",
+        "concatenate",
+        "static_slice",
+        "place",
+        "update",
+        "stop_gradient",
+        "name",
+        "iota",
+        "full",
+        "add",
+        "subtract",
+        "negative",
+        "select",
+        "equal",
+        "not_equal",
+        "gather",
+        "scatter_set",
+        "dynamic_slice",
+        "dynamic_update",
+        "repeat_stack",
+        "add_stacks",
+        "run_time_iota",
+        "empty_stack",
+    ]
+)
+# The error of these is measured by what the operation makes of absolute values.
+SUMS = frozenset(
+    [
+        "reduce_sum",
+        "dot_general",
+        "convolve",
+        "cum_sum",
+        "scatter_add",
+        "scatter_linear",
+        "window_sum",
+        "window_put",
+        "linear_recurrence",
+        "p_sum",
+        "sum_stack",
+    ]
+)
+Noise = Callable[[Any, Sequence[Any], Sequence[Any]], list[Any]]
+
+
+@contextlib.contextmanager
+def inner_programs(run: Callable[[Program], Callable[..., list[Any]]]) -> Iterator[None]:
+    """Loops, branches and calls run their Programs in this way."""
+    modules: list[Any] = [cond, scan, while_loop, call, custom_rules]
+    saved = [module.compiled for module in modules]
+    for module in modules:
+        module.compiled = lambda program, xp: run(program)
+    try:
+        yield
+    finally:
+        for module, function in zip(modules, saved, strict=True):
+            module.compiled = function
+
+
+def evaluated(program: Program, args: Sequence[Any], noise: Noise | None = None) -> list[Any]:
+    """The results, equation by equation as recorded, also inside of loops."""
+
+    def run(program: Program) -> Callable[..., list[Any]]:
+        return lambda *args: run_equations(program, args, noise)
+
+    with inner_programs(run), np.errstate(all="ignore"):
+        outs = [np.asarray(out) for out in run(program)(*args)]
+        return [out.astype(out.dtype.newbyteorder("=")) for out in outs]
+
+
+def run_equations(program: Program, args: Sequence[Any], noise: Noise | None) -> list[Any]:
+    environment = dict(zip(program.inputs, args, strict=True))
+    read = lambda atom: atom.value if isinstance(atom, Literal) else environment[atom]
+    for equation in program.equations:
+        inputs = [read(atom) for atom in equation.inputs]
+        outs = equation.run(*inputs)
+        if noise is not None and equation.primitive.kind != "higher_order":
+            outs = noise(equation, inputs, outs)
+        environment.update(zip(equation.outputs, outs, strict=True))
+    return [read(atom) for atom in program.outputs]
+
+
+# --- rounding ---
+
+
+class Rounding:
+    """Moves each result of an operation that is not exact by some units in the last place."""
+
+    def __init__(self, seed: int, units: float = ROUGH) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.units = units
+
+    def __call__(self, equation: Any, inputs: Sequence[Any], outs: Sequence[Any]) -> list[Any]:
+        return [self.moved(equation, inputs, out) for out in outs]
+
+    def moved(self, equation: Any, inputs: Sequence[Any], out: Any) -> Any:
+        dtype = getattr(out, "dtype", None)
+        name = equation.primitive.name
+        if dtype is None or kind(dtype) not in "fc" or name in MOVES:
+            return out
+        if name in EXACT and not any(is_complex(x) for x in (*inputs, out)):
+            return out
+        size = self.units * unit(dtype) * error_scale(equation, inputs, out)
+        moved = out + size * self.rng.uniform(-1, 1, np.shape(out))
+        return np.where(np.isfinite(out), moved, out).astype(dtype)[()]
+
+
+def is_complex(x: Any) -> bool:
+    return np.asarray(x).dtype.kind == "c"
+
+
+def unit(dtype: np.dtype) -> float:
+    """The distance of 1 to the next number of this dtype."""
+    names = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "complex64": 2.0**-23}
+    return names.get(dtype.name, 2.0**-52)
+
+
+def error_scale(equation: Any, inputs: Sequence[Any], out: Any) -> Any:
+    size = np.abs(out).astype(np.float64)
+    if equation.primitive.name in SUMS:
+        wide = [absolute(x) for x in inputs]
+        sums = equation.primitive(*wide, **equation.params)
+        return np.maximum(np.abs(sums).astype(np.float64), size)
+    if equation.primitive.name in ("log_sum_exp", "cum_log_sum_exp", "logaddexp", "logaddexp2"):
+        return size + 1.0
+    return size
+
+
+def absolute(x: Any) -> Any:
+    return np.abs(x).astype(x.dtype) if kind(np.asarray(x).dtype) in "fc" else x
+
+
+# --- comparison ---
+
+
+def mismatch(program: Program, args: Sequence[Any], found: Sequence[Any]) -> str:
+    """What is wrong with these results, or nothing."""
+    expected = evaluated(program, args)
+    wrong = [i for i, pair in enumerate(zip(found, expected, strict=True)) if not same(*pair)]
+    if not wrong:
+        return ""
+    for i in wrong:
+        if found[i].dtype != expected[i].dtype or found[i].shape != expected[i].shape:
+            return f"result {i} is {found[i].dtype}{found[i].shape}, not {expected[i].dtype}{expected[i].shape}"
+    nearby = [evaluated(program, args, Rounding(seed)) for seed in range(4)]
+    if any(is_off(found[i], expected[i], [near[i] for near in nearby]) for i in wrong):
+        nearby += [evaluated(program, args, Rounding(seed, 4 * ROUGH)) for seed in range(4, 24)]
+    for i in wrong:
+        near = [outs[i] for outs in nearby]
+        off = is_off(found[i], expected[i], near)
+        if off is not None:
+            return f"result {i}{list(off)} is {found[i][off]!r}, not {expected[i][off]!r}, tried {near[0][off]!r}"
+    return ""
+
+
+def same(found: np.ndarray, expected: np.ndarray) -> bool:
+    return (
+        found.dtype == expected.dtype
+        and found.shape == expected.shape
+        and bits(found) == bits(expected)
+    )
+
+
+def is_off(found: np.ndarray, expected: np.ndarray, nearby: Sequence[np.ndarray]) -> Any:
+    """The place of an element that is further away than rounding explains; None if there is none."""
+    if expected.dtype.kind == "c":
+        places = [
+            is_off(part(found), part(expected), [part(near) for near in nearby])
+            for part in (np.real, np.imag)
+        ]
+        return next((place for place in places if place is not None), None)
+    is_float = kind(expected.dtype) == "f"
+    wide = [x.astype(np.float64) if is_float else x for x in (found, expected, *nearby)]
+    settled = np.all([equal(x, wide[1]) for x in wide[2:]], axis=0)
+    wrong = settled & ~(equal(wide[0], wide[1]))
+    if is_float:
+        finite = np.all([np.isfinite(x) for x in wide[1:]], axis=0) & ~settled
+        with np.errstate(all="ignore"):
+            moved = np.max([np.abs(x - wide[1]) for x in wide[2:]], axis=0)
+            # Few tries may have missed an error that neighbours show.
+            moved = 16 * moved + spacing(expected)
+            wrong |= finite & ~(np.abs(wide[0] - wide[1]) <= moved)
+    places = np.argwhere(wrong)
+    return tuple(int(i) for i in places[0]) if len(places) else None
+
+
+def spacing(x: np.ndarray) -> np.ndarray:
+    return 2 * unit(x.dtype) * np.abs(x).astype(np.float64) + float(
+        np.finfo(x.dtype).tiny if x.dtype.kind == "f" else 1e-37
+    )
+
+
+def equal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which elements are the same, also in the sign of zero."""
+    if x.dtype.kind != "f":
+        return x == y
+    return ((x == y) & (np.signbit(x) == np.signbit(y))) | (np.isnan(x) & np.isnan(y))
