@@ -181,7 +181,7 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"arena of {self.arena} bytes"]
         for key, place in self.places.items():
-            name = f"n{key.number}" if isinstance(key, Node) else f"part of n{key[1].number}"
+            name = f"n{key.number}" if isinstance(key, Node) else f"{key[0]} of n{key[1].number}"
             lines.append(f"  {name}: {place}")
         lines += [f"  output {k} may lie in input {j}" for k, j in self.in_place]
         return "\n".join(lines)
