@@ -24,6 +24,7 @@ from funcgrad.control.common import (
     record,
     select_outputs,
 )
+from funcgrad.control.eager import LONG, run_natively
 from funcgrad.control.lanes import batch_lanes
 from funcgrad.control.residuals import (
     LoopResiduals,
@@ -74,6 +75,11 @@ class Scan(HigherOrder):
         length: Any,
         reverse: bool,
     ) -> list[Any]:
+        if xp is np and length is not None and length >= LONG:
+            params = {"num_consts": num_consts, "num_carry": num_carry, "length": length}
+            found = run_natively(self, args, {"body": body, **params, "reverse": reverse})
+            if found is not None:
+                return found
         if length is None:
             length, args = int(args[0]), args[1:]
         consts, carry = args[:num_consts], list(args[num_consts : num_consts + num_carry])

@@ -23,6 +23,7 @@ from funcgrad.control.common import (
     record,
     select_outputs,
 )
+from funcgrad.control.eager import LONG, run_natively
 from funcgrad.control.lanes import borrowed, like
 from funcgrad.control.residuals import (
     LoopResiduals,
@@ -83,6 +84,8 @@ class While(HigherOrder):
         num_body: int,
         collect: bool,
     ) -> list[Any]:
+        params = {"num_cond": num_cond, "num_body": num_body, "collect": collect}
+        params.update(cond=cond, body=body)
         cond_consts, body_consts = args[:num_cond], args[num_cond : num_cond + num_body]
         carry = list(args[num_cond + num_body :])
         num_carry = len(carry)
@@ -95,6 +98,10 @@ class While(HigherOrder):
             for column, y in zip(columns, outs[num_carry:], strict=True):
                 column.append(y)
             count += 1
+            if count == LONG and xp is np and not collect:
+                found = run_natively(self, [*cond_consts, *body_consts, *carry], params)
+                if found is not None:
+                    return found
         if not collect:
             return carry
         stacks = [

@@ -21,6 +21,7 @@ import numpy as np
 from funcgrad.compiler.llvm import system
 from funcgrad.compiler.llvm.callbacks import fill_number, view
 from funcgrad.compiler.llvm.failure import PENDING
+from funcgrad.config import config
 from funcgrad.ir.program import Program, evaluate
 
 Pairs = tuple[tuple[int, int], ...]
@@ -63,7 +64,7 @@ class Recheck:
             return
         arrays = [view(a, t) for a, t in zip(addresses, self.types, strict=False)]
         values = [x.item() if weak else x[()] for x, weak in zip(arrays, self.weak, strict=True)]
-        with warnings.catch_warnings(record=True) as found:
+        with config.override(native=False), warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
             evaluate(self.program, *values)
         if found:
