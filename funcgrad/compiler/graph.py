@@ -364,7 +364,7 @@ class Lowering:
     def reduce(self, combine: str, x: Node, axes: tuple[int, ...], **params: Any) -> Any:
         if params or (combine in POSITIONS and len(axes) != 1):
             return NotImplemented
-        if x.dtype.kind == "c" and combine not in ("add", "multiply"):
+        if x.dtype.kind == "c" and combine in POSITIONS:
             return NotImplemented
         if 0 in x.shape:
             nothing = OF_NOTHING.get(combine)

@@ -30,8 +30,9 @@ def start_value(name: str, dtype: np.dtype) -> Any:
     largest = name in ("minimum", "argmin")
     if dtype == np.bool_:
         return largest
-    if kind(dtype) == "f":
-        return np.inf if largest else -np.inf
+    if kind(dtype) in "fc":
+        limit = np.inf if largest else -np.inf
+        return limit if kind(dtype) == "f" else complex(limit, limit)
     limits = np.iinfo(dtype)
     return limits.max if largest else limits.min
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from funcgrad.compiler.llvm.builder import Function, Value, is_pair
 from funcgrad.compiler.llvm.mathlib.floats import isfinite, isinf
-from funcgrad.compiler.llvm.mathlib.number import Number, copysign, fma, select
+from funcgrad.compiler.llvm.mathlib.number import Number, copysign, fma, rint, select
 from funcgrad.compiler.llvm.mathlib.power import hypot
 
 
@@ -96,7 +96,9 @@ def rounded_product(x: Complex, y: Complex) -> Complex:
 def divide(x: Complex, y: Complex) -> Complex:
     """R. L. Smith, Algorithm 116: Complex division, 1962; division by zero goes part by part."""
     is_real_larger = abs(y.real) >= abs(y.imag)
+    is_zero = y.real.equals(0.0) & y.imag.equals(0.0)
     larger, smaller = ordered(is_real_larger, y)
+    larger = select(is_zero, 1.0, larger)
     with_larger, with_smaller = ordered(is_real_larger, x)
     ratio = smaller / larger
     scale = 1.0 / (larger + smaller * ratio)
@@ -106,8 +108,7 @@ def divide(x: Complex, y: Complex) -> Complex:
         with_smaller - with_larger * ratio,
         with_larger * ratio - with_smaller,
     )
-    is_zero = y.real.equals(0.0) & y.imag.equals(0.0)
-    size = abs(y.real)
+    size = select(is_zero, abs(y.real), 1.0)
     by_zero = Complex(x.real / size, x.imag / size)
     return choose(is_zero, by_zero, Complex(real, difference * scale))
 
@@ -210,6 +211,7 @@ FUNCTIONS: dict[str, Formula] = {
     "negative": lambda x: -x,
     "absolute": absolute,
     "sign": sign,
+    "rint": lambda x: Complex(rint(x.real), rint(x.imag)),
     "conjugate": conjugate,
     "real": lambda x: x.real,
     "imag": lambda x: x.imag,

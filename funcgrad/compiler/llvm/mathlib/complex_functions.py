@@ -10,10 +10,10 @@ from funcgrad.compiler.llvm.mathlib import complex_arithmetic as arithmetic
 from funcgrad.compiler.llvm.mathlib.complex_arithmetic import Complex, Formula, choose, native
 from funcgrad.compiler.llvm.mathlib.double_word import sum_of_any, two_product
 from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, split
-from funcgrad.compiler.llvm.mathlib.exponential import exp as real_exp
+from funcgrad.compiler.llvm.mathlib.exponential import exp as real_exp, expm1 as real_expm1
 from funcgrad.compiler.llvm.mathlib.hyperbolic import cosh as real_cosh, sinh as real_sinh
 from funcgrad.compiler.llvm.mathlib.inverse_trigonometric import arctan2
-from funcgrad.compiler.llvm.mathlib.logarithm import log as real_log, log1p
+from funcgrad.compiler.llvm.mathlib.logarithm import log as real_log, log1p as real_log1p
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
     at_least,
@@ -65,14 +65,36 @@ def log_of_size(z: Complex) -> Number:
     longer, shorter = select(a > b, a, b), select(a > b, b, a)
     first, second = two_product(longer, longer), two_product(shorter, shorter)
     total = sum_of_any(first.high - 1.0, second.high)
-    near = log1p(total.high + (total.low + (first.low + second.low))) * 0.5
+    near = real_log1p(total.high + (total.low + (first.low + second.low))) * 0.5
     ratio = shorter / longer
     ratio = select(is_infinite(longer) | longer.equals(0.0), 0.0, ratio)
-    far = real_log(longer) + log1p(ratio * ratio) * 0.5
+    far = real_log(longer) + real_log1p(ratio * ratio) * 0.5
     far = select(z.is_nan(), math.nan, far)
     is_near = (longer < 1.4) & (first.high + second.high > 0.5)
     found = select(is_near, near, far)
     return select(is_infinite(a) | is_infinite(b), math.inf, found)
+
+
+def exp2(z: Complex) -> Complex:
+    return exp(z.times(z.real.constant(math.log(2.0))))
+
+
+def expm1(z: Complex) -> Complex:
+    """`expm1(x) cos y - 2 sin(y / 2)**2 + i exp(x) sin y`."""
+    half = real_sin(z.imag * 0.5)
+    real = real_expm1(z.real) * real_cos(z.imag) - half * half * 2.0
+    return Complex(real, real_exp(z.real) * real_sin(z.imag))
+
+
+def log1p(z: Complex) -> Complex:
+    """Near 0, `|1 + z|**2 - 1 = x (x + 2) + y**2` has no cancellation."""
+    first, second = two_product(z.real, z.real + 2.0), two_product(z.imag, z.imag)
+    total = sum_of_any(first.high, second.high)
+    near = real_log1p(total.high + (total.low + (first.low + second.low))) * 0.5
+    moved = Complex(z.real + 1.0, z.imag)
+    is_near = (abs(z.real) < 0.5) & (abs(z.imag) < 0.5)
+    size = select(is_near, near, log_of_size(moved))
+    return Complex(size, arctan2(moved.imag, moved.real))
 
 
 def log2(z: Complex) -> Complex:
@@ -202,7 +224,10 @@ def tan(z: Complex) -> Complex:
 
 FUNCTIONS: dict[str, Formula] = {
     "exp": exp,
+    "exp2": exp2,
+    "expm1": expm1,
     "log": log,
+    "log1p": log1p,
     "log2": log2,
     "log10": log10,
     "sqrt": sqrt,
