@@ -175,9 +175,13 @@ class _Aligned:
             if store.node not in self.kernel.reduced:
                 is_early = store is self.store or store.node in self.kernel.axes
                 yield store.node, loops_index(store.axes), is_early
-        for node in self.kernel.reduced:
+        inside = {v for level in self.schedule.levels if level.is_row for v in level.variables}
+        phase = self.schedule.phase
+        for node, loops in self.kernel.reduced.items():
             operand = node.operands[0]
-            yield operand, reduced_index(self.kernel, node), operand in self.kernel.axes
+            is_early = operand in self.kernel.axes or not inside.isdisjoint(loops)
+            is_early = is_early or phase(node) < phase(self.store.node)
+            yield operand, reduced_index(self.kernel, node), is_early
 
     def loads(self, root: Node, index: Index) -> Iterator[Affine | None]:
         """The offsets at which the input is read; None for those that depend on values, or on where the point is."""

@@ -13,6 +13,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.compiler.llvm import dispatch as native
 from funcgrad.compiler.llvm.call_plan import Plan
+from funcgrad.transforms.donation import is_owner
 from funcgrad.transforms.guards import Guard
 from funcgrad.transforms.native_calls import make_plan, shared
 from funcgrad.transforms.signature import Signature, has_state, object_state
@@ -39,8 +40,10 @@ class FastCalls:
     def learn(
         self, jitted: Any, signature: Signature, args: tuple, kwargs: dict, entry: Any
     ) -> None:
-        """Note a call that no fast way recognised."""
+        """Note a call that no fast way recognised. Donated arrays are a matter of native code."""
         entry.calls += 1
+        if not all(is_owner(array) for array in signature.donated):
+            return
         if entry.calls < WORTHWHILE or entry.ways >= MAX_WAYS:
             return
         entry.ways += 1
@@ -48,6 +51,8 @@ class FastCalls:
         if plan is not None:
             self.plans = [(plan, entry), *self.plans][: native.MAX_PLANS]
             self._install(jitted)
+            return
+        if signature.donated:
             return
         dispatch = portable_dispatch(jitted, signature, args, kwargs, entry)
         if dispatch is not None:

@@ -29,19 +29,26 @@ from funcgrad.transforms.arguments import (
 )
 from funcgrad.transforms.call import axis_names, call_program
 from funcgrad.transforms.dispatch import FastCalls
-from funcgrad.transforms.donation import check_donated, donate, warn_unused
+from funcgrad.transforms.donation import check_alone, check_not_donated, donate, warn_unused
 from funcgrad.transforms.guards import collect_guards
 from funcgrad.transforms.recompile import count_trace, explain_difference
 from funcgrad.transforms.signature import Signature, has_state, object_state
 
 
 class Compiled:
-    """One signature of a jitted function: its Program and how results are put together."""
+    """One signature of a jitted function: its Program and how results are put together.
+
+    Attributes:
+        captured: arrays from outside, the first inputs of the Program.
+        donated: numbers of the inputs that the caller gives up.
+        calls, ways: see `dispatch.FastCalls`.
+    """
 
     __slots__ = (
         "calls",
         "captured",
         "compilation",
+        "donated",
         "guards",
         "may_alias",
         "outputs",
@@ -56,14 +63,16 @@ class Compiled:
         outputs: Flat,
         guards: list,
         compilation: Compilation,
+        donated: tuple[int, ...] = (),
     ) -> None:
         self.compilation = compilation
+        self.donated = donated
         self.program = program
         self.captured = captured
         self.outputs = outputs
         self.guards = guards
         self.may_alias: bool | None = None
-        self.calls = self.ways = 0  # see `dispatch.FastCalls`
+        self.calls = self.ways = 0
 
     @property
     def is_reusable(self) -> bool:
@@ -87,13 +96,13 @@ class Compiled:
 
     def native(self) -> Any:
         """The machine code, or None where there is none."""
-        return native(self.program)
+        return native(self.program, self.donated)
 
     def run(self, arrays: list[Any]) -> Any:
         """Execute on concrete arrays."""
         inputs = [*self.captured, *arrays]
         with resuming(self.compilation):
-            run = executable(self.program, array_module(inputs))
+            run = executable(self.program, array_module(inputs), self.donated)
         outs = run(*inputs)
         if isinstance(run, NativeProgram):  # its results are fresh
             return self.finish(outs)
@@ -171,15 +180,15 @@ class JitFunction(NativeCallable):
 
     def _call_slowly(self, args: tuple, kwargs: dict) -> Any:
         signature = Signature(self, args, kwargs)
-        if self.donated:
-            check_donated(signature.arrays, signature.donated, self.name)
+        check_not_donated(signature.arrays, self.name)
+        if signature.donated:
+            check_alone(signature.arrays, signature.donated, self.name)
         entry = self._entry(signature, len(args))
         traced = any(isinstance(x, Tracer) for x in signature.arrays)
         if state.ambient is not None or traced or entry.is_staged:
             return entry.finish(call_program(entry.program, [*entry.captured, *signature.arrays]))
-        if not self.donated:
-            with self.lock, resuming(entry.compilation), timed("dispatcher"):
-                self.fast.learn(self, signature, args, kwargs, entry)
+        with self.lock, resuming(entry.compilation), timed("dispatcher"):
+            self.fast.learn(self, signature, args, kwargs, entry)
         result = entry.run(signature.arrays)
         if signature.donated:
             donate(signature.donated, self.name)
@@ -234,7 +243,8 @@ class JitFunction(NativeCallable):
             warn_unused(program, signature.arrays, signature.donated, self.name)
         outputs = found[0]
         guards = collect_guards(self.fun, captured)
-        return Compiled(program, captured, outputs, guards, compilation)
+        donated = signature.donated_inputs(len(captured))
+        return Compiled(program, captured, outputs, guards, compilation, donated)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)

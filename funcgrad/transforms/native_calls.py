@@ -10,8 +10,10 @@ import numpy as np
 
 from funcgrad.compiler.llvm import cpython, dispatch
 from funcgrad.compiler.llvm.call_arguments import (
+    ArraySlot,
     check_captured,
     check_contents,
+    check_donated,
     check_name,
     check_outside,
     check_static,
@@ -21,7 +23,6 @@ from funcgrad.compiler.llvm.call_plan import Plan, Unsupported
 from funcgrad.compiler.llvm.call_results import make_tree, run
 from funcgrad.config import config, restraints
 from funcgrad.ir.tracer import state
-from funcgrad.transforms.arguments import Flat
 from funcgrad.transforms.guards import Guard
 from funcgrad.transforms.signature import Signature, StaticLeaf, has_state, object_state
 
@@ -53,13 +54,15 @@ def make_plan(
         return None
     plan = Plan(program, len(args), list(kwargs))
     try:
-        _check_arguments(plan, signature, args, kwargs, len(entry.captured))
+        donated = _check_arguments(plan, signature, args, kwargs, len(entry.captured))
         _check_owner(plan, jitted)
         for guard in entry.guards:
             _check_guard(plan, guard)
         for number, array in enumerate(entry.captured):
             check_captured(plan, array, number)
-        _make_results(plan, entry.outputs)
+        slots = run(plan, donated, jitted.name)
+        outputs = dict(zip(entry.outputs.places, slots, strict=True))
+        make_tree(plan, entry.outputs.treedef, entry.outputs.leaves, outputs)
         return plan if len(plan.memory) else None
     except Unsupported:
         return None
@@ -77,18 +80,25 @@ def _fits(signature: Signature, entry: Any) -> bool:
 
 def _check_arguments(
     plan: Plan, signature: Signature, args: tuple, kwargs: dict, first: int
-) -> None:
+) -> list[ArraySlot]:
+    """Check all arguments; the arrays among them that are donated."""
     names = list(kwargs)
     slots = [*range(len(args)), *[len(args) + names.index(n) for n in signature.kwargs_names]]
     static = iter(signature.static)
     number = first
-    for slot, flat in zip(slots, signature.flats, strict=True):
+    donated: list[ArraySlot] = []
+    others: list[ArraySlot] = []
+    for slot, flat, is_donated in zip(slots, signature.flats, signature.gives, strict=True):
         if flat is None:
             check_static(plan, slot, next(static), equality_with)
             continue
         inputs = {place: number + i for i, place in enumerate(flat.places)}
-        check_tree(plan, slot, flat.treedef, flat.leaves, inputs, equality_with)
+        found = check_tree(plan, slot, flat.treedef, flat.leaves, inputs, equality_with)
+        (donated if is_donated else others).extend(found)
         number += len(inputs)
+    if donated:
+        check_donated(plan, donated, others)
+    return donated
 
 
 def equality_with(value: Any) -> Callable[[Any], bool] | None:
@@ -115,9 +125,3 @@ def _check_guard(plan: Plan, guard: Guard) -> None:
     check_name(plan, guard.cell, guard.namespace, guard.name, guard.now())
     if guard.captured and not check_contents(plan, guard.value, guard.captured):
         check_outside(plan, guard, Guard.holds)
-
-
-def _make_results(plan: Plan, outputs: Flat) -> None:
-    slots = run(plan)
-    places = dict(zip(outputs.places, slots, strict=True))
-    make_tree(plan, outputs.treedef, outputs.leaves, places)

@@ -76,9 +76,15 @@ class StaticLeaf:
 
 
 class Signature:
-    """A call taken apart: per argument a Flat (ties count within one argument), and the cache key."""
+    """A call taken apart: per argument a Flat (ties count within one argument), and the cache key.
 
-    __slots__ = ("arrays", "donated", "flats", "key", "kwargs_names", "names", "static")
+    Attributes:
+        flats: per argument, None for a static one.
+        gives: per argument, whether it is donated.
+        donated: the arrays and numbers in those.
+    """
+
+    __slots__ = ("arrays", "donated", "flats", "gives", "key", "kwargs_names", "names", "static")
 
     def __init__(self, jitted: Any, args: tuple, kwargs: dict) -> None:
         self.kwargs_names = tuple(sorted(kwargs))
@@ -86,11 +92,12 @@ class Signature:
         named += [(None, name, kwargs[name]) for name in self.kwargs_names]
         self.names = [f"argument {name!r} of {jitted.name}" for _, name, _ in named]
         self.flats: list[Flat | None] = []
+        self.gives = [jitted.is_donated(position, name) for position, name, _ in named]
         self.static: list[Any] = []
         self.arrays: list[Any] = []
         self.donated: list[Any] = []
         parts: list[Any] = [len(args), self.kwargs_names, named_axes(), *jitted.owner_state()]
-        for (position, name, value), what in zip(named, self.names, strict=True):
+        for (position, name, value), what, gives in zip(named, self.names, self.gives, strict=True):
             if jitted.is_static(position, name):
                 self.flats.append(None)
                 self.static.append(value)
@@ -99,7 +106,7 @@ class Signature:
             flat = Flat(value, what)
             self.flats.append(flat)
             self.arrays.extend(flat.arrays)
-            if jitted.is_donated(position, name):
+            if gives:
                 self.donated.extend(flat.arrays)
             parts.append(flat.treedef)
             arrays = iter(flat.arrays)
@@ -109,6 +116,15 @@ class Signature:
                 for i, leaf in enumerate(flat.leaves)
             )
         self.key = tuple(parts)
+
+    def donated_inputs(self, first: int) -> tuple[int, ...]:
+        """The numbers of the donated arrays, if that of the first array is `first`."""
+        found: list[int] = []
+        for flat, gives in zip(self.flats, self.gives, strict=True):
+            count = 0 if flat is None else len(flat.arrays)
+            found += range(first, first + count * gives)
+            first += count
+        return tuple(found)
 
     def text(self) -> str:
         """The types of the arrays, and how often each is repeated."""

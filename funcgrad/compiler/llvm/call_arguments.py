@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from types import CellType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,28 @@ from funcgrad.tree.node_types import AttributeNode
 from funcgrad.tree.nodes import LEAF, Node, Structure, Tie
 from funcgrad.tree.treedef import PyTreeDef
 
+# How many references an array may have that belongs to nobody but the caller: one in a variable of his, and one more on
+# the stack of the interpreter, which since 3.14 does not need it where the variable is local; for an array in a
+# container, one in that and one in its slot.
+ARGUMENT_REFERENCES = 2 if sys.version_info < (3, 14) else 1
+ITEM_REFERENCES = 2
+
 PLAIN = (str, int, bool, bytes)  # static values that are equal if == says so
 MAX_DEPTH = 20
+
+
+class ArraySlot(NamedTuple):
+    """An argument that is an array.
+
+    Attributes:
+        slot: where it is.
+        number: which input of the program it is.
+        references: how many it has if nobody but the caller has any.
+    """
+
+    slot: int
+    number: int
+    references: int
 
 
 def check_tree(
@@ -28,7 +49,7 @@ def check_tree(
     leaves: list[Any],
     inputs: Mapping[int, int],
     test: Callable[[Any], Callable[[Any], bool] | None],
-) -> None:
+) -> list[ArraySlot]:
     """Check one argument and find its arrays.
 
     Args:
@@ -38,17 +59,24 @@ def check_tree(
         leaves: those of an example.
         inputs: leaf number -> input of the program; the other leaves are static.
         test: for a static leaf, a function that tells whether another value is equal; None for identity.
+
+    Returns:
+        Those arrays.
     """
     reader = _TreeReader(plan)
-    reader.visit(treedef.root, slot)
+    reader.visit(treedef.root, slot, ARGUMENT_REFERENCES)
+    found = []
     for index, (leaf, place) in enumerate(zip(leaves, reader.leaves, strict=True)):
-        if index in inputs:
-            check_array(plan, place, leaf, inputs[index])
-        else:
+        if index not in inputs:
             check_static(plan, place, leaf, test)
+            continue
+        check_array(plan, place, leaf, inputs[index])
+        if type(leaf) is np.ndarray:
+            found.append(ArraySlot(place, inputs[index], reader.references[index]))
     arrays = [s for s, leaf in zip(reader.leaves, leaves, strict=True) if type(leaf) is np.ndarray]
     _check_distinct(plan, arrays)
     _check_distinct(plan, reader.instances)
+    return found
 
 
 class _TreeReader:
@@ -57,43 +85,49 @@ class _TreeReader:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.leaves: list[int] = []
+        self.references: list[int] = []
         self.instances: list[int] = []
 
-    def visit(self, part: Structure, slot: int) -> None:
+    def visit(self, part: Structure, slot: int, references: int) -> None:
         plan = self.plan
         if part is LEAF:
             self.leaves.append(slot)
+            self.references.append(references)
         elif isinstance(part, Tie):
             plan.write(Op.SAME, slot, self.leaves[part.index])
+            self.references[part.index] += references
         elif isinstance(part, Node):
             if part.same_as is not None:
                 plan.write(Op.SAME, slot, self.instances[part.same_as])
                 return
             if part.kind.identity:
                 self.instances.append(slot)
-            for child, place in zip(part.children, self.children(part, slot), strict=True):
-                self.visit(child, place)
+            places, references = self.children(part, slot)
+            for child, place in zip(part.children, places, strict=True):
+                self.visit(child, place, references)
 
-    def children(self, node: Node, slot: int) -> list[int]:
-        """Check the container itself; the slots of its children."""
+    def children(self, node: Node, slot: int) -> tuple[Sequence[int], int]:
+        """Check the container itself; the slots of its children, and how many references each of them has then."""
         plan, kind, count = self.plan, node.kind, len(node.children)
+        references = ITEM_REFERENCES
         if kind.access == "none":
             plan.write(Op.IS, slot, plan.reference(None))
-            return []
+            return [], references
         plan.write(Op.TYPE, slot, plan.reference(kind.cls))
         if kind.access == "sequence":
             plan.write(Op.LIST if kind.cls is list else Op.TUPLE, slot, count)
         elif is_dict_with_text_keys(node):
             plan.write(Op.DICT, slot, count, *map(plan.reference, node.aux))
         elif isinstance(kind, AttributeNode):
-            return self.attributes(node, kind, slot)
+            return self.attributes(node, kind, slot), references
         else:
             plan.write(Op.CALL, slot, plan.reference(checked_split(node)))
             parts = plan.append()
             plan.write(Op.TYPE, parts, plan.reference(tuple))
             plan.write(Op.TUPLE, parts, count)
+            references += 1  # from the tuple, which lives as long as its slot
         first = plan.append(count)
-        return list(range(first, first + count))
+        return range(first, first + count), references
 
     def attributes(self, node: Node, kind: AttributeNode, slot: int) -> list[int]:
         plan = self.plan
@@ -120,6 +154,16 @@ def _check_distinct(plan: Plan, slots: list[int]) -> None:
     if len(slots) > 1:
         bits = (2 * len(slots) - 1).bit_length()
         plan.write(Op.DISTINCT, len(slots), bits, plan.reserve(1 << bits), *slots)
+
+
+def check_donated(plan: Plan, given: Sequence[ArraySlot], others: Sequence[ArraySlot]) -> None:
+    """Arrays own the memory that is given up with them, and share it with no other argument."""
+    for array in given:
+        plan.write(Op.OWNED, array.slot)
+    slots = [array.slot for array in (*given, *others)]
+    if len(slots) > 1:
+        bits = (2 * len(given)).bit_length()
+        plan.write(Op.APART, len(given), len(others), bits, plan.reserve(1 << bits), *slots)
 
 
 def check_array(plan: Plan, slot: int, example: Any, number: int) -> None:

@@ -24,19 +24,25 @@ class Unsupported(Exception):
 
 
 class NativeProgram(Protocol):
-    """Machine code of a Program: `i32 function(ptr inputs, ptr outputs)` at `address`; 0 is success."""
+    """Machine code of a Program: `i32 function(ptr inputs, ptr outputs)` at `address`; 0 is success.
+
+    `in_place` has (output, input) for outputs that may lie in the memory of donated inputs. While the number in
+    `spared` is not 0, none shall.
+    """
 
     address: int
     input_types: Sequence[ArrayType]
     output_types: Sequence[ArrayType]
     releases_gil: bool
+    in_place: Sequence[tuple[int, int]]
+    spared: np.ndarray
 
     def handle(self, code: int) -> Any:
         """Raise the exception for an error code other than 1, which says that one is set."""
 
 
 class Op(enum.IntEnum):
-    """The instructions, with their operands. All before `RUN` but `ALLOCATE` may answer "not this call"."""
+    """The instructions, with their operands. Those before `CONSTANT` may answer "not this call"."""
 
     TYPE = enum.auto()  # slot, type: the exact class
     TUPLE = enum.auto()  # slot, count: appends the items; also of a namedtuple
@@ -57,8 +63,12 @@ class Op(enum.IntEnum):
     NUMBER = enum.auto()  # slot, input, type: a number that keeps its bytes inside
     INTEGER = enum.auto()  # slot, input, data: an int of 64 bits
     BOOLEAN = enum.auto()  # slot, input, data
+    OWNED = enum.auto()  # slot: an array that owns memory which may be written to
+    APART = enum.auto()  # count, count, bits, data, slots: the first arrays differ, none of the others is a view of one
     CONSTANT = enum.auto()  # object: appends it
     ALLOCATE = enum.auto()  # data, dtype, bytes, ndim, shape: appends a new array for an output
+    TAKE = enum.auto()  # slot, references, spared, as ALLOCATE: the same in the memory of an array, if it may be taken
+    GIVE = enum.auto()  # name of the function, spared, count, slots: these arrays are given up
     SPACE = enum.auto()  # data, data: the first holds the address of the second
     RUN = (
         enum.auto()

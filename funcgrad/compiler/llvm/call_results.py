@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.call_arguments import described
-from funcgrad.compiler.llvm.call_plan import Op, Plan
+from funcgrad.compiler.llvm.call_arguments import ArraySlot, described
+from funcgrad.compiler.llvm.call_plan import NativeProgram, Op, Plan
 from funcgrad.tree.node_types import NamedTupleNode
 from funcgrad.tree.nodes import LEAF, Node, Structure, Tie
 from funcgrad.tree.treedef import PyTreeDef
 
 
-def run(plan: Plan) -> list[int]:
-    """Run the program on new arrays; the slots of its outputs. Those without dimensions become NumPy scalars."""
+def run(plan: Plan, donated: Sequence[ArraySlot] = (), name: str = "") -> list[int]:
+    """Run the program on new arrays; the slots of its outputs. Those without dimensions become NumPy scalars.
+
+    Args:
+        plan: where to write.
+        donated: arguments that are given up.
+        name: of the function that takes them.
+    """
     program = plan.program
     first = len(program.input_types)
     slots: dict[int, int] = {}
     numbers: dict[int, int] = {}
+    sources = _sources(program, donated) if donated else {}
     for number, type_ in enumerate(program.output_types):
         if type_.shape:
             dtype, *shape = described(plan, type_)
-            bytes_ = type_.size * type_.dtype.itemsize
-            plan.write(Op.ALLOCATE, first + number, dtype, bytes_, *shape)
+            operands = [first + number, dtype, type_.size * type_.dtype.itemsize, *shape]
+            if number in sources:
+                array = sources[number]
+                spared = program.spared.ctypes.data
+                plan.write(Op.TAKE, array.slot, array.references, spared, *operands)
+            else:
+                plan.write(Op.ALLOCATE, *operands)
             slots[number] = plan.append()
         else:
             numbers[number] = plan.reserve(-(-type_.dtype.itemsize // 8))
             plan.write(Op.SPACE, first + number, numbers[number])
+    if donated:
+        given = [array.slot for array in donated]
+        note = (plan.reference(name), program.spared.ctypes.data)
+        plan.write(Op.GIVE, *note, len(given), *given)
     handler = plan.reference(program.handle)
     plan.need()  # for an error code
     plan.write(Op.RUN, program.address, 0, first, handler, int(program.releases_gil))
@@ -34,6 +50,12 @@ def run(plan: Plan) -> list[int]:
         plan.write(Op.SCALAR, space, plan.reference(program.output_types[number].dtype))
         slots[number] = plan.append()
     return [slots[number] for number in range(len(program.output_types))]
+
+
+def _sources(program: NativeProgram, donated: Sequence[ArraySlot]) -> dict[int, ArraySlot]:
+    """The arrays whose memory outputs may take."""
+    known = {array.number: array for array in donated}
+    return {output: known[number] for output, number in program.in_place if number in known}
 
 
 def make_tree(

@@ -18,10 +18,15 @@ SIZE = 16  # of a list or tuple
 LIST_ITEMS = 24
 CELL_CONTENT = 16
 NUMBER = 16  # the value inside a float, complex or NumPy scalar
-ARRAY_DATA, ARRAY_NDIM, ARRAY_SHAPE, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 56, 64
+ARRAY_DATA, ARRAY_NDIM, ARRAY_SHAPE, ARRAY_BASE, ARRAY_DESCR, ARRAY_FLAGS = 16, 24, 32, 48, 56, 64
+ARRAY_HANDLER = 88  # what frees the data of an owner
 DESCR_BYTEORDER, DESCR_NUMBER = 26, 28
 
-CONTIGUOUS_ALIGNED = 0x101
+# Flags of an array. NumPy leaves the last one alone, and hands it on to views.
+CONTIGUOUS_ALIGNED, OWNS_DATA, WRITEABLE = 0x101, 0x4, 0x400
+CARRAY = CONTIGUOUS_ALIGNED | WRITEABLE
+DONATED = 1 << 20
+
 VERSIONS = ((3, 11), (3, 15))
 
 PYTHON_FUNCTIONS = (
@@ -32,7 +37,8 @@ PYTHON_FUNCTIONS = (
     *("PyObject_GetAttr", "PyObject_RichCompareBool", "PyMethod_New"),
     *("PyObject_CallNoArgs", "PyObject_CallOneArg", "PyObject_Vectorcall"),
     *("PyLong_AsLongLongAndOverflow", "PyLong_FromLong"),
-    *("PyEval_SaveThread", "PyEval_RestoreThread"),
+    *("PyEval_SaveThread", "PyEval_RestoreThread", "PyEval_GetFrame"),
+    *("PyFrame_GetCode", "PyFrame_GetLasti"),
 )
 NUMPY_FUNCTIONS = {
     "PyArray_NewFromDescr": 94,
@@ -56,6 +62,7 @@ def is_supported() -> bool:
             _objects_are_as_expected()
             and tuple_items() > 0
             and all(map(_array_is_as_expected, _sample_arrays()))
+            and _owners_are_as_expected()
             and all(number_inside(cls(1)) for cls in (*SCALAR_TYPES, float, complex))
             and _numpy_functions_are_as_expected()
         )
@@ -126,6 +133,22 @@ def _array_is_as_expected(array: np.ndarray) -> bool:
         and word(address + ARRAY_FLAGS) & 0xFFFFFFFF == array.flags.num
         and ctypes.string_at(id(dtype) + DESCR_BYTEORDER, 1).decode() == dtype.byteorder
         and word(id(dtype) + DESCR_NUMBER) & 0xFFFFFFFF == dtype.num
+    )
+
+
+def _owners_are_as_expected() -> bool:
+    owner = np.zeros(3)
+    view = owner[1:]
+    flags = ctypes.c_uint32.from_address(id(owner) + ARRAY_FLAGS)
+    flags.value |= DONATED
+    handler = word(id(owner) + ARRAY_HANDLER)
+    return (
+        [word(id(array) + ARRAY_BASE) for array in (owner, view)] == [0, id(owner)]
+        and word(id(view) + ARRAY_HANDLER) == 0
+        and handler > 0
+        and word(handler + TYPE) == id(type(np._core._multiarray_umath._ARRAY_API))  # pyright: ignore
+        and bool(owner.flags.num & owner[:2].flags.num & DONATED)
+        and not (owner.copy().flags.num | (owner + 1).flags.num) & DONATED
     )
 
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm import callable as native_callable, cpython, runtime, system
+from funcgrad.compiler.llvm import callable as native_callable, cpython, donated, runtime, system
 from funcgrad.compiler.llvm.builder import Block, Module, Value
 from funcgrad.compiler.llvm.call_plan import Op, Plan
-from funcgrad.compiler.llvm.dispatch_checks import Checks
-from funcgrad.compiler.llvm.dispatch_frame import NOT_THIS_CALL, NULL, Frame, Table, number
-from funcgrad.compiler.llvm.dispatch_results import Results
+from funcgrad.compiler.llvm.dispatch_donation import Donations, write_note
+from funcgrad.compiler.llvm.dispatch_frame import NOT_THIS_CALL, NULL, Table, number
 from funcgrad.compiler.llvm.load import Loaded, load
 from funcgrad.tree.static import same
 
@@ -48,6 +47,7 @@ class Shared:
         }
         words = {entry: id(value) for entry, value in self.objects.items()}
         words[Table.TUPLE_ITEMS] = cpython.tuple_items()
+        words[Table.DONATIONS] = donated.record.ctypes.data
         self.words = np.array([words[entry] for entry in Table], np.uint64)
         self.code = code()
 
@@ -97,12 +97,13 @@ def code() -> Loaded:
 def text() -> str:
     """The dispatcher as LLVM assembly."""
     module = Module()
+    write_note(module)
     _Machine(module).write_instructions()
     _Entry(module)
     return module.text()
 
 
-class _Machine(Checks, Results, Frame):
+class _Machine(Donations):
     """The function that follows a plan."""
 
     def write_instructions(self) -> None:

@@ -109,21 +109,27 @@ class Checks(Frame):
 
     def op_distinct(self) -> None:
         """Enter all into a hash table with open addressing."""
-        f, count, bits, table = self.f, self.operand(1), self.operand(2), self.data_word(3)
-        size, numbers = f.op("shl", number(1), bits), self.operand_address(4)
-        clear = [table, constant("i8", 0), f.op("shl", size, number(3)), constant("i1", 0)]
-        f.module.declare("llvm.memset.p0.i64", "void", ["ptr", "i8", "i64", "i1"])
-        f.call("llvm.memset.p0.i64", "void", clear)
-        shift, mask = f.op("sub", number(64), bits), f.op("sub", size, number(1))
+        f, count, bits, numbers = self.f, self.operand(1), self.operand(2), self.operand_address(4)
+        table = self.cleared_table(self.data_word(3), bits)
         with self.each(count) as index:
             value = self.word(self.slots, self.word(numbers, index, "i64"), "i64")
-            place = f.op("lshr", f.op("mul", value, GOLDEN), shift)
-            self.enter(table, mask, value, place)
+            f.store(value, self.free_place(table, bits, value), 8)
         self.done(f.op("add", count, number(4)))
 
-    def enter(self, table: Value, mask: Value, value: Value, place: Value) -> None:
-        """Put a value into the first free place from `place` on, unless it is met on the way."""
+    def cleared_table(self, table: Value, bits: Value) -> Value:
+        """A hash table of 2**bits words, all zero."""
         f = self.f
+        size = f.op("shl", number(8), bits)
+        f.module.declare("llvm.memset.p0.i64", "void", ["ptr", "i8", "i64", "i1"])
+        f.call("llvm.memset.p0.i64", "void", [table, constant("i8", 0), size, constant("i1", 0)])
+        return table
+
+    def free_place(self, table: Value, bits: Value, value: Value) -> Value:
+        """The address of the first free word of a hash table from a value's own place on. If the value is met on the
+        way, this is another call."""
+        f = self.f
+        mask = f.op("sub", f.op("shl", number(1), bits), number(1))
+        place = f.op("lshr", f.op("mul", value, GOLDEN), f.op("sub", number(64), bits))
         current = f.alloca("i64", align=8)
         f.store(place, current, 8)
         look, free = f.new_block("look"), f.new_block("free")
@@ -135,7 +141,7 @@ class Checks(Frame):
         f.store(f.op("and", f.op("add", index, number(1)), mask), current, 8)
         f.branch_if(f.icmp("eq", known, number(0)), free, look)
         f.block = free
-        f.store(value, f.gep(table, index, "i64"), 8)
+        return f.gep(table, index, "i64")
 
     # --- the world outside ---
 
@@ -160,12 +166,10 @@ class Checks(Frame):
         f, value, dtype = self.f, self.slot(), self.operand(3, "ptr")
         self.require_type(value, self.shared(Table.ARRAY_TYPE))
         self.require_dtype(self.field(value, cpython.ARRAY_DESCR), dtype)
-        flags = f.op(
-            "and",
-            self.field(value, cpython.ARRAY_FLAGS, "i32"),
-            constant("i32", cpython.CONTIGUOUS_ALIGNED),
+        self.require_flags(
+            value, cpython.CONTIGUOUS_ALIGNED | cpython.DONATED, cpython.CONTIGUOUS_ALIGNED
         )
-        self.require_same(flags, constant("i32", cpython.CONTIGUOUS_ALIGNED))
+        self.require_owner_not_donated(value)
         ndim = self.operand(4)
         found = f.cast("zext", self.field(value, cpython.ARRAY_NDIM, "i32"), "i64")
         self.require_same(found, ndim)
@@ -174,6 +178,18 @@ class Checks(Frame):
             self.require_same(self.word(shape, axis, "i64"), self.word(expected, axis, "i64"))
         f.store(self.field(value, cpython.ARRAY_DATA), self.data_word(2), 8)
         self.done(f.op("add", ndim, number(5)))
+
+    def require_flags(self, array: Value, mask: int, expected: int) -> None:
+        flags = self.field(array, cpython.ARRAY_FLAGS, "i32")
+        self.require_same(self.f.op("and", flags, constant("i32", mask)), constant("i32", expected))
+
+    def require_owner_not_donated(self, array: Value) -> None:
+        """An array that it was made a view of may have been given up since."""
+        f, base = self.f, self.field(array, cpython.ARRAY_BASE)
+        with f.when(f.icmp("ne", base, NULL)):
+            kind = self.field(base, cpython.TYPE)
+            with f.when(f.icmp("eq", kind, self.shared(Table.ARRAY_TYPE))):
+                self.require_flags(base, cpython.DONATED, 0)
 
     def require_dtype(self, found: Value, expected: Value) -> None:
         """Mostly one object; arrays that were pickled have their own."""

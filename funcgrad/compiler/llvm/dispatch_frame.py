@@ -26,6 +26,7 @@ class Table(enum.IntEnum):
     TUPLE_ITEMS = 6  # the offset of the items
     WATCHED = 7  # a list; while it has elements, ask before every call
     IS_IDLE = 8  # whether this thread may make native calls
+    DONATIONS = 9  # the record of arrays that were given up
 
 
 def number(value: int) -> Value:
@@ -65,7 +66,7 @@ class Frame:
     def shared(self, entry: Table, type: str = "ptr") -> Value:
         return self.word(self.table, entry, type)
 
-    def operand_address(self, index: int) -> Value:
+    def operand_address(self, index: int | Value) -> Value:
         return self.f.gep(self.f.load("ptr", self.here, 8), index, "i64")
 
     def operand(self, index: int, type: str = "i64") -> Value:

@@ -13,14 +13,24 @@ class Results(Frame):
     # --- the program ---
 
     def op_allocate(self) -> None:
-        f, dtype, size, ndim = self.f, self.operand(2, "ptr"), self.operand(3), self.operand(4)
-        f.external("Py_IncRef", "void", [dtype])  # the new array takes one over
-        described = [dtype, f.cast("trunc", ndim, "i32"), self.operand_address(5), size]
-        array = f.external("fg_new_array", "ptr", described)
+        array = self.new_array(1)
         self.require_made(array)
+        self.give_output(array, 1)
+
+    def new_array(self, first: int) -> Value:
+        """A new array, described by the operands behind this one: dtype, bytes, ndim, shape."""
+        f, dtype, size = self.f, self.operand(first + 1, "ptr"), self.operand(first + 2)
+        ndim = f.cast("trunc", self.operand(first + 3), "i32")
+        f.external("Py_IncRef", "void", [dtype])  # the new array takes one over
+        described = [dtype, ndim, self.operand_address(first + 4), size]
+        return f.external("fg_new_array", "ptr", described)
+
+    def give_output(self, array: Value, first: int) -> None:
+        """Append an array, and let the program write to it as this operand says; end the instruction."""
+        f = self.f
         self.append(array)
-        f.store(self.field(array, cpython.ARRAY_DATA), self.data_word(1), 8)
-        self.done(f.op("add", ndim, number(5)))
+        f.store(self.field(array, cpython.ARRAY_DATA), self.data_word(first), 8)
+        self.done(f.op("add", self.operand(first + 3), number(first + 4)))
 
     def op_space(self) -> None:
         self.f.store(self.data_word(2), self.data_word(1), 8)
