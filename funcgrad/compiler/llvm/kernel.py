@@ -476,8 +476,16 @@ class KernelWriter:
     def store(self, store: Store) -> None:
         placed = self.values.value(store.node, loops_index(store.axes))
         offset = store_offset(store.axes, store.owner.shape, store.spec)
+        if self.is_readable(store):
+            self.values.written.setdefault(store.node, self.values.phase)
         past_cache = store.owner in self.streamed and self.values.is_aligned(offset)
         self.values.store(self.buffers[store.owner], offset, store.node.dtype, placed, past_cache)
+
+    def is_readable(self, store: Store) -> bool:
+        """Whether later passes over the row read a result from memory instead of computing it again."""
+        node = store.node
+        is_own = store.owner is node and node in self.kernel.axes and not self.is_reduction(node)
+        return is_own and node not in self.streamed and len(node.operands) > 1
 
     # --- values kept from one pass over the row to the next ---
 

@@ -133,6 +133,7 @@ class ValueWriter:
         self.gates: list[Placed] = []
         self.kept: dict[Node, Value] = {}
         self.saved: dict[Node, int] = {}
+        self.written: dict[Node, int] = {}  # results, and the pass over the row that stored them
         self.phase = 0
         self.alive: list[Placed] = []
         self.site: Any = None  # the equation whose indices are checked
@@ -226,6 +227,8 @@ class ValueWriter:
             )
         if node in self.buffers and not self.is_member(node):
             return self.load(self.buffers[node], flat_offset(index, node.shape), node.dtype)
+        if self.written.get(node, self.phase) < self.phase:
+            return self.load(self.buffers[node], flat_offset(index, node.shape), node.dtype)
         if self.is_kept(node):
             return self.load_kept(node)
         if isinstance(node, View):
@@ -236,7 +239,7 @@ class ValueWriter:
 
     def is_kept(self, node: Node) -> bool:
         """Whether an earlier pass over the row has kept a value."""
-        return self.saved.get(node, self.phase) < self.phase
+        return self.written.get(node, self.phase) < self.phase or self.saved.get(node, self.phase) < self.phase
 
     def is_member(self, node: Node) -> bool:
         return node in self.kernel.axes
