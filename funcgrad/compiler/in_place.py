@@ -181,7 +181,7 @@ class _Aligned:
             operand = node.operands[0]
             is_early = operand in self.kernel.axes or not inside.isdisjoint(loops)
             is_early = is_early or phase(node) < phase(self.store.node)
-            yield operand, reduced_index(self.kernel, node), is_early
+            yield operand, reduced_index(self.kernel, node), is_early  # type: ignore[arg-type]
 
     def loads(self, root: Node, index: Index) -> Iterator[Affine | None]:
         """The offsets at which the input is read; None for those that depend on values, or on where the point is."""
@@ -220,7 +220,7 @@ def postponed(plan: Plan, donated: Collection[int]) -> list[Unit]:
     """The units, with those that would overwrite an input moved behind the others that read it, where they can be."""
     order = list(plan.units)
     outputs = set(plan.graph.outputs)
-    readers: dict[Node, list[Unit]] = {}
+    readers: dict[Input, list[Unit]] = {}
     for unit in order:
         for node in plan.reads(unit):
             if isinstance(node, Input) and node.position in donated and node.shape:
