@@ -36,6 +36,7 @@ from funcgrad.compiler.plan import Plan, nbytes, tiny_loads
 from funcgrad.compiler.views import located
 
 EVENTS_PLACE = 7  # of the record: floating point events of all threads
+MANY_UNITS = 24  # of a program without loops, whose own code is not worth optimising
 STACK_BYTES = 1 << 13  # up to which the arena lies on the stack
 
 
@@ -387,3 +388,5 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
     if not on_stack:
         f.external("fg_free", "void", [arena])
     f.ret(answer)
+    if len(plan.units) > MANY_UNITS and not any(plan.inner.values()):
+        f.attributes += " noinline optnone"  # calls and stores, which are done faster than improved
