@@ -11,7 +11,10 @@ from funcgrad.compiler.llvm.load import LEVEL, Loaded, Source, load_known, provi
 GEMM, CONVOLUTION = "fg_gemm.", "fg_convolution."
 # By prefix of their names, the modules whose `module_text(name)` defines functions. A name says all about a function.
 # These modules are imported only where the machine code is not in the cache.
-WRITERS = {GEMM: "dot_library", CONVOLUTION: "conv_library"}
+WRITERS = {
+    GEMM: "funcgrad.compiler.llvm.dot_library",
+    CONVOLUTION: "funcgrad.compiler.llvm.conv_library",
+}
 # Loops around calls of tiles: their own speed hardly counts, and level 0 compiles in an eighth of the time.
 LOOPS = (GEMM + "loops", CONVOLUTION + "direct.")
 
@@ -31,7 +34,7 @@ def find(name: str) -> int:
 @functools.cache
 def _library(prefix: str, name: str) -> Loaded:
     def write() -> Source:
-        text = importlib.import_module(f"{__package__}.{WRITERS[prefix]}").module_text(name)
+        text = importlib.import_module(WRITERS[prefix]).module_text(name)
         return Source(text, level=0 if name.startswith(LOOPS) else LEVEL)
 
     runtime.ensure()
