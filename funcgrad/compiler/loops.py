@@ -11,6 +11,7 @@ from funcgrad.compiler.dead_code import as_simplified, with_parts
 from funcgrad.compiler.fission import split_scan
 from funcgrad.compiler.hoist import hoist_from_scan, hoist_from_while
 from funcgrad.compiler.loop_parts import Outer, ScanParts, WhileParts, substituted
+from funcgrad.compiler.ragged import is_ragged
 from funcgrad.compiler.recompute import recompute_residuals
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ops.create import FULL
@@ -46,7 +47,7 @@ def rewrite_loops(program: Program, simplify: Simplify) -> Program:
 def rewrite_scan(outer: Outer, equation: Equation, simplify: Simplify) -> None:
     """Every way to do less in a `scan`."""
     parts = ScanParts(equation)
-    if parts.length in (0, 1) and all(keeps_type(carry) for carry in parts.carries):
+    if parts.length in (0, 1) and is_unrollable(parts):
         unroll(outer, parts, simplify)
         return
     merge_operands(outer, parts)
@@ -65,6 +66,14 @@ def rewrite_scan(outer: Outer, equation: Equation, simplify: Simplify) -> None:
     as_simplified(made.params["body"])
     outer.append(made)
     finish()
+
+
+def is_unrollable(parts: ScanParts) -> bool:
+    """Whether the types of carried values stay, and all stacks have known lengths inside."""
+    stacks = [stack for _, stack in (*parts.xs, *parts.ys)]
+    return all(map(keeps_type, parts.carries)) and not any(
+        is_ragged(stack.type.shape) for stack in stacks
+    )
 
 
 def keeps_type(carry: Any) -> bool:

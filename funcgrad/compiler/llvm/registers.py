@@ -173,6 +173,8 @@ def convert_value(f: Function, value: Value, source: np.dtype, target: np.dtype)
         )
     if to_integer:
         return float_to_integer(f, value, target, wanted)
+    if element_of(value.type) == "double" and target == np.float16:
+        return round_half(f, target, narrowed_to_odd(f, value))
     return round_to(f, target, resize_float(f, value, wanted))
 
 
@@ -199,6 +201,22 @@ def resize_float(f: Function, value: Value, wanted: str) -> Value:
     if value.type == wanted:
         return value
     return f.cast("fpext" if element_of(wanted) == "double" else "fptrunc", value, wanted)
+
+
+def narrowed_to_odd(f: Function, value: Value) -> Value:
+    """A double as the float below it in size, with the last bit set if it is another number.
+
+    Then rounding to half precision gives what rounding once would. (Boldo and Melquiond, "Emulation of FMA and
+    correctly rounded sums: proved algorithms using rounding to odd", 2008.)
+    """
+    narrow = f.cast("fptrunc", value, with_element(value.type, "float"))
+    again = f.cast("fpext", narrow, value.type)
+    sizes = [f.intrinsic("llvm.fabs", value.type, [x]) for x in (again, value)]
+    bits = f.cast("bitcast", narrow, with_element(value.type, "i32"))
+    too_large, differs = f.fcmp("ogt", *sizes), f.fcmp("one", *sizes)
+    below = f.op("sub", bits, f.cast("zext", too_large, bits.type))
+    odd = f.op("or", below, f.cast("zext", differs, bits.type))
+    return f.cast("bitcast", odd, narrow.type)
 
 
 def resize_integer(f: Function, value: Value, source: np.dtype, wanted: str) -> Value:
