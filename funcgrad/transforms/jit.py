@@ -10,6 +10,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.compiler.executable import executable, native
 from funcgrad.compiler.llvm.callable import NativeCallable, let_enter_natively
 from funcgrad.compiler.native import NativeProgram
@@ -108,10 +110,16 @@ class Compiled:
             return self.finish(outs)
         if self.may_alias is None:
             self.may_alias = may_alias(simplified(self.program))
-        return self.finish(fresh_outputs(outs, inputs if self.may_alias else ()))
+        outs = fresh_outputs(outs, inputs if self.may_alias else ())
+        return self.finish([number_of(out) for out in outs])
 
     def finish(self, outs: list[Any]) -> Any:
         return self.outputs.rebuild(outs)
+
+
+def number_of(out: Any) -> Any:
+    """A NumPy number for an array without axes: what most NumPy functions return, but not `where` or `reshape`."""
+    return out[()] if type(out) is np.ndarray and not out.ndim else out
 
 
 def may_alias(program: Program) -> bool:
@@ -175,6 +183,7 @@ class JitFunction(NativeCallable):
             for dispatch, entry in self.fast.portable:
                 arrays = dispatch(args, kwargs)
                 if arrays is not None:
+                    check_not_donated(arrays, self.name)
                     return entry.run(arrays)
         return self._call_slowly(args, kwargs)
 
