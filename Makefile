@@ -20,11 +20,12 @@ EXTRAS_bench := bench
 # BLAS threads would mostly wait for each other.
 ONE_BLAS_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
-.PHONY: help demo test slow lint types bench gpu-check clean
+.PHONY: help demo test test-python slow lint types bench gpu-check clean
 
 help:
 	@echo "make demo       train a network on handwritten digits (about a minute)"
 	@echo "make test       run the tests and every documented example"
+	@echo "make test-python run those of operations and transformations without machine code"
 	@echo "make slow       run the long randomised tests"
 	@echo "make lint       check formatting and style"
 	@echo "make types      check types"
@@ -37,6 +38,11 @@ demo: $(VENV)/installed-examples
 
 test: $(VENV)/installed-test
 	$(ONE_BLAS_THREAD) $(RUN) -m pytest -n $(WORKERS) $(ARGS)
+
+# What `jit` does where there can be no machine code.
+test-python: $(VENV)/installed-test
+	$(ONE_BLAS_THREAD) FUNCGRAD_NATIVE=0 \
+		$(RUN) -m pytest -n $(WORKERS) tests/ops tests/transforms tests/control tests/regress $(ARGS)
 
 # pytest exits with 5 where no selected test exists.
 slow: $(VENV)/installed-test
