@@ -170,7 +170,7 @@ class KernelWriter:
                 parts.append((constant("i64", whole), stop, True))
             return parts
         count = self.f.op("sub", stop, start)
-        rest = self.f.op("and", count, constant("i64", step - 1))
+        rest = self.f.op("urem", count, constant("i64", step))
         middle = self.f.op("sub", stop, rest)
         parts = [(start, middle, False)]
         if (
