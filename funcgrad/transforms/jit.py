@@ -381,7 +381,8 @@ def jit(
     Args:
         fun: a pure function of trees of arrays.
         static_argnums, static_argnames: arguments to compile for; hashable, compared by value and type.
-        donate_argnums, donate_argnames: arguments whose arrays the caller gives up.
+        donate_argnums, donate_argnames: arguments whose arrays the caller gives up. Results may lie in their memory,
+            unless views of them are still in use. Afterwards they are read-only and no jitted function takes them.
         keep_unused, inline: accepted for compatibility of calls; they change nothing here.
         device, backend: None, or 'cpu'; arrays decide where they are computed.
 

@@ -290,8 +290,10 @@ STREAMED_BYTES = 8 << 20  # results of which nothing would stay in a cache
 
 
 def is_streamed(node: Node, plan: Plan) -> bool:
-    """Whether a result is so large that it is written past the cache."""
-    return plan.places[node].kind == "output" and nbytes(node) >= STREAMED_BYTES
+    """Whether a result is so large that it is written past the cache; what replaces an input has just been read."""
+    place = plan.places[node]
+    is_in_place = any(number == place.number for number, _ in plan.in_place)
+    return place.kind == "output" and nbytes(node) >= STREAMED_BYTES and not is_in_place
 
 
 def write_alignment(
