@@ -34,16 +34,13 @@ def in_place_pairs(plan: Plan, donated: Collection[int]) -> Pairs:
         donated: numbers of inputs.
     """
     uses = _Uses(plan, donated)
-    found: dict[int, int] = {}
-    for may_take in (uses.is_returned, uses.replaces, uses.comes_after):
+    for take in (uses.returned_as_it_is, uses.replaced, uses.read_before):
         for number, output in enumerate(plan.graph.outputs):
-            inputs = uses.free.get(_kind(output), [])
-            if number not in found:
-                taken = next((x for x in inputs if may_take(number, output, x)), None)
-                if taken is not None:
-                    inputs.remove(taken)
-                    found[number] = taken.position
-    return tuple(sorted(found.items()))
+            x = None if number in uses.found else take(number, output)
+            if x is not None:
+                uses.free.remove(x)
+                uses.found[number] = x.position
+    return tuple(sorted(uses.found.items()))
 
 
 def _kind(node: Node) -> tuple:
@@ -54,21 +51,20 @@ class _Uses:
     """When inputs are read and outputs are written.
 
     Attributes:
-        free: donated inputs whose memory no output has yet, by shape and dtype.
+        found: by the number of an output, that of the input whose memory it may take.
+        free: donated inputs whose memory no output takes yet.
         reads, writes: at which places in the order of units.
         returned: inputs that are outputs as they are: the number of the first.
     """
 
     def __init__(self, plan: Plan, donated: Collection[int]) -> None:
         self.plan = plan
-        self.free: dict[tuple, list[Input]] = {}
-        self.reads: dict[Node, list[int]] = {}
+        self.found: dict[int, int] = {}
+        inputs = [plan.graph.inputs[number] for number in donated]
+        self.free = {x for x in inputs if x.shape and x.type.size}
+        self.reads: dict[Node, list[int]] = {x: [] for x in self.free}
         self.writes: dict[Node, list[int]] = {}
         self.returned: dict[Node, int] = {}
-        for node in plan.graph.inputs:
-            if node.position in donated and node.shape and node.type.size:
-                self.free.setdefault(_kind(node), []).append(node)
-                self.reads[node] = []
         for number, node in plan.copies:
             self.returned.setdefault(node, number)
         for time, unit in enumerate(plan.units):
@@ -77,26 +73,38 @@ class _Uses:
                     self.reads[node].append(time)
             for node, _ in plan.writes(unit):
                 self.writes.setdefault(node, []).append(time)
+        self.waiting: dict[tuple, list[Input]] = {}  # those read last come first
+        for x in sorted(self.free, key=lambda x: (-self.last_read(x), -x.position)):
+            self.waiting.setdefault(_kind(x), []).append(x)
 
     def last_read(self, node: Node) -> int:
         if node in self.returned:
             return len(self.plan.units)
         return max(self.reads[node], default=-1)
 
-    def is_returned(self, number: int, output: Node, x: Input) -> bool:
-        return output is x and self.returned[x] == number
+    def returned_as_it_is(self, number: int, output: Node) -> Input | None:
+        is_first = output in self.free and self.returned[output] == number
+        return output if is_first else None  # type: ignore[return-value]
 
-    def replaces(self, number: int, output: Node, x: Input) -> bool:
-        """Whether the unit that writes an output is the last one that reads an input, and may overwrite it."""
+    def replaced(self, number: int, output: Node) -> Input | None:
+        """An input that the unit which writes an output reads as the last one, and may overwrite."""
         times = self.written(number, output)
-        if len(times) != 1 or times[0] != self.last_read(x):
-            return False
-        return may_overwrite(self.plan, self.plan.units[times[0]], output, x)
+        if len(times) != 1:
+            return None
+        unit = self.plan.units[times[0]]
+        read = [x for x in self.plan.reads(unit) if x in self.free and _kind(x) == _kind(output)]
+        for x in sorted(read, key=lambda x: x.position):  # type: ignore[attr-defined]
+            if self.last_read(x) == times[0] and may_overwrite(self.plan, unit, output, x):  # type: ignore[arg-type]
+                return x  # type: ignore[return-value]
+        return None
 
-    def comes_after(self, number: int, output: Node, x: Input) -> bool:
-        """Whether an output is written when nobody reads an input any more."""
-        times = self.written(number, output)
-        return bool(times) and self.last_read(x) < min(times)
+    def read_before(self, number: int, output: Node) -> Input | None:
+        """An input that nobody reads any more when an output is written."""
+        times, inputs = self.written(number, output), self.waiting.get(_kind(output), [])
+        while inputs and inputs[-1] not in self.free:
+            inputs.pop()
+        is_late = times and inputs and self.last_read(inputs[-1]) < min(times)
+        return inputs[-1] if is_late else None
 
     def written(self, number: int, output: Node) -> list[int]:
         place = self.plan.places.get(output)
