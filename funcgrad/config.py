@@ -178,7 +178,7 @@ def threads(count: int) -> contextlib.AbstractContextManager[None]:
     Example:
         >>> import funcgrad as fg
         >>> with fg.threads(1):
-        ...     fg.jit(lambda x: x + 1.0)(2.0)
+        ...     float(fg.jit(lambda x: x + 1.0)(2.0))
         3.0
     """
     if operator.index(count) < 1:
