@@ -89,6 +89,7 @@ def kind(dtype: np.dtype) -> str:
     return "f"
 
 
+@functools.cache
 def is_inexact(dtype: np.dtype) -> bool:
     """Whether values of this dtype have derivatives (floating or complex)."""
     return kind(dtype) in "fc"

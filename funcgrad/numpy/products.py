@@ -14,7 +14,7 @@ from funcgrad.ops import products as ops
 from funcgrad.ops.arithmetic import multiply, subtract
 from funcgrad.ops.complex import conjugate
 from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
-from funcgrad.ops.matmul import dot_general
+from funcgrad.ops.matmul import DOT_GENERAL, dot_general
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to, stack
@@ -45,8 +45,10 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     rank_a, rank_b = ndim_of(a), ndim_of(b)
     if not rank_a or not rank_b:
         return into("dot", multiply(a, b), out)
-    check_lengths("dot", a, b, rank_a - 1, max(rank_b - 2, 0))
-    return into("dot", dot_general(a, b, ((rank_a - 1,), (max(rank_b - 2, 0),))), out)
+    axis_a, axis_b = rank_a - 1, max(rank_b - 2, 0)
+    check_lengths("dot", a, b, axis_a, axis_b)
+    product = DOT_GENERAL(a, b, contract=((axis_a,), (axis_b,)), batch=((), ()))
+    return into("dot", product, out)
 
 
 def check_lengths(name: str, a: Any, b: Any, axis_a: int, axis_b: int) -> None:

@@ -6,6 +6,7 @@ by their names. What has no counterpart raises TypeError: nothing ever falls bac
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +29,12 @@ CUPY_REDUCTIONS: Any = {
 }  # fmt: skip
 
 
+@functools.cache
+def is_known(kind: type) -> bool:
+    """Whether an array class may stand beside traced values."""
+    return issubclass(kind, KNOWN_TYPES) or kind.__module__.startswith("cupy")
+
+
 def array_ufunc(self: Tracer, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     """NumPy's hook for ufuncs and their methods."""
     if not all(map(is_operand, inputs)):
@@ -42,9 +49,8 @@ def array_ufunc(self: Tracer, ufunc: Any, method: str, *inputs: Any, **options: 
 
 def array_function(self: Tracer, func: Any, types: Any, args: tuple, kwargs: dict) -> Any:
     """NumPy's hook for functions that are no ufuncs, and for `like=`."""
-    for kind in types:
-        if not issubclass(kind, KNOWN_TYPES) and not kind.__module__.startswith("cupy"):
-            return NotImplemented
+    if not all(map(is_known, types)):
+        return NotImplemented
     function = FUNCTIONS.get(func)
     if function is None:
         raise TypeError(

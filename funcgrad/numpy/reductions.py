@@ -17,7 +17,14 @@ from funcgrad.ops.extrema import maximum, minimum
 from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.product import reduce_prod
-from funcgrad.ops.reduce import keep_axes, normalize_axes, reduce_and, reduce_or, reduce_sum
+from funcgrad.ops.reduce import (
+    accumulator,
+    keep_axes,
+    normalize_axes,
+    reduce_and,
+    reduce_or,
+    reduce_sum,
+)
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to, reshape
@@ -214,11 +221,6 @@ def mean_dtype(dtype: np.dtype) -> np.dtype:
     return dtype if kind(dtype) in "fc" else np.dtype(np.float64)
 
 
-def wide_dtype(dtype: np.dtype) -> np.dtype:
-    """Half precision is added up in float32."""
-    return np.dtype(np.float32) if kind(dtype) == "f" and dtype.itemsize < 4 else dtype
-
-
 def count(x: Any, axes: tuple, where: Any, dtype: np.dtype) -> Any:
     """How many elements are included, in a form that divides sums."""
     if where is Unset or where is True:
@@ -241,7 +243,8 @@ def mean(
     a = as_array(a)
     dtype = mean_dtype(a.dtype) if dtype is None else np.dtype(dtype)
     axes = normalize_axes("mean", axis, ndim_of(a))
-    wide = convert(a, wide_dtype(dtype))
+    wide_dtype = accumulator(dtype)
+    wide = convert(a, wide_dtype)
     total = reduce_sum(masked(wide, where, 0), axes)
-    result = convert(divide(total, count(a, axes, where, wide_dtype(dtype))), dtype)
+    result = convert(divide(total, count(a, axes, where, wide_dtype)), dtype)
     return finish("mean", out, result, a, axes, keepdims)

@@ -54,8 +54,11 @@ def fresh(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         out = function(*args, **kwargs)
-        if any(out is arg for arg in (*args[:1], *kwargs.values())):
+        if args and out is args[0]:
             return copy_of(out)
+        for arg in kwargs.values():
+            if out is arg:
+                return copy_of(out)
         return out
 
     return call

@@ -16,7 +16,6 @@ from funcgrad.numpy.reductions import (
     masked,
     mean_dtype,
     sum as sum_of,
-    wide_dtype,
 )
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import broadcast_to, expand_dims, reshape, transpose
@@ -27,7 +26,7 @@ from funcgrad.ops.complex import conjugate, real
 from funcgrad.ops.extrema import maximum
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.power import sqrt, square
-from funcgrad.ops.reduce import keep_axes, normalize_axes, reduce_sum
+from funcgrad.ops.reduce import accumulator, keep_axes, normalize_axes, reduce_sum
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import concatenate
@@ -53,7 +52,7 @@ def spread(
     """The variance in wide precision, the operand, its reduced axes, and the dtype of the result."""
     a = as_array(a)
     dtype = mean_dtype(a.dtype) if dtype is None else np.dtype(dtype)
-    wide = convert(a, wide_dtype(dtype))
+    wide = convert(a, accumulator(dtype))
     axes = normalize_axes(name, axis, ndim_of(a))
     total = count(a, axes, where, real_dtype(wide.dtype))
     if not given(mean):

@@ -67,7 +67,8 @@ CONVERT = Convert()
 def convert(x: Any, dtype: Any) -> Any:
     """`x` with this dtype; `x` itself if it has it already."""
     dtype = np.dtype(dtype)
-    if hasattr(x, "dtype") and x.dtype == dtype and not (isinstance(x, Tracer) and x.weak):
+    found = getattr(x, "dtype", None)
+    if found is not None and found == dtype and not (isinstance(x, Tracer) and x.weak):
         return x
     return CONVERT(x, dtype=dtype)
 

@@ -8,6 +8,7 @@ Reduction: over the param `axes`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
@@ -16,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.config import config
-from funcgrad.ir.primitive import LinearInput, Primitive
+from funcgrad.config import config, restraints
+from funcgrad.ir.primitive import LinearInput, Primitive, is_linear
 from funcgrad.ir.quiet import quiet
-from funcgrad.ir.tracer import Tracer, state, type_of
-from funcgrad.ir.types import PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
+from funcgrad.ir.tracer import Tracer, type_of
+from funcgrad.ir.types import BOOL, PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
 
 # Filled by the files that define them; the families need these few linear ops in their rules.
 RULES: dict[str, Callable[..., Any]] = {}
@@ -100,20 +101,29 @@ def unbroadcast(cotangent: Any, shape: tuple) -> Any:
     found = shape_of(cotangent)
     if found == shape:
         return cotangent
-    extra = len(found) - len(shape)
-    if extra < 0:
+    if len(found) < len(shape):
         return RULES["broadcast_to"](cotangent, shape)
-    stretched = tuple(
-        i for i, n in enumerate(found) if i < extra or (shape[i - extra] == 1 and n != 1)
-    )
-    return RULES["reshape"](RULES["reduce_sum"](cotangent, axes=stretched), shape)
+    stretched = stretched_axes(found, shape)
+    if stretched:
+        cotangent = RULES["reduce_sum"](cotangent, axes=stretched)
+    return cotangent if shape_of(cotangent) == shape else RULES["reshape"](cotangent, shape)
 
 
-def pulled_back(cotangent: Any, partial: Any, shape: tuple) -> Any:
-    """The cotangent of an operand of this shape, from its partial derivative."""
+@functools.lru_cache(maxsize=1024)
+def stretched_axes(found: tuple, shape: tuple) -> tuple[int, ...]:
+    """The axes of a result along which an operand of this shape was stretched."""
+    extra = len(found) - len(shape)
+    return tuple(i for i, n in enumerate(found) if i < extra or (shape[i - extra] == 1 and n != 1))
+
+
+def pulled_back(cotangent: Any, partial: Any, operand: Any) -> Any:
+    """The cotangent of an operand, from its partial derivative."""
+    shape = shape_of(operand)
     if type(partial) is Staged:
         return partial.pull_back(cotangent, shape)
-    return unbroadcast(scale(cotangent, partial), shape)
+    is_one = type(partial) is float and partial == 1.0
+    term = cotangent if is_one else scale(cotangent, partial)
+    return term if shape_of(term) == shape else unbroadcast(term, shape)
 
 
 def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
@@ -164,6 +174,15 @@ class Elementwise(Primitive):
 
     def numpy(self, xp: Any, *xs: Any) -> Any:
         return array_function(xp, self.ufunc)(*xs)
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        if self.direct is not None and not restraints:
+            for arg in args:
+                if type(arg) not in CONCRETE:
+                    break
+            else:
+                return self.direct(*args)
+        return Primitive.__call__(self, *args, **params)
 
     def execute(self, *args: Any, **params: Any) -> Any:
         if self.direct is not None and "cupy" not in sys.modules and not config.checks_values:
@@ -216,7 +235,7 @@ class Elementwise(Primitive):
         def pullback(cotangent: Any) -> list[Any]:
             partials = self.partials(out, *primals, **params)
             return [
-                pulled_back(cotangent, d, shape_of(x)) if wanted else None
+                pulled_back(cotangent, d, x) if wanted else None
                 for wanted, d, x in zip(active, partials, primals, strict=True)
             ]
 
@@ -235,26 +254,28 @@ class Elementwise(Primitive):
 
     def apply(self, *args: Any) -> Any:
         """Call with operands of any dtypes, promoted as NumPy's ufunc does."""
-        if self.direct is not None and state.ambient is None and not config.checks_values:
+        if self.direct is not None and not restraints:
             for arg in args:
                 if type(arg) not in CONCRETE:
                     break
             else:
                 return self.direct(*args)
-        args = tuple([arg if type(arg) is np.ndarray else as_operand(arg) for arg in args])
-        key = tuple([operand_key(arg) for arg in args])
+        operands, keys = [], []
+        for arg in args:
+            operand = arg if type(arg) is np.ndarray else as_operand(arg)
+            operands.append(operand)
+            keys.append(operand_key(operand))
+        key = tuple(keys)
         try:
             casts = self.casts[key]
         except KeyError:
             casts = self.casts[key] = self.resolve(key)
         if casts is not None:
-            args = tuple(
-                [
-                    arg if dtype is None else RULES["convert"](arg, dtype)
-                    for arg, dtype in zip(args, casts, strict=True)
-                ]
-            )
-        return self(*args)
+            operands = [
+                x if dtype is None else RULES["convert"](x, dtype)
+                for x, dtype in zip(operands, casts, strict=True)
+            ]
+        return Primitive.__call__(self, *operands)
 
     def resolve(self, key: tuple) -> tuple | None:
         """The dtype each operand is converted to (None: as it is), for operand keys of `operand_key`."""
@@ -289,11 +310,13 @@ def array_function(xp: Any, name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(prefix + module), attribute)
 
 
-ARRAY_CLASSES = (Tracer, np.ndarray, np.generic)
+ARRAY_CLASSES = (np.ndarray, np.generic)
 
 
 def as_operand(value: Any) -> Any:
     """An array, tracer or Python scalar; lists become arrays, everything else is refused."""
+    if isinstance(value, Tracer):
+        return value
     if isinstance(value, ARRAY_CLASSES) or type(value) in PYTHON_SCALARS:
         if type(value) is np.ndarray or not isinstance(value, np.ndarray):
             return value
@@ -320,11 +343,12 @@ def as_operand(value: Any) -> Any:
 
 def operand_key(value: Any) -> Any:
     """What promotion depends on: a dtype; a Python type for a Python scalar; (type, dtype) for a weak tracer."""
+    if isinstance(value, Tracer):
+        dtype = value.dtype
+        return (WEAK_TYPES[dtype.kind], dtype) if value.weak else dtype
     dtype = getattr(value, "dtype", None)
     if dtype is None:
-        return np.dtype(np.bool_) if type(value) is bool else type(value)
-    if isinstance(value, Tracer) and value.weak:
-        return (WEAK_TYPES[dtype.kind], dtype)
+        return BOOL if type(value) is bool else type(value)
     return dtype
 
 
@@ -394,12 +418,12 @@ class Linear(Primitive):
 
     def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
         out = self(*primals, **params)
-        linear = [wanted and self.is_linear_in(i) for i, wanted in enumerate(active)]
-        if not any(linear):
-            return out, None
         inputs = [
-            LinearInput(x) if is_linear else x for is_linear, x in zip(linear, primals, strict=True)
+            LinearInput(x) if wanted and self.is_linear_in(i) else x
+            for i, (wanted, x) in enumerate(zip(active, primals, strict=True))
         ]
+        if not any(map(is_linear, inputs)):
+            return out, None
         return out, lambda cotangent: self.transpose(cotangent, *inputs, **params)
 
 

@@ -108,10 +108,29 @@ class DotGeneral(Multilinear):
         self, cotangent: Any, x: Any, y: Any, *, contract: Axes, batch: Axes
     ) -> list[Any]:
         if is_linear(x):
-            plan = left_plan(len(x.shape), ndim_of(y), contract, batch)
-            return [permuted(self(cotangent, y, contract=plan[0], batch=plan[1]), plan[2]), None]
-        plan = right_plan(ndim_of(x), len(y.shape), contract, batch)
-        return [None, permuted(self(x, cotangent, contract=plan[0], batch=plan[1]), plan[2])]
+            return [self.left_cotangent(cotangent, x, y, contract, batch), None]
+        return [None, self.right_cotangent(cotangent, x, y, contract, batch)]
+
+    def vjp(self, primals: Any, active: Any, *, contract: Axes, batch: Axes) -> tuple[Any, Any]:
+        x, y = primals
+
+        def pullback(cotangent: Any) -> list[Any]:
+            return [
+                self.left_cotangent(cotangent, x, y, contract, batch) if active[0] else None,
+                self.right_cotangent(cotangent, x, y, contract, batch) if active[1] else None,
+            ]
+
+        return self(x, y, contract=contract, batch=batch), pullback
+
+    def left_cotangent(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
+        """The cotangent of `x`, of which only the shape counts."""
+        contract, batch, order = left_plan(ndim_of(x), ndim_of(y), contract, batch)
+        return permuted(self(cotangent, y, contract=contract, batch=batch), order)
+
+    def right_cotangent(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
+        """The cotangent of `y`, of which only the shape counts."""
+        contract, batch, order = right_plan(ndim_of(x), ndim_of(y), contract, batch)
+        return permuted(self(x, cotangent, contract=contract, batch=batch), order)
 
     def batch(self, size: int, args: Any, axes: Any, *, contract: Axes, batch: Axes) -> tuple:
         del size
@@ -175,7 +194,7 @@ DOT_GENERAL = DotGeneral()
 def dot_general(x: Any, y: Any, contract: Axes, batch: Axes = ((), ())) -> Any:
     """Sum of products over `contract` axes; see `DotGeneral`. Operands have equal dtypes."""
     shape_x, shape_y = shape_of(x), shape_of(y)
-    for i, j in zip((*contract[0], *batch[0]), (*contract[1], *batch[1]), strict=True):
+    for i, j in zip(contract[0] + batch[0], contract[1] + batch[1], strict=True):
         if shape_x[i] != shape_y[j]:
             raise ValueError(
                 f"[dot_general] shapes {shape_x} and {shape_y} do not fit: axis {i} of the first has length "

@@ -15,9 +15,10 @@ def promoted_arrays(*args: Any) -> list[Any]:
     """Strong arrays of one dtype."""
     arrays = [as_array(arg) for arg in args]
     dtype = arrays[0].dtype
-    if all(array.dtype == dtype for array in arrays):
-        return arrays
-    return promote(*arrays)
+    for array in arrays:
+        if array.dtype != dtype:
+            return promote(*arrays)
+    return arrays
 
 
 def check_matmul_shapes(shape_x: tuple, shape_y: tuple) -> None:

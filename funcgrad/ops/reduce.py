@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ def keep_axes(shape: tuple, axes: tuple[int, ...]) -> tuple:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
+@functools.cache
 def accumulator(dtype: np.dtype) -> np.dtype:
     """The dtype in which elements of this dtype are summed: float32 for all smaller floating dtypes."""
     if kind(dtype) == "f" and dtype.itemsize < 4:
@@ -151,4 +153,4 @@ def reduce_or(x: Any, axes: Sequence[int] | int | None = None) -> Any:
     return x if not axes else REDUCE_OR(x, axes=axes)
 
 
-RULES["reduce_sum"] = reduce_sum
+RULES["reduce_sum"] = REDUCE_SUM

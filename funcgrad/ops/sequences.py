@@ -52,12 +52,10 @@ def as_array(value: Any) -> Any:
     """`value` as a strong array, NumPy scalar or tracer; Python scalars get NumPy's default dtype."""
     if type(value) is np.ndarray:
         return value
+    if isinstance(value, Tracer):
+        return convert(value, value.dtype) if value.weak else value
     value = as_operand(value)
-    if type(value) in PYTHON_SCALARS:
-        return np.asarray(value)[()]
-    if isinstance(value, Tracer) and value.weak:
-        return convert(value, value.dtype)
-    return value
+    return np.asarray(value)[()] if type(value) in PYTHON_SCALARS else value
 
 
 RULES["asarray"] = from_sequence

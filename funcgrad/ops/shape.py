@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcgrad.ir.primitive import LinearInput, Operation, is_linear
-from funcgrad.ir.types import ArrayType
+from funcgrad.ir.types import ArrayType, dtype_of
 from funcgrad.ops.create import FULL
 from funcgrad.ops.families import (
     RULES,
@@ -29,6 +29,8 @@ from funcgrad.ops.slices import (
     spec_shape,
 )
 
+SMALL = 1024  # to copy so many elements is faster than to make a view
+
 
 def splat(known: Any, x: Any, shape: tuple) -> Operation | None:
     """An array of this shape with the one value that all elements of `x` have; None if they may differ."""
@@ -43,7 +45,11 @@ class BroadcastTo(Linear):
         return ArrayType(shape, x.dtype)
 
     def numpy(self, xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
-        return xp.broadcast_to(x, shape)
+        if math.prod(shape) > SMALL:
+            return xp.broadcast_to(x, shape)
+        out = xp.empty(shape, dtype_of(x))
+        out[...] = x
+        return out
 
     def transpose(self, cotangent: Any, x: LinearInput, *, shape: tuple[int, ...]) -> list[Any]:
         del shape
@@ -336,8 +342,9 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     found = shape_of(x)
     if found == shape and hasattr(x, "dtype"):
         return x
-    fits = len(found) <= len(shape) and all(
-        n in (1, m) for n, m in zip(found[::-1], shape[::-1], strict=False)
+    fits = not found or (
+        len(found) <= len(shape)
+        and all(n in (1, m) for n, m in zip(found[::-1], shape[::-1], strict=False))
     )
     if not fits:
         raise ValueError(

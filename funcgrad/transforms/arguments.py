@@ -14,6 +14,7 @@ from funcgrad.ir.tracer import Tracer
 from funcgrad.ops.families import as_operand
 
 ARRAY_CLASSES = (np.ndarray, Tracer)
+PLAIN_DTYPES = frozenset(map(np.dtype, "?bhilqBHILQefdFD"))  # of arrays that need no further check
 
 
 def is_array_leaf(leaf: Any) -> bool:
@@ -100,6 +101,8 @@ def split_aux(out: Any, has_aux: bool, transform: str) -> tuple[Any, Any]:
 
 def normalize_argnums(argnums: Any, count: int, transform: str) -> tuple[int, ...]:
     """Non-negative positions of the differentiated arguments."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,)
     wanted = tuple(argnums) if isinstance(argnums, tuple | list) else (argnums,)
     for number in wanted:
         if not isinstance(number, int):
@@ -142,9 +145,16 @@ class Flat:
         self, value: Any, what: str | Callable[[], str] = "argument", tie: bool = True
     ) -> None:
         self.leaves, self.treedef = tree.flatten(value, tie=tie)
-        self.places = [i for i, leaf in enumerate(self.leaves) if is_array_leaf(leaf)]
+        self.places: list[int] = []
+        self.arrays: list[Any] = []
         try:
-            self.arrays = [check_leaf(self.leaves[i], "") for i in self.places]
+            for place, leaf in enumerate(self.leaves):
+                if type(leaf) is np.ndarray and leaf.dtype in PLAIN_DTYPES:
+                    self.places.append(place)
+                    self.arrays.append(leaf)
+                elif is_array_leaf(leaf):
+                    self.places.append(place)
+                    self.arrays.append(check_leaf(leaf, ""))
         except TypeError:
             what = what if isinstance(what, str) else what()
             for index, place in enumerate(self.places):  # once more, now with the path

@@ -136,9 +136,11 @@ def axis_trace(axis_name: Any) -> BatchTrace:
 def named_axes() -> tuple:
     """Names and sizes of the running vmaps that have a name."""
     return tuple(
-        (trace.axis_name, trace.size)
-        for trace in state.stack
-        if isinstance(trace, BatchTrace) and trace.axis_name is not None
+        [
+            (trace.axis_name, trace.size)
+            for trace in state.stack
+            if isinstance(trace, BatchTrace) and trace.axis_name is not None
+        ]
     )
 
 

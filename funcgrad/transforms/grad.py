@@ -14,7 +14,7 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, dtype_of, is_complex, is_inexact
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.families import shape_of, zeros_like_type
 from funcgrad.transforms.arguments import (
     Flat,
     check_callable,
@@ -30,7 +30,7 @@ from funcgrad.transforms.arguments import (
     wrap_like,
 )
 from funcgrad.transforms.collectives import sum_if_varying
-from funcgrad.transforms.tape import Node, Tape
+from funcgrad.transforms.tape import Tape
 
 
 def grad(
@@ -108,8 +108,9 @@ def value_and_grad(
                 out = fun(*call_args, **kwargs)
             value, aux = split_aux(out, has_aux, "grad")
             seed = _seed(value, holomorphic)
-            pending = tape.pull_back([tape.place(value)], [seed])
-            gradients = _collect(tape, watched, pending, value)
+            numbers = [number for _, group in watched for number in group]
+            pulled = tape.pull_back([tape.number(value)], [seed], numbers)
+            gradients = _collect(tape, watched, pulled, value)
         finally:
             tape.frozen.release()
         gradient = gradients[0] if isinstance(argnums, int) else gradients
@@ -128,7 +129,7 @@ def _watch(
     wanted: tuple[int, ...],
     holomorphic: bool,
     allow_int: bool,
-) -> tuple[list[tuple[Flat, list[Node | None]]], list[Any]]:
+) -> tuple[list[tuple[Flat, list[int | None]]], list[Any]]:
     """Tracers in place of the arrays of the differentiated arguments."""
     call_args = list(args)
     watched = []
@@ -139,11 +140,11 @@ def _watch(
                 f"[grad] needs arrays to differentiate, but {describe_argument(fun, index)} is "
                 f"{args[index]!r:.60}. Choose other argnums, or register its class with funcgrad.tree_util."
             )
-        given, nodes = tape.watch_all(flat.arrays)
-        if (None in nodes and not allow_int) or holomorphic:
+        given, numbers = tape.watch_all(flat.arrays)
+        if (None in numbers and not allow_int) or holomorphic:
             for place, leaf in enumerate(flat.arrays):
                 _check_input(fun, index, flat.path(place), type_of(leaf), holomorphic, allow_int)
-        watched.append((flat, nodes))
+        watched.append((flat, numbers))
         call_args[index] = flat.rebuild(given)
     return watched, call_args
 
@@ -174,43 +175,47 @@ def _seed(value: Any, holomorphic: bool) -> Any:
             f"{': ' + repr(value) if value is None else ''}. Use has_aux=True for (loss, aux), and check "
             "that the function has a `return`."
         )
-    found = type_of(check_leaf(value, "the result"))
-    if found.shape != ():
+    value = check_leaf(value, "the result")
+    dtype = dtype_of(value)
+    if shape_of(value) != ():
         raise TypeError(
             "Gradient only defined for scalar-output functions. "
-            f"Output had shape: {found.shape}. Use np.sum(...) or np.mean(...) for a scalar, or "
+            f"Output had shape: {shape_of(value)}. Use np.sum(...) or np.mean(...) for a scalar, or "
             "funcgrad.jacobian for the derivative of an array."
         )
-    if is_complex(found.dtype) and not holomorphic:
+    if is_complex(dtype) and not holomorphic:
         raise TypeError(
-            f"[grad] the function returned {found}. For a holomorphic function pass holomorphic=True; "
+            f"[grad] the function returned {type_of(value)}. For a holomorphic function pass holomorphic=True; "
             "otherwise return a real number such as z.real or abs(z), or use funcgrad.vjp."
         )
-    if holomorphic and not is_complex(found.dtype):
+    if holomorphic and not is_complex(dtype):
         raise TypeError(
-            f"[grad] holomorphic=True needs a complex result, but the function returned {found}. "
+            f"[grad] holomorphic=True needs a complex result, but the function returned {type_of(value)}. "
             "Drop holomorphic=True for a real function."
         )
-    if not is_inexact(found.dtype):
+    if not is_inexact(dtype):
         raise TypeError(
-            f"[grad] the function returned {found}, which has no derivative. Return a float, for example "
+            f"[grad] the function returned {type_of(value)}, which has no derivative. Return a float, for example "
             "np.sum(x) of a float array; comparisons and integers are constant almost everywhere."
         )
-    return found.dtype.type(1)
+    return dtype.type(1)
 
 
 def _collect(
-    tape: Tape, watched: Sequence[tuple[Flat, list[Node | None]]], pending: list[Any], value: Any
+    tape: Tape, watched: Sequence[tuple[Flat, list[int | None]]], pulled: list[Any], value: Any
 ) -> tuple:
     """The gradient of each argument, in its structure, shapes and dtypes."""
     gradients = []
-    for flat, nodes in watched:
-        for node, leaf in zip(nodes, flat.arrays, strict=True):
-            if node is None:
+    found = iter(pulled)
+    result = tape.lower(value)
+    for flat, numbers in watched:
+        for number, leaf in zip(numbers, flat.arrays, strict=True):
+            cotangent = next(found)
+            if number is None:
                 gradients.append(None)
                 continue
-            gradient = fit_cotangent(pending[node.index], leaf)
-            gradients.append(sum_if_varying(gradient, leaf, tape.lower(value)))
+            gradient = fit_cotangent(cotangent, leaf)
+            gradients.append(sum_if_varying(gradient, leaf, result))
     given = iter(fresh_outputs(gradients, _arrays_of(watched)))
     return tuple(flat.rebuild_only([next(given) for _ in flat.arrays]) for flat, _ in watched)
 
@@ -218,15 +223,17 @@ def _collect(
 def fit_cotangent(cotangent: Any, primal: Any) -> Any:
     """A cotangent in the dtype of its primal (an array or an ArrayType); zeros for None."""
     if cotangent is None:
-        type = primal if isinstance(primal, ArrayType) else type_of(primal)
-        return zeros_like_type(type.strong())
+        found = primal if isinstance(primal, ArrayType) else type_of(primal)
+        return zeros_like_type(found.strong())
     dtype = dtype_of(primal)
+    if type(cotangent) is np.ndarray and cotangent.dtype is dtype:
+        return cotangent
     if is_complex(dtype_of(cotangent)) and not is_complex(dtype):
         cotangent = real(cotangent)
     return convert(cotangent, dtype)
 
 
-def _arrays_of(watched: Sequence[tuple[Flat, list[Node | None]]]) -> list[Any]:
+def _arrays_of(watched: Sequence[tuple[Flat, list[int | None]]]) -> list[Any]:
     return [x for flat, _ in watched for x in flat.arrays]
 
 
@@ -236,19 +243,24 @@ class Pullback:
     May be called several times. Large arrays that it needs stay read-only as long as it lives.
     """
 
-    def __init__(self, tape: Tape, outputs: Flat, places: list[Any], inputs: list[Any]) -> None:
+    def __init__(self, tape: Tape, outputs: Flat, numbers: list[Any], inputs: list[Any]) -> None:
         self._tape = tape
         self._outputs = outputs
-        self._places = places
+        self._numbers = numbers
         self._inputs = inputs
 
     def __call__(self, cotangent: Any) -> tuple:
         cotangents = match_cotangents(self._outputs, cotangent, "vjp")
-        pending = self._tape.pull_back(self._places, cotangents)
+        numbers = [number for _, group in self._inputs for number in group]
+        leaves = [leaf for flat, _ in self._inputs for leaf in flat.arrays]
         pulled = [
-            None if node is None else fit_cotangent(pending[node.index], leaf)
-            for flat, nodes in self._inputs
-            for node, leaf in zip(nodes, flat.arrays, strict=True)
+            None if number is None else fit_cotangent(cotangent, leaf)
+            for number, cotangent, leaf in zip(
+                numbers,
+                self._tape.pull_back(self._numbers, cotangents, numbers),
+                leaves,
+                strict=True,
+            )
         ]
         given = iter(fresh_outputs(pulled, cotangents))
         return tuple(
@@ -321,8 +333,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
             flat = Flat(primal, partial(describe_argument, fun, index))
             # The pullback may run much later: keep what the arguments are now.
             snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
-            given, nodes = tape.watch_all(snapshots)
-            inputs.append((flat, nodes))
+            given, numbers = tape.watch_all(snapshots)
+            inputs.append((flat, numbers))
             call_args.append(flat.rebuild(given))
         out = fun(*call_args)
     value, aux = split_aux(out, has_aux, "vjp")
@@ -332,7 +344,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     # The pullback may read what is returned here: hand out copies.
     result = outputs.rebuild(fresh_outputs(lowered, lowered))
     outputs.arrays = lowered
-    pullback = Pullback(tape, outputs, [tape.place(x) for x in tracers], inputs)
+    pullback = Pullback(tape, outputs, [tape.number(x) for x in tracers], inputs)
     if not has_aux:
         return result, pullback
     return result, pullback, fresh_aux(aux, tape.lower, tree.leaves(tree.map(tape.lower, aux)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.config import config
+from funcgrad.config import config, restraints
 from funcgrad.ir.attribution import behind_mask, current_location
 from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
@@ -27,35 +27,28 @@ from funcgrad.transforms.transpose import backward_pass
 SNAPSHOT_BYTES = 1 << 20
 
 
-class Node:
-    """One recorded operation: where its active inputs come from, and how cotangents go back."""
-
-    __slots__ = ("index", "location", "masks", "multiple", "parents", "pullback")
-
-    def __init__(
-        self, index: int, parents: Sequence[Any], pullback: Any, masks: bool, multiple: bool
-    ) -> None:
-        self.index = index
-        self.parents = parents
-        self.pullback = pullback
-        self.location: SourceLocation | None = None
-        self.masks = masks
-        self.multiple = multiple
+# One recorded operation. Every value of a tape has a number, under which its cotangent is kept:
+# - the number of the result, or of the first of several,
+# - how many results a primitive with several has; 0 for one that has a single result,
+# - per operand its number, None for one that is not of this tape,
+# - the pullback: from the cotangent (or list of cotangents) of the result to those of the operands,
+# - the user's line, if errors or Programs may have to name it,
+# - whether the cotangents are zero where a branch was not taken.
+Node = tuple[int, int, list[int | None], Callable[..., Any], SourceLocation | None, bool]
 
 
 class TapeTracer(Tracer):
-    """A value and the operation that made it (its `slot`-th result)."""
+    """A value and its number on the tape."""
 
-    __slots__ = ("node", "slot", "value")
-    payload = ("value", "node", "slot")
+    __slots__ = ("index", "value")
+    payload = ("value", "index")
     owner: Tape
 
-    def __init__(self, trace: Tape, value: Any, node: Node, slot: int = 0) -> None:
+    def __init__(self, trace: Tape, value: Any, index: int) -> None:
         self.owner = trace
         self.inplace = None
         self.value = value
-        self.node = node
-        self.slot = slot
+        self.index = index
 
     @property
     def type(self) -> ArrayType:
@@ -63,20 +56,27 @@ class TapeTracer(Tracer):
 
     @property
     def shape(self) -> tuple:
-        return getattr(self.value, "shape", ())
+        try:
+            return self.value.shape
+        except AttributeError:  # a Python scalar
+            return ()
 
     @property
     def dtype(self) -> np.dtype:
-        dtype = getattr(self.value, "dtype", None)
-        return SCALAR_DTYPES[type(self.value)] if dtype is None else dtype
+        try:
+            return self.value.dtype
+        except AttributeError:
+            return SCALAR_DTYPES[type(self.value)]
 
     @property
     def weak(self) -> bool:
         value = self.value
+        if type(value) is np.ndarray:
+            return False
         return value.weak if isinstance(value, Tracer) else type(value) in (float, complex, int)
 
     def as_weak(self) -> TapeTracer:
-        return TapeTracer(self.owner, weaken(self.value), self.node, self.slot)  # type: ignore[arg-type]
+        return TapeTracer(self.owner, weaken(self.value), self.index)
 
     def concrete(self) -> Any:
         return concrete_value(self.value)
@@ -94,6 +94,7 @@ class Tape(Trace):
     def __init__(self, name: str = "grad") -> None:
         self.name = name
         self.nodes: list[Node] = []
+        self.count = 0
         self.frozen = FrozenArrays()
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
@@ -110,36 +111,33 @@ class Tape(Trace):
         return arguments_behind(tracer.value)  # type: ignore[attr-defined]
 
     def watch(self, value: Any) -> TapeTracer:
-        """A tracer for an input whose cotangent is wanted."""
-        return TapeTracer(self, value, self.record((), None))
+        """A tracer for an input whose cotangent may be wanted."""
+        index = self.count
+        self.count = index + 1
+        return TapeTracer(self, value, index)
 
-    def watch_all(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Node | None]]:
-        """Tracers for the floating arrays, and their nodes; others pass as they are and have None."""
-        given, nodes = [], []
+    def watch_all(self, arrays: Sequence[Any]) -> tuple[list[Any], list[int | None]]:
+        """Tracers for the floating arrays, and their numbers; others pass as they are and have None."""
+        given: list[Any] = []
+        numbers: list[int | None] = []
         for array in arrays:
             if is_inexact(dtype_of(array)):
                 array = self.watch(array)
-                nodes.append(array.node)
+                numbers.append(array.index)
             else:
-                nodes.append(None)
+                numbers.append(None)
             given.append(array)
-        return given, nodes
-
-    def record(
-        self, parents: Sequence[Any], pullback: Any, masks: bool = False, multiple: bool = False
-    ) -> Node:
-        nodes = self.nodes
-        node = Node(len(nodes), parents, pullback, masks, multiple)
-        nodes.append(node)
-        return node
+        return given, numbers
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
         primals: list[Any] = []
-        parents: list[Any] = []
+        parents: list[int | None] = []
+        active: list[bool] = []
         for arg in args:
             if type(arg) is TapeTracer and arg.owner is self:
                 primals.append(arg.value)
-                parents.append((arg.node, arg.slot))
+                parents.append(arg.index)
+                active.append(True)
                 continue
             # While a Program is recorded, its builder holds the array by reference and guards it.
             if (
@@ -151,23 +149,27 @@ class Tape(Trace):
                 arg = self.protect(arg, primitive)
             primals.append(arg)
             parents.append(None)
-        active = [parent is not None for parent in parents]
+            active.append(False)
         if True not in active:
             return primitive(*primals, **params)
-        rule = primitive.vjp
-        if rule is None:
+        if primitive.vjp is None:
             outs, pullback = derive_vjp(primitive, primals, active, params)
         else:
-            outs, pullback = rule(primals, active, **params)
+            outs, pullback = primitive.vjp(primals, active, **params)
         if pullback is None:
             return outs
-        node = self.record(parents, pullback, primitive.masks_cotangents, primitive.multiple)
-        if config.checks_values or state.ambient is not None:
-            node.location = current_location()
+        index = self.count
+        count = len(outs) if primitive.multiple else 0
+        self.count = index + (count or 1)
+        location = None
+        if restraints and (config.checks_values or state.ambient is not None):
+            location = current_location()
+        masks = primitive.masks_cotangents
+        self.nodes.append((index, count, parents, pullback, location, masks))
         if not primitive.multiple:
-            return TapeTracer(self, outs, node)
+            return TapeTracer(self, outs, index)
         return [
-            TapeTracer(self, out, node, slot) if is_inexact(type_of(out).dtype) else out
+            TapeTracer(self, out, index + slot) if is_inexact(type_of(out).dtype) else out
             for slot, out in enumerate(outs)
         ]
 
@@ -188,70 +190,77 @@ class Tape(Trace):
         """The value behind a tracer of this tape; other values as they are."""
         return value.value if isinstance(value, TapeTracer) and value.owner is self else value
 
-    def place(self, value: Any) -> tuple[Node, int] | None:
-        """Where a value of this tape comes from; None for other values."""
+    def number(self, value: Any) -> int | None:
+        """The number of a value of this tape; None for other values."""
         if isinstance(value, TapeTracer) and value.owner is self:
-            return value.node, value.slot
+            return value.index
         return None
 
     def pull_back(
-        self, outputs: Sequence[tuple[Node, int] | None], cotangents: Sequence[Any]
+        self,
+        outputs: Sequence[int | None],
+        cotangents: Sequence[Any],
+        wanted: Sequence[int | None],
     ) -> list[Any]:
-        """Cotangents of all nodes, given those of some outputs, named by their places.
-
-        Returns:
-            A list with one entry per node; only entries of watched inputs remain.
-        """
-        pending: list[Any] = [None] * len(self.nodes)
-        masks: list[Any] = [None] * len(self.nodes)  # the `select` behind each, or True
+        """Cotangents of the wanted values, given those of some outputs; all are named by their numbers."""
+        pending: list[Any] = [None] * self.count
         for output, cotangent in zip(outputs, cotangents, strict=True):
             if output is not None and cotangent is not None:
-                _accumulate(pending, *output, cotangent)
+                _accumulate(pending, output, cotangent)
         saved = RULES_STATE.masked, state.location
-        nan_safe = config.nan_safe_where
+        RULES_STATE.masked = False
         try:
             with quiet():
-                for node in reversed(self.nodes):
-                    cotangent = pending[node.index]
-                    if cotangent is None:
-                        continue
-                    cotangent = rounded(cotangent)
-                    pending[node.index] = cotangent if node.pullback is None else None
-                    if node.pullback is None:
-                        continue
-                    mask = masks[node.index]
-                    RULES_STATE.masked = nan_safe and mask is not None
-                    if node.location is not None:
-                        state.location = behind_mask(node.location, mask)
-                    if mask is None and node.masks:
-                        mask = node.location or True
-                    pulled = node.pullback(_as_list(cotangent) if node.multiple else cotangent)
-                    for parent, term in zip(node.parents, pulled, strict=True):
-                        if parent is not None and term is not None:
-                            _accumulate(pending, parent[0], parent[1], term)
-                            if mask is not None:
-                                masks[parent[0].index] = mask
+                self._walk_back(pending)
         finally:
             RULES_STATE.masked, state.location = saved
-        return pending
+        return [None if number is None else rounded(pending[number]) for number in wanted]
+
+    def _walk_back(self, pending: list[Any]) -> None:
+        """Run the pullbacks, last operation first; `pending` has a place for every value."""
+        masks: dict[int, Any] = {}  # the `select` that a cotangent passed: its line, or True
+        nan_safe = config.nan_safe_where
+        is_masked = False
+        for index, count, parents, pullback, location, masks_cotangents in reversed(self.nodes):
+            cotangent = _take_all(pending, index, count) if count else pending[index]
+            if cotangent is None:
+                continue
+            if not count:
+                pending[index] = None
+                cotangent = rounded(cotangent)
+            mask = _mask_of(masks, index, count) if masks else None
+            if is_masked is not (nan_safe and mask is not None):
+                RULES_STATE.masked = is_masked = not is_masked
+            if location is not None:
+                state.location = behind_mask(location, mask)
+            if mask is None and masks_cotangents:
+                mask = location or True
+            for parent, term in zip(parents, pullback(cotangent), strict=True):
+                if parent is not None and term is not None:
+                    known = pending[parent]
+                    pending[parent] = term if known is None else sum_cotangents(known, term)
+                    if mask is not None:
+                        masks[parent] = mask
 
 
-class _Slots(dict):
-    """Cotangents of the results of a node with several, by slot."""
+def _take_all(pending: list[Any], index: int, count: int) -> list[Any] | None:
+    """The finished cotangents of several results; None if all of them are zero."""
+    results = slice(index, index + count)
+    found = pending[results]
+    pending[results] = [None] * count
+    if all(cotangent is None for cotangent in found):
+        return None
+    return [rounded(cotangent) for cotangent in found]
 
 
-def _as_list(slots: _Slots) -> list[Any]:
-    return [rounded(slots.get(i)) for i in range(max(slots) + 1)]
+def _mask_of(masks: dict[int, Any], index: int, count: int) -> Any:
+    results = range(index, index + (count or 1))
+    return next((masks[number] for number in results if number in masks), None)
 
 
-def _accumulate(pending: list[Any], node: Node, slot: int, cotangent: Any) -> None:
-    known = pending[node.index]
-    if node.multiple:
-        if known is None:
-            known = pending[node.index] = _Slots()
-        known[slot] = sum_cotangents(known[slot], cotangent) if slot in known else cotangent
-    else:
-        pending[node.index] = cotangent if known is None else sum_cotangents(known, cotangent)
+def _accumulate(pending: list[Any], number: int, cotangent: Any) -> None:
+    known = pending[number]
+    pending[number] = cotangent if known is None else sum_cotangents(known, cotangent)
 
 
 def derive_vjp(
