@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.compiler.codegen import python_source
 from funcgrad.compiler.executable import has_llvm
-from funcgrad.compiler.llvm.load import assembly
+from funcgrad.compiler.llvm.machine_code import assembly
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.config import config
 from funcgrad.ir.program import Program

@@ -15,13 +15,13 @@ from funcgrad.compiler.llvm import callbacks, failure, libraries, recheck, runti
 from funcgrad.compiler.llvm.callbacks import LibraryCall
 from funcgrad.compiler.llvm.load import (
     Loaded,
-    Source,
     compile_source,
     program_key,
     recall,
     store,
     stored,
 )
+from funcgrad.compiler.llvm.machine_code import Source
 from funcgrad.compiler.llvm.memory import allocate_output
 from funcgrad.compiler.pipeline import implementation
 from funcgrad.compiler.ragged import is_native_body

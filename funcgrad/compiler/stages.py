@@ -15,7 +15,7 @@ from funcgrad.compiler.fusion import Partition, partition
 from funcgrad.compiler.graph import Graph, Step, lower_program
 from funcgrad.compiler.in_place import Pairs
 from funcgrad.compiler.llvm.elements import supports
-from funcgrad.compiler.llvm.load import Source
+from funcgrad.compiler.llvm.machine_code import Source
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
 from funcgrad.compiler.llvm.steps import takes, write_step
 from funcgrad.compiler.llvm.target import host
@@ -78,7 +78,9 @@ def emit(plan: Plan) -> Emitted:
     writer = ModuleWriter(host(), write_step)
     write_entry(writer, plan, ENTRY)
     count("kernels", len(writer.kernels))
-    return Emitted(Source(writer.text()), writer.libraries, writer.module.sites, writer.work, plan.in_place)
+    return Emitted(
+        Source(writer.text()), writer.libraries, writer.module.sites, writer.work, plan.in_place
+    )
 
 
 class Stage(NamedTuple):

@@ -13,10 +13,11 @@ import pytest
 
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import Cache
-from funcgrad.compiler.llvm import load as load_module, system
+from funcgrad.compiler.llvm import load as load_module, machine_code, system
 from funcgrad.compiler.llvm.builder import Module, constant, vector
 from funcgrad.compiler.llvm.image import Unsupported, lay_out
-from funcgrad.compiler.llvm.load import Source, build, link, load, program_key
+from funcgrad.compiler.llvm.load import link, load, program_key
+from funcgrad.compiler.llvm.machine_code import Source, build
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.report import recording
 from funcgrad.config import config
@@ -38,8 +39,8 @@ def disk(tmp_path, monkeypatch):
 def linker(request, monkeypatch):
     """Our own way into a process, and LLVM's."""
     if request.param == "object":
-        monkeypatch.setattr(load_module, "is_supported", lambda: False)
-    elif not load_module.is_supported():
+        monkeypatch.setattr(machine_code, "is_supported", lambda: False)
+    elif not machine_code.is_supported():
         pytest.skip("images are for x86-64 Linux")
     return request.param
 
@@ -237,9 +238,9 @@ def test_tables_and_variables_hold_addresses(linker):
 
 def test_objects_that_are_not_understood_go_to_llvm():
     with pytest.raises(Unsupported, match="CPU family 183"):
-        lay_out(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + b"\xb7\0" + bytes(200))
+        lay_out([b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + b"\xb7\0" + bytes(200)])
     with pytest.raises(ValueError, match="not an object file"):
-        lay_out(b"MZ")
+        lay_out([b"MZ"])
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
@@ -290,7 +291,7 @@ def test_checked_modules_are_verified():
 
 
 def test_broken_objects_are_an_error(monkeypatch):
-    monkeypatch.setattr(load_module, "is_supported", lambda: False)
+    monkeypatch.setattr(machine_code, "is_supported", lambda: False)
     sections = dict(build(Source(adder(10))))
     sections["object"] = sections["object"][:300]
     with pytest.raises(RuntimeError, match="cannot be linked"):

@@ -12,7 +12,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.compiler.cache import Cache
 from funcgrad.compiler.fingerprint import fingerprint
-from funcgrad.compiler.llvm import load
+from funcgrad.compiler.llvm import load, mapped
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.tracer import type_of
 
@@ -233,5 +233,5 @@ def test_another_process_needs_no_compiler(tmp_path):
     assert "llvmlite.binding" in imported and "funcgrad.compiler.stages" in imported
     second, imported = run(tmp_path / "cache", "2")
     assert second == first
-    if load.is_supported():
+    if mapped.is_supported():
         assert imported == "[]"

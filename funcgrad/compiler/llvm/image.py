@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from funcgrad.compiler.llvm import elf
-from funcgrad.compiler.llvm.elf import Object, Section, read_object
+from funcgrad.compiler.llvm.elf import Object, Section, joined, read_object
 
 X86_64 = 62
 PAGE = 4096
@@ -57,16 +57,23 @@ class Image:
         return cls(bytearray(sections["image"]), *json.loads(sections["layout"]))
 
 
-def lay_out(data: bytes) -> Image:
-    """The image of an object file.
+def lay_out(objects: Sequence[bytes], exported: Container[str] | None = None) -> Image:
+    """The image of object files that belong together.
+
+    Args:
+        objects: the files.
+        exported: the names that others may use; None for all that are not local.
 
     Errors:
-        Unsupported: it holds what this linker does not know.
+        Unsupported: they hold what this linker does not know.
     """
-    found = read_object(data)
+    found = joined([read_object(data) for data in objects])
     if found.machine != X86_64:
         raise Unsupported(f"[image] objects for CPU family {found.machine} are not supported")
-    return _Layout(found).image
+    image = _Layout(found).image
+    if exported is not None:
+        image.symbols = {name: at for name, at in image.symbols.items() if name in exported}
+    return image
 
 
 class _Layout:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
+from collections.abc import Callable
 
 from funcgrad.compiler.llvm import runtime
-from funcgrad.compiler.llvm.load import LEVEL, Loaded, Source, load_known, provide
+from funcgrad.compiler.llvm.load import share
+from funcgrad.compiler.llvm.machine_code import LEVEL, Source
 
 GEMM, CONVOLUTION = "fg_gemm.", "fg_convolution."
 # By prefix of their names, the modules whose `module_text(name)` defines functions. A name says all about a function.
@@ -19,8 +20,8 @@ WRITERS = {
 LOOPS = (GEMM + "loops", CONVOLUTION + "direct.")
 
 
-def find(name: str) -> int:
-    """The address of a function.
+def module_of(name: str) -> tuple[str, Callable[[], Source]]:
+    """The module that defines a function, and what writes it.
 
     Args:
         name: such as "fg_gemm.product", "fg_gemm.tile.outer.float32.16.6x4" or "fg_convolution.copy.rows.4".
@@ -28,20 +29,17 @@ def find(name: str) -> int:
     prefix = next(prefix for prefix in WRITERS if name.startswith(prefix))
     # Functions with a short name are defined together.
     is_alone = "." in name.removeprefix(prefix)
-    return _library(prefix, name if is_alone else prefix + "loops").address(name)
+    module = name if is_alone else prefix + "loops"
 
-
-@functools.cache
-def _library(prefix: str, name: str) -> Loaded:
     def write() -> Source:
-        text = importlib.import_module(WRITERS[prefix]).module_text(name)
-        return Source(text, level=0 if name.startswith(LOOPS) else LEVEL)
+        text = importlib.import_module(WRITERS[prefix]).module_text(module)
+        return Source(text, level=0 if module.startswith(LOOPS) else LEVEL)
 
     runtime.ensure()
-    return load_known(name, write)
+    return module, write
 
 
 def register() -> None:
     """Make these functions known to the loader."""
     for prefix in WRITERS:
-        provide(prefix, find)
+        share(prefix, module_of)

@@ -26,7 +26,8 @@ from funcgrad.compiler.llvm import (
     system,
     workers,
 )
-from funcgrad.compiler.llvm.load import Source, load_known, provide
+from funcgrad.compiler.llvm.load import load_known, provide
+from funcgrad.compiler.llvm.machine_code import Source
 from funcgrad.config import config, when_thread_count_changes
 
 # What compiled code may call.
