@@ -21,12 +21,17 @@ HALF_PI = {
     "double": (1.5707963267948966, 6.123233995736766e-17),
 }
 
+HALF_PI_LESS_ONE = {
+    "float": (0.5707963109016418, 1.5893254712295857e-08),
+    "double": (0.5707963267948967, -4.9789962505147994e-17),
+}
+
 
 def arcsin(x: Number) -> Number:
     """`pi / 2 - 2 arcsin(sqrt((1 - a) / 2))` for `a = |x|` above 1 / 2."""
     is_steep, base, bend = arcsin_parts(abs(x))
-    high, low = HALF_PI[x.element]
-    steep = (high - base * 2.0) - fma(bend, 2.0, -low)
+    high, low = HALF_PI_LESS_ONE[x.element]
+    steep = ((high - base * 2.0) - fma(bend, 2.0, -low)) + 1.0  # the first difference is exact
     return copysign(select(is_steep, steep, base + bend), x)
 
 
