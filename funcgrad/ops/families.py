@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config, restraints
-from funcgrad.ir.primitive import LinearInput, Primitive, is_linear
+from funcgrad.ir.primitive import LinearInput, Primitive
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Tracer, type_of
 from funcgrad.ir.types import BOOL, PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
@@ -262,7 +262,11 @@ class Elementwise(Primitive):
                 return self.direct(*args)
         operands, keys = [], []
         for arg in args:
-            operand = arg if type(arg) is np.ndarray else as_operand(arg)
+            if type(arg) is np.ndarray:
+                operands.append(arg)
+                keys.append(arg.dtype)
+                continue
+            operand = as_operand(arg)
             operands.append(operand)
             keys.append(operand_key(operand))
         key = tuple(keys)
@@ -292,13 +296,9 @@ class Elementwise(Primitive):
 
 
 class SpecialFunction(Elementwise):
-    """Elementwise, but computed by SciPy (CuPy's copy of it on a GPU) instead of generated code."""
+    """Elementwise, but computed by SciPy (CuPy's copy of it on a GPU) where generated code has no function for it."""
 
     kind = "library"
-
-    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
-        del emit, values, params
-        return NotImplemented
 
 
 def array_function(xp: Any, name: str) -> Callable[..., Any]:
@@ -418,11 +418,11 @@ class Linear(Primitive):
 
     def vjp(self, primals: Sequence, active: Sequence[bool], **params: Any) -> tuple[Any, Any]:
         out = self(*primals, **params)
-        inputs = [
-            LinearInput(x) if wanted and self.is_linear_in(i) else x
-            for i, (wanted, x) in enumerate(zip(active, primals, strict=True))
-        ]
-        if not any(map(is_linear, inputs)):
+        inputs, moves = list(primals), False
+        for i, wanted in enumerate(active):
+            if wanted and self.is_linear_in(i):
+                inputs[i], moves = LinearInput(primals[i]), True
+        if not moves:
             return out, None
         return out, lambda cotangent: self.transpose(cotangent, *inputs, **params)
 
