@@ -17,11 +17,7 @@ def guarded(x: np.ndarray) -> np.ndarray:
     pages = mmap.mmap(-1, room + PAGE)
     memory = np.frombuffer(pages, np.uint8)
     address = memory.ctypes.data + room
-    if LIBC.mprotect(
-        ctypes.c_void_p(address),
-        ctypes.c_size_t(PAGE),
-        mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0,
-    ):
+    if LIBC.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), 0):
         raise OSError(ctypes.get_errno(), "mprotect")
     found = memory[room - x.nbytes : room].view(x.dtype).reshape(x.shape)
     found[...] = x

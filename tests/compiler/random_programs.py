@@ -428,9 +428,14 @@ def dynamic(choose: Choices, x: Any, y: Any) -> Any:
     )()
 
 
+def one_hot(choose: Choices, x: Any) -> Any:
+    classes = choose(10, 3, 17)
+    return nn.one_hot(np.abs(convert(x, np.int32) % 99) % classes, classes)
+
+
 INDEXING = {
     "take": taken,
-    "one hot": lambda choose, x, y: nn.one_hot(np.abs(convert(x, np.int32)) % 9, choose(10, 3, 17)) * np.sum(y > 0),
+    "one hot": lambda choose, x, y: one_hot(choose, x) * np.sum(y > 0),
     "chosen": lambda choose, x, y: np.take_along_axis(
         x, np.argmax(as_kind(x, "fiub"), axis=-1, keepdims=True), axis=-1
     ),
@@ -471,7 +476,9 @@ REDUCTIONS = {
     "columns": lambda choose, x: np.sum(x, axis=0),
     "centred": lambda choose, x: x - np.mean(as_kind(x, "f"), axis=some_axes(choose, x), keepdims=True),
     "softmax": lambda choose, x: choose(nn.softmax, nn.log_softmax)(as_kind(x, "f"), axis=choose(-1, 0)),
-    "logsumexp": lambda choose, x: nn.logsumexp(as_kind(x, "f"), axis=some_axes(choose, x), keepdims=choose(False, True)),
+    "logsumexp": lambda choose, x: nn.logsumexp(
+        as_kind(x, "f"), axis=some_axes(choose, x), keepdims=choose(False, True)
+    ),
     "layer norm": layer_norm,
 }  # fmt: skip
 
@@ -610,6 +617,10 @@ CONTROL = {"scan": scanned, "loop": looped, "branch": branched, "transform": tra
 
 
 # --- running ---
+
+REFUSALS = (
+    TypeError, ValueError, IndexError, NotImplementedError, OverflowError, AttributeError, fg.UnexpectedTracerError,
+)  # fmt: skip
 
 
 def run_steps(steps: Sequence[Step], values: list[Any], limit: int) -> list[Any]:

@@ -15,6 +15,7 @@ from funcgrad.ir.tracer import type_of
 from tests.compiler.guarded import guarded
 from tests.compiler.programs import bits
 from tests.compiler.random_programs import (
+    REFUSALS,
     RandomProgram,
     large_programs,
     long_programs,
@@ -26,16 +27,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*was compiled .* times"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
-# What NumPy or a derivative refuses: no program.
-REFUSALS = (TypeError, ValueError, NotImplementedError, IndexError, OverflowError)
 
 
 def recorded(program, args):
     """The Program as traced, its captured arrays, and the function."""
     f = program.function()
+    flat = lambda *xs: tuple(tree.leaves(f(*xs)))
     try:
-        types = [type_of(x) for x in args]
-        return *trace_flat(lambda *xs: tree.leaves(f(*xs)), types, "random"), f
+        return *trace_flat(flat, [type_of(x) for x in args], "random"), flat
     except REFUSALS:
         reject()
 
