@@ -18,11 +18,10 @@ from funcgrad import nn, optim
 from funcgrad.compiler.executable import has_llvm
 from funcgrad.compiler.llvm import cpython, donated
 from funcgrad.config import config
-from funcgrad.config import config
 from funcgrad.transforms import donation
 from funcgrad.tree.classes import register_dataclass, register_pytree_node_class
 
-is_native = config.native and cpython.is_supported() and has_llvm() and config.native
+is_native = config.native and cpython.is_supported() and has_llvm()
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 native_only = pytest.mark.skipif(not is_native, reason="memory goes on in native code only")
 
