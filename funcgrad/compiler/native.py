@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -109,7 +111,22 @@ def compile_native(program: Program, donated: Sequence[int] = ()) -> NativeProgr
         text = fingerprint(program)
         key = None if text is None else program_key("program", text, *map(str, donated))
     found = None if key is None else _recall(key, program, donated)
-    return _compile(key, program, donated) if found is None else found
+    if found is not None:
+        return found
+    with collector_paused():
+        return _compile(key, program, donated)
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Meanwhile nobody looks for garbage: compiling makes many objects that live on, and it takes 15 ms to see that."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 # --- entries of the cache: the key of the machine code, the work of a call, what may be done in place, and the places
