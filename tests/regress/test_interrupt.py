@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals"),
 ]
 
-DELAY, LONG = 0.2, 10**8
+DELAY, LONG = 0.2, 10**11  # iterations that take minutes at least
 
 
 def interrupt_after(delay):
