@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.compiler.fingerprint import Unprintable, fingerprint, operation_text, walk
-from funcgrad.compiler.llvm import callbacks, failure, libraries, recheck, runtime
+from funcgrad.compiler.llvm import callbacks, failure, libraries, recheck
 from funcgrad.compiler.llvm.callbacks import LibraryCall
 from funcgrad.compiler.llvm.load import (
     Loaded,
@@ -102,7 +102,6 @@ def compile_native(program: Program, donated: Sequence[int] = ()) -> NativeProgr
         donated: numbers of the inputs that the caller gives up.
     """
     with timed("load"):
-        runtime.ensure()
         failure.register()
         callbacks.register()
         recheck.register()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from funcgrad.compiler.llvm import runtime
 from funcgrad.compiler.llvm.load import share
 from funcgrad.compiler.llvm.machine_code import LEVEL, Source
 
@@ -35,7 +34,6 @@ def module_of(name: str) -> tuple[str, Callable[[], Source]]:
         text = importlib.import_module(WRITERS[prefix]).module_text(module)
         return Source(text, level=0 if module.startswith(LOOPS) else LEVEL)
 
-    runtime.ensure()
     return module, write
 
 

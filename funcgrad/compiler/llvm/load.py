@@ -10,7 +10,7 @@ import functools
 import itertools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -36,6 +36,7 @@ from funcgrad.compiler.report import count, timed
 
 _loaded: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
 _kept: dict[str, Loaded] = {}  # modules of shared functions
+_made: dict[str, Sections] = {}  # and those that nobody has linked yet
 
 
 def key_of(source: Source) -> str:
@@ -93,7 +94,9 @@ def load_known(name: str, write: Callable[[], Source]) -> Loaded:
     with lock:
         if name not in _kept:
             key = program_key("module", name)
-            _kept[name] = recall(key, write) or _compile(key, write)
+            made = _made.pop(name, None)
+            found = recall(key, write) if made is None else link(made, write)
+            _kept[name] = found or _compile(key, write)
         return _kept[name]
 
 
@@ -119,9 +122,9 @@ def compile_source(source: Source) -> tuple[str, Loaded]:
         with timed("emit"):
             sources = [source, *[write() for write in missing.values()]]
         made, *others = build_all(sources)
-        for (name, write), sections in zip(missing.items(), others, strict=True):
+        for name, sections in zip(missing, others, strict=True):
             store(program_key("module", name), sections)
-            _kept[name] = link(sections, write)
+            _made[name] = sections
         store(key, made)
         return key, link(made, lambda: source)
 
@@ -130,15 +133,12 @@ def _missing(source: Source) -> dict[str, Callable[[], Source]]:
     """The modules of shared functions that a module needs and nobody has compiled: what writes each, by name."""
     found = {}
     for name in declared_names(source.text):
-        for prefix, module_of in _modules.items():
-            if name.startswith(prefix):
-                module, write = module_of(name)
-                if (
-                    module not in _kept
-                    and default_cache().get(program_key("module", module)) is None
-                ):
-                    count("cache_misses")
-                    found[module] = write
+        module_of = None if name in system.symbols else _behind(name, _modules)
+        if module_of is not None:
+            module, write = module_of(name)
+            if module not in {*_kept, *found} and not is_stored(program_key("module", module)):
+                count("cache_misses")
+                found[module] = write
     return found
 
 
@@ -162,6 +162,11 @@ def stored(key: str) -> Sections | None:
         sections = default_cache().get(key)
     count("cache_misses" if sections is None else "cache_hits")
     return sections
+
+
+def is_stored(key: str) -> bool:
+    """Whether the cache has something under a key."""
+    return default_cache().get(key) is not None
 
 
 def store(key: str, sections: Sections) -> None:
@@ -227,7 +232,7 @@ def share(prefix: str, module_of: Callable[[str], tuple[str, Callable[[], Source
         module_of: from the name of a function to that of its module, and what writes its source.
     """
     _modules[prefix] = module_of
-    provide(prefix, lambda name: load_known(*module_of(name)).address(name))
+    _providers.setdefault(prefix, lambda name: load_known(*module_of(name)).address(name))
 
 
 _modules: dict[str, Callable[[str], tuple[str, Callable[[], Source]]]] = {}
@@ -235,9 +240,14 @@ _providers: dict[str, Callable[[str], int]] = {}
 
 
 def _provided(name: str) -> int | None:
-    return next(
-        (find(name) for prefix, find in _providers.items() if name.startswith(prefix)), None
-    )
+    find = _behind(name, _providers)
+    return None if find is None else find(name)
+
+
+def _behind(name: str, table: Mapping[str, Any]) -> Any:
+    """What a table has under the longest prefix of a name."""
+    prefixes = [prefix for prefix in table if name.startswith(prefix)]
+    return table[max(prefixes, key=len)] if prefixes else None
 
 
 def program_key(*parts: str | bytes) -> str:

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,8 @@ from funcgrad.compiler.llvm import (
     system,
     workers,
 )
-from funcgrad.compiler.llvm.load import load_known, provide
-from funcgrad.compiler.llvm.machine_code import Source
+from funcgrad.compiler.llvm.load import load_known, provide, share
+from funcgrad.compiler.llvm.machine_code import Source, lock
 from funcgrad.config import config, when_thread_count_changes
 
 # What compiled code may call.
@@ -105,14 +106,19 @@ def source(given: Abilities) -> str:
     return "\n".join([*lines, blas.section(), RESET])
 
 
+def module_of(given: Abilities) -> tuple[str, Callable[[], Source]]:
+    """The name of the module, and what writes its source."""
+    # Many short functions, none with a loop over data: compiled in a fifth of the time, they are as fast.
+    return f"runtime {given}", lambda: Source(source(given), level=0)
+
+
 class Runtime:
     """The runtime in this process. Its symbols are known to the loader; this is for calling them from Python."""
 
     def __init__(self, given: Abilities) -> None:
         for name, address in (_numpy_functions() | _python_functions()).items():
             system.add_symbol(name, address)
-        # Many short functions, none with a loop over data: compiled in a fifth of the time, they are as fast.
-        self.loaded = load_known(f"runtime {given}", lambda: Source(source(given), level=0))
+        self.loaded = load_known(*module_of(given))
         self.function("pool_start")()
         self.function("fg_set_main_thread", None, ctypes.c_int64)(threading.main_thread().ident)
         self.function("fg_keep_at_most", None, ctypes.c_int64)(kept_limit())
@@ -138,7 +144,6 @@ def kept_limit() -> int:
 
 # --- the one of this process ---
 
-_lock = threading.Lock()
 _runtime: Runtime | None = None
 
 
@@ -152,7 +157,7 @@ def ensure() -> Runtime:
     """
     global _runtime
     if _runtime is None:
-        with _lock:
+        with lock:  # that of the loader, which comes here when it links code that needs the runtime
             if _runtime is None:
                 _runtime = _start()
     return _runtime
@@ -166,16 +171,6 @@ def _start() -> Runtime:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=runtime.reset_after_fork)
     return runtime
-
-
-def _renew_lock() -> None:
-    # Another thread may have held it during the fork; what it was doing is then done again.
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int)
@@ -214,4 +209,11 @@ def _blas_function(name: str) -> int:
     return system.symbols[name]
 
 
+def _function(name: str) -> int:
+    ensure()
+    return system.symbols.get(name, 0)
+
+
+provide("fg_", _function)
 provide("fg_blas_", _blas_function)
+share("fg_", lambda name: module_of(abilities()))
