@@ -19,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 # Variables of these names choose kernels (some shells pin slower ones than the machine has), numbers of threads,
 # precisions and caches. No side gets any: each runs as it is installed, on all cores.
 PINS = ("OPENBLAS_", "MKL_", "OMP_", "GOMP_", "KMP_", "NPY_", "FUNCGRAD_", "JAX_", "XLA_", "TORCH")
+# Set, it would make every process compile our Python files anew; those of installed packages are compiled.
+PINS += ("PYTHONDONTWRITEBYTECODE",)
 INSTALLED_HERE = ("funcgrad", "numpy")
 
 

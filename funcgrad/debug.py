@@ -37,4 +37,5 @@ def inspect(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Inspection
         }
     """
     jitted = fun if isinstance(fun, JitFunction) else JitFunction(fun)
-    return Inspection(jitted.entry(*args, **kwargs).program)
+    entry = jitted.entry(*args, **kwargs)
+    return Inspection(entry.program, entry.donated)

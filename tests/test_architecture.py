@@ -135,6 +135,25 @@ def test_no_import_inside_a_function(module):
     assert not late, f"{module} imports inside a function: {sorted(late)}"
 
 
+# Imported by name when first needed: what only a compilation uses, which a start with a warm cache does without.
+IMPORTED_BY_NAME = {
+    "funcgrad.compiler.stages",
+    "funcgrad.compiler.llvm.dot_library",
+    "funcgrad.compiler.llvm.conv_library",
+}
+
+
+def test_imports_by_name_find_their_modules():
+    named = {
+        node.value
+        for module in MODULES
+        for node in ast.walk(parse(module))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if node.value in MODULES and node.value.startswith("funcgrad.compiler.")
+    }
+    assert named == IMPORTED_BY_NAME
+
+
 @pytest.mark.parametrize("module", list(MODULES))
 def test_module_says_what_it_is_for(module):
     assert ast.get_docstring(parse(module)), f"{short_path(MODULES[module])} has no docstring"

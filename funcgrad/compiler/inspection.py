@@ -13,6 +13,7 @@ from funcgrad.compiler.codegen import python_source
 from funcgrad.compiler.executable import has_llvm
 from funcgrad.compiler.llvm.machine_code import assembly
 from funcgrad.compiler.pipeline import simplified
+from funcgrad.compiler.ragged import is_native_body
 from funcgrad.config import config
 from funcgrad.ir.program import Program
 
@@ -106,10 +107,9 @@ def _compiled(program: Program, donated: Sequence[int]) -> dict[str, Any]:
     """What the stages make; empty where there is no machine code."""
     if not config.native or not has_llvm():
         return {}
-    # Imported when there is something to compile, as in `native.py`.
-    ragged = importlib.import_module("funcgrad.compiler.ragged")
-    if not ragged.is_native_body(simplified(program)):
+    if not is_native_body(simplified(program)):
         return {}
+    # Imported when there is something to compile, as in `native.py`.
     return importlib.import_module("funcgrad.compiler.stages").run_stages(program, donated)
 
 
