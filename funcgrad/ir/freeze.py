@@ -51,6 +51,8 @@ class FrozenArrays:
 
     def release(self) -> None:
         """Give the arrays back their write permission."""
+        if not self.held and not _waiting:
+            return
         # Last one first: a view can be made writeable only after its base.
         arrays = [array for array, _ in reversed(self.held)]
         arrays += [array for array in (ref() for ref in _waiting) if array is not None]

@@ -178,7 +178,9 @@ class Primitive:
         return functools.partial(self.numpy, xp, **params)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        owner = self.outer_trace(params) if self.names_axes else state.ambient
+        owner = None
+        if restraints or self.names_axes:
+            owner = self.outer_trace(params) if self.names_axes else state.ambient
         for arg in args:
             if isinstance(arg, Tracer):
                 trace = arg.owner

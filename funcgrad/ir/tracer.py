@@ -24,7 +24,7 @@ from funcgrad.ir.conversions import (
     refuse_number,
     unmasked,
 )
-from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, scalar_type
+from funcgrad.ir.types import PYTHON_SCALARS, WEAK_TYPES, ArrayType, scalar_type
 from funcgrad.tree.registry import add_identity_type
 
 
@@ -139,6 +139,12 @@ class Tracer:
     @property
     def weak(self) -> bool:
         return self.type.weak
+
+    @property
+    def promotion(self) -> Any:
+        """What NumPy's promotion depends on: the dtype, and the Python type if the value is weak."""
+        dtype = self.dtype
+        return (WEAK_TYPES[dtype.kind], dtype) if self.weak else dtype
 
     @property
     def ndim(self) -> int:

@@ -22,6 +22,7 @@ FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
 COMPLEX128 = np.dtype(np.complex128)
+WEAK_TYPES: dict[str, type] = {"i": int, "f": float, "c": complex, "b": bool}  # by kind of dtype
 SCALAR_DTYPES = {bool: BOOL, int: INT64, float: FLOAT64, complex: COMPLEX128}
 
 

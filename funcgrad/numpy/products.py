@@ -42,21 +42,27 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
         5
     """
     a, b = promoted_arrays(a, b)
-    rank_a, rank_b = ndim_of(a), ndim_of(b)
-    if not rank_a or not rank_b:
+    shape_a, shape_b = shape_of(a), shape_of(b)
+    if not shape_a or not shape_b:
         return into("dot", multiply(a, b), out)
-    axis_a, axis_b = rank_a - 1, max(rank_b - 2, 0)
-    check_lengths("dot", a, b, axis_a, axis_b)
+    axis_a, axis_b = len(shape_a) - 1, max(len(shape_b) - 2, 0)
+    if shape_a[axis_a] != shape_b[axis_b]:
+        refuse_lengths("dot", a, b, axis_a, axis_b)
     product = DOT_GENERAL(a, b, contract=((axis_a,), (axis_b,)), batch=((), ()))
     return into("dot", product, out)
 
 
 def check_lengths(name: str, a: Any, b: Any, axis_a: int, axis_b: int) -> None:
     if shape_of(a)[axis_a] != shape_of(b)[axis_b]:
-        raise ValueError(
-            f"[{name}] shapes {shape_of(a)} and {shape_of(b)} not aligned: axis {axis_a} of the first has "
-            f"length {shape_of(a)[axis_a]}, axis {axis_b} of the second {shape_of(b)[axis_b]}."
-        )
+        refuse_lengths(name, a, b, axis_a, axis_b)
+
+
+def refuse_lengths(name: str, a: Any, b: Any, axis_a: int, axis_b: int) -> None:
+    """Raise for axes that are summed together but have different lengths."""
+    raise ValueError(
+        f"[{name}] shapes {shape_of(a)} and {shape_of(b)} not aligned: axis {axis_a} of the first has "
+        f"length {shape_of(a)[axis_a]}, axis {axis_b} of the second {shape_of(b)[axis_b]}."
+    )
 
 
 @numpy_function(np.vdot)

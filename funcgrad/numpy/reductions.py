@@ -18,6 +18,7 @@ from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.product import reduce_prod
 from funcgrad.ops.reduce import (
+    REDUCE_SUM,
     accumulator,
     keep_axes,
     normalize_axes,
@@ -90,7 +91,9 @@ def sum(
     a = as_array(a)
     a = convert(a, accumulation_dtype(a.dtype) if dtype is None else dtype)
     axes = normalize_axes("sum", axis, ndim_of(a))
-    result = reduce_sum(masked(a, where, 0), axes)
+    result = masked(a, where, 0)
+    if axes:
+        result = REDUCE_SUM(result, axes=axes)
     if given(initial):
         result = convert(add(result, initial), a.dtype)
     return finish("add", out, result, a, axes, keepdims)
@@ -224,7 +227,8 @@ def mean_dtype(dtype: np.dtype) -> np.dtype:
 def count(x: Any, axes: tuple, where: Any, dtype: np.dtype) -> Any:
     """How many elements are included, in a form that divides sums."""
     if where is Unset or where is True:
-        return float(math.prod(shape_of(x)[i] for i in axes))
+        shape = shape_of(x)
+        return float(math.prod([shape[i] for i in axes]))
     included = broadcast_to(truth(where), shape_of(x))
     return reduce_sum(convert(included, dtype), axes)
 
@@ -244,7 +248,7 @@ def mean(
     dtype = mean_dtype(a.dtype) if dtype is None else np.dtype(dtype)
     axes = normalize_axes("mean", axis, ndim_of(a))
     wide_dtype = accumulator(dtype)
-    wide = convert(a, wide_dtype)
-    total = reduce_sum(masked(wide, where, 0), axes)
+    wide = masked(convert(a, wide_dtype), where, 0)
+    total = REDUCE_SUM(wide, axes=axes) if axes else wide
     result = convert(divide(total, count(a, axes, where, wide_dtype)), dtype)
     return finish("mean", out, result, a, axes, keepdims)

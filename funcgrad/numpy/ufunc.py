@@ -168,7 +168,10 @@ def harmless_input(ufunc: Any, x: Any) -> Any:
 
 def new_value(result: Any, inputs: tuple) -> Any:
     """A ufunc never returns one of its inputs."""
-    return copy_of(result) if any(result is x for x in inputs) else result
+    for x in inputs:
+        if result is x:
+            return copy_of(result)
+    return result
 
 
 def finish(

@@ -21,13 +21,41 @@ from funcgrad.ops.families import (
 from funcgrad.ops.identities import inverse_power_of_two, is_constant, is_float
 
 
-class Add(Elementwise):
+class SignedSum(Elementwise):
+    """The sum of the operands, each with its sign: its pullback needs nothing but their shapes."""
+
+    keeps_inputs = False
+    signs: tuple[float, ...]
+
+    def partials(self, out: Any, *xs: Any) -> tuple:
+        del out, xs
+        return self.signs
+
+    def vjp(self, primals: Any, active: Any) -> tuple[Any, Any]:
+        shapes = [shape_of(x) for x in primals]
+
+        def pullback(cotangent: Any) -> list[Any]:
+            return [
+                unbroadcast(scale(cotangent, sign), shape) if wanted else None
+                for wanted, sign, shape in zip(active, self.signs, shapes, strict=True)
+            ]
+
+        return self(*primals), pullback
+
+    def transpose(self, cotangent: Any, *xs: Any) -> list[Any]:
+        return [
+            unbroadcast(scale(cotangent, sign), x.shape) if is_linear(x) else None
+            for sign, x in zip(self.signs, xs, strict=True)
+        ]
+
+
+class Add(SignedSum):
     """Sum of two arrays."""
 
     ufunc = "add"
     operator = "+"
     commutes = True
-    keeps_inputs = False
+    signs = (1.0, 1.0)
 
     def simplify(self, known: Any, x: Any, y: Any) -> Any:
         for a, b in ((x, y), (y, x)):
@@ -37,23 +65,16 @@ class Add(Elementwise):
                 return Operation(SUBTRACT, a, *negated.inputs)
         return None
 
-    def partials(self, out: Any, x: Any, y: Any) -> tuple:
-        del out, x, y
-        return 1.0, 1.0
-
-    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
-        return [unbroadcast(cotangent, v.shape) if is_linear(v) else None for v in (x, y)]
-
     def scalar(self, emit: Any, x: Any, y: Any) -> Any:
         return emit.add(x, y)
 
 
-class Subtract(Elementwise):
+class Subtract(SignedSum):
     """Difference of two arrays."""
 
     ufunc = "subtract"
     operator = "-"
-    keeps_inputs = False
+    signs = (1.0, -1.0)
 
     def simplify(self, known: Any, x: Any, y: Any) -> Any:
         if is_constant(known, y, 0.0, x):
@@ -62,16 +83,6 @@ class Subtract(Elementwise):
             return Operation(NEGATIVE, y)
         negated = known.made_by(y, NEGATIVE)
         return Operation(ADD, x, *negated.inputs) if negated else None
-
-    def partials(self, out: Any, x: Any, y: Any) -> tuple:
-        del out, x, y
-        return 1.0, -1.0
-
-    def transpose(self, cotangent: Any, x: Any, y: Any) -> list[Any]:
-        return [
-            unbroadcast(cotangent, x.shape) if is_linear(x) else None,
-            unbroadcast(negative(cotangent), y.shape) if is_linear(y) else None,
-        ]
 
     def scalar(self, emit: Any, x: Any, y: Any) -> Any:
         return emit.subtract(x, y)
@@ -177,24 +188,16 @@ class Divide(Elementwise):
         return emit.divide(x, y)
 
 
-class Negative(Elementwise):
+class Negative(SignedSum):
     """Each element with the other sign."""
 
     ufunc = "negative"
     operator = "-"
-    keeps_inputs = False
+    signs = (-1.0,)
 
     def simplify(self, known: Any, x: Any) -> Any:
         negated = known.made_by(x, self)
         return negated.inputs[0] if negated else None
-
-    def partials(self, out: Any, x: Any) -> tuple:
-        del out, x
-        return (-1.0,)
-
-    def transpose(self, cotangent: Any, x: Any) -> list[Any]:
-        del x
-        return [negative(cotangent)]
 
     def scalar(self, emit: Any, x: Any) -> Any:
         return emit.negative(x)
@@ -234,4 +237,10 @@ def negative(x: Any) -> Any:
     return NEGATIVE.apply(x)
 
 
-RULES.update(divide=divide, add=ADD, negative=NEGATIVE, multiply=multiply, masked_multiply=MASKED_MULTIPLY.apply)
+RULES.update(
+    divide=divide,
+    add=ADD,
+    negative=NEGATIVE,
+    multiply=MULTIPLY.apply,
+    masked_multiply=MASKED_MULTIPLY.apply,
+)

@@ -66,8 +66,8 @@ CONVERT = Convert()
 
 def convert(x: Any, dtype: Any) -> Any:
     """`x` with this dtype; `x` itself if it has it already."""
-    dtype = np.dtype(dtype)
     found = getattr(x, "dtype", None)
+    dtype = np.dtype(dtype)
     if found is not None and found == dtype and not (isinstance(x, Tracer) and x.weak):
         return x
     return CONVERT(x, dtype=dtype)

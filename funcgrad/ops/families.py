@@ -260,26 +260,31 @@ class Elementwise(Primitive):
                     break
             else:
                 return self.direct(*args)
-        operands, keys = [], []
+        keys: list[Any] = []
         for arg in args:
-            if type(arg) is np.ndarray:
-                operands.append(arg)
+            if isinstance(arg, Tracer):
+                keys.append(arg.promotion)
+            elif type(arg) is np.ndarray:
                 keys.append(arg.dtype)
-                continue
-            operand = as_operand(arg)
-            operands.append(operand)
-            keys.append(operand_key(operand))
+            elif type(arg) is float or type(arg) is int:
+                keys.append(type(arg))
+            else:
+                args = tuple([as_operand(arg) for arg in args])
+                keys = [operand_key(arg) for arg in args]
+                break
         key = tuple(keys)
         try:
             casts = self.casts[key]
         except KeyError:
             casts = self.casts[key] = self.resolve(key)
         if casts is not None:
-            operands = [
-                x if dtype is None else RULES["convert"](x, dtype)
-                for x, dtype in zip(operands, casts, strict=True)
-            ]
-        return Primitive.__call__(self, *operands)
+            args = tuple(
+                [
+                    arg if dtype is None else RULES["convert"](arg, dtype)
+                    for arg, dtype in zip(args, casts, strict=True)
+                ]
+            )
+        return Primitive.__call__(self, *args)
 
     def resolve(self, key: tuple) -> tuple | None:
         """The dtype each operand is converted to (None: as it is), for operand keys of `operand_key`."""
@@ -342,17 +347,13 @@ def as_operand(value: Any) -> Any:
 
 
 def operand_key(value: Any) -> Any:
-    """What promotion depends on: a dtype; a Python type for a Python scalar; (type, dtype) for a weak tracer."""
+    """What promotion depends on: a dtype; a Python type for a Python scalar; both for a weak tracer."""
     if isinstance(value, Tracer):
-        dtype = value.dtype
-        return (WEAK_TYPES[dtype.kind], dtype) if value.weak else dtype
+        return value.promotion
     dtype = getattr(value, "dtype", None)
     if dtype is None:
         return BOOL if type(value) is bool else type(value)
     return dtype
-
-
-WEAK_TYPES: dict[str, type] = {"i": int, "f": float, "c": complex, "b": bool}
 
 
 def ufunc_inputs(name: str, ufunc: Any, key: tuple) -> Sequence[np.dtype]:
@@ -420,7 +421,7 @@ class Linear(Primitive):
         out = self(*primals, **params)
         inputs, moves = list(primals), False
         for i, wanted in enumerate(active):
-            if wanted and self.is_linear_in(i):
+            if wanted and (self.linear_args is None or i in self.linear_args):
                 inputs[i], moves = LinearInput(primals[i]), True
         if not moves:
             return out, None

@@ -88,9 +88,10 @@ class DotGeneral(Multilinear):
 
     def numpy(self, xp: Any, x: Any, y: Any, *, contract: Axes, batch: Axes) -> Any:
         if x.ndim == 2 and y.ndim == 2 and len(contract[0]) == 1 and not batch[0]:
-            left = x if contract[0] == (1,) else x.T
-            right = y if contract[1] == (0,) else y.T
-            return narrowed(xp.matmul(left, right), x.dtype)
+            left = x if contract[0][0] else x.T
+            right = y.T if contract[1][0] else y
+            out = xp.matmul(left, right)
+            return out if out.dtype is x.dtype else narrowed(out, x.dtype)
         free_x = free_axes(x.ndim, contract[0], batch[0])
         free_y = free_axes(y.ndim, contract[1], batch[1])
         lead = [x.shape[i] for i in batch[0]]
@@ -124,12 +125,12 @@ class DotGeneral(Multilinear):
 
     def left_cotangent(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
         """The cotangent of `x`, of which only the shape counts."""
-        contract, batch, order = left_plan(ndim_of(x), ndim_of(y), contract, batch)
+        contract, batch, order = left_plan(x.ndim, y.ndim, contract, batch)
         return permuted(self(cotangent, y, contract=contract, batch=batch), order)
 
     def right_cotangent(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
         """The cotangent of `y`, of which only the shape counts."""
-        contract, batch, order = right_plan(ndim_of(x), ndim_of(y), contract, batch)
+        contract, batch, order = right_plan(x.ndim, y.ndim, contract, batch)
         return permuted(self(x, cotangent, contract=contract, batch=batch), order)
 
     def batch(self, size: int, args: Any, axes: Any, *, contract: Axes, batch: Axes) -> tuple:

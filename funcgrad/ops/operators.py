@@ -62,7 +62,8 @@ def unary(function: Callable[[Any], Any]) -> Callable[..., Any]:
     """The method of an operator with one operand."""
 
     def method(self: Tracer) -> Any:
-        return like_python(function(self), self)
+        out = function(self)
+        return like_python(out, self) if self.weak else out
 
     return method
 
@@ -71,9 +72,10 @@ def binary(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """The method of an operator with the tracer on the left."""
 
     def method(self: Tracer, other: Any) -> Any:
-        if not is_operand(other):
+        if type(other) is not np.ndarray and not is_operand(other):
             return NotImplemented
-        return like_python(function(self, other), self, other)
+        out = function(self, other)
+        return like_python(out, self, other) if self.weak else out
 
     return method
 
@@ -84,7 +86,8 @@ def reflected(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def method(self: Tracer, other: Any) -> Any:
         if not is_operand(other):
             return NotImplemented
-        return like_python(function(other, self), other, self)
+        out = function(other, self)
+        return like_python(out, other, self) if self.weak else out
 
     return method
 
@@ -143,7 +146,8 @@ def reflected_divmod(self: Tracer, other: Any) -> Any:
 def power_operator(self: Tracer, other: Any, modulus: Any = None) -> Any:
     if modulus is not None or not is_operand(other):
         return NotImplemented
-    return like_python(power(self, other), self, other)
+    out = power(self, other)
+    return like_python(out, self, other) if self.weak else out
 
 
 def copied(self: Tracer) -> Any:

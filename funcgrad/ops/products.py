@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.matmul import dot_general
 from funcgrad.ops.select import promote
@@ -13,7 +15,7 @@ from funcgrad.ops.shape import broadcast_to, moveaxis
 
 def promoted_arrays(*args: Any) -> list[Any]:
     """Strong arrays of one dtype."""
-    arrays = [as_array(arg) for arg in args]
+    arrays = [arg if type(arg) is np.ndarray else as_array(arg) for arg in args]
     dtype = arrays[0].dtype
     for array in arrays:
         if array.dtype != dtype:

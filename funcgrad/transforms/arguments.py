@@ -164,6 +164,8 @@ class Flat:
 
     def rebuild(self, arrays: Sequence[Any]) -> Any:
         """The tree with other arrays; static leaves stay."""
+        if len(self.places) == len(self.leaves):
+            return self.treedef.unflatten(arrays)
         leaves = list(self.leaves)
         for place, array in zip(self.places, arrays, strict=True):
             leaves[place] = array
@@ -178,6 +180,8 @@ class Flat:
 
     def rebuild_only(self, arrays: Sequence[Any]) -> Any:
         """The tree with None in place of static leaves."""
+        if len(self.places) == len(self.leaves):
+            return self.treedef.unflatten(arrays)
         leaves: list[Any] = [None] * len(self.leaves)
         for place, array in zip(self.places, arrays, strict=True):
             leaves[place] = array

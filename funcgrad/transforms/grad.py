@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from funcgrad import tree
 from funcgrad.ir.leaks import leak_checked
-from funcgrad.ir.tracer import type_of
+from funcgrad.ir.tracer import state, type_of
 from funcgrad.ir.types import ArrayType, dtype_of, is_complex, is_inexact
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
@@ -104,20 +105,22 @@ def value_and_grad(
         tape = Tape(name)
         try:
             with tape:
-                watched, call_args = _watch(tape, fun, args, wanted, holomorphic, allow_int)
+                flats, numbers, call_args = _watch(tape, fun, args, wanted, holomorphic, allow_int)
                 out = fun(*call_args, **kwargs)
             value, aux = split_aux(out, has_aux, "grad")
             seed = _seed(value, holomorphic)
-            numbers = [number for _, group in watched for number in group]
             pulled = tape.pull_back([tape.number(value)], [seed], numbers)
-            gradients = _collect(tape, watched, pulled, value)
+            arrays = [array for flat in flats for array in flat.arrays]
+            result = tape.lower(value)
+            fitted = iter(fresh_outputs(_fit(numbers, pulled, arrays, result), arrays))
         finally:
             tape.frozen.release()
-        gradient = gradients[0] if isinstance(argnums, int) else gradients
-        lowered = fresh_outputs([tape.lower(value)], [value])[0]
+        gradients = [flat.rebuild_only(list(islice(fitted, len(flat.arrays)))) for flat in flats]
+        gradient = gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        lowered = fresh_outputs([result], [value])[0]
         if not has_aux:
             return lowered, gradient
-        return (lowered, fresh_aux(aux, tape.lower, _arrays_of(watched))), gradient
+        return (lowered, fresh_aux(aux, tape.lower, arrays)), gradient
 
     return value_and_grad_fun
 
@@ -129,10 +132,11 @@ def _watch(
     wanted: tuple[int, ...],
     holomorphic: bool,
     allow_int: bool,
-) -> tuple[list[tuple[Flat, list[int | None]]], list[Any]]:
-    """Tracers in place of the arrays of the differentiated arguments."""
+) -> tuple[list[Flat], list[int | None], list[Any]]:
+    """The differentiated arguments, the numbers of their arrays on the tape, and all arguments with tracers."""
     call_args = list(args)
-    watched = []
+    flats: list[Flat] = []
+    all_numbers: list[int | None] = []
     for index in wanted:
         flat = Flat(args[index], partial(describe_argument, fun, index))
         if not flat.arrays and flat.leaves and flat.leaves[0] is args[index]:
@@ -144,9 +148,10 @@ def _watch(
         if (None in numbers and not allow_int) or holomorphic:
             for place, leaf in enumerate(flat.arrays):
                 _check_input(fun, index, flat.path(place), type_of(leaf), holomorphic, allow_int)
-        watched.append((flat, numbers))
+        flats.append(flat)
+        all_numbers += numbers
         call_args[index] = flat.rebuild(given)
-    return watched, call_args
+    return flats, all_numbers, call_args
 
 
 def _check_input(
@@ -201,23 +206,17 @@ def _seed(value: Any, holomorphic: bool) -> Any:
     return dtype.type(1)
 
 
-def _collect(
-    tape: Tape, watched: Sequence[tuple[Flat, list[int | None]]], pulled: list[Any], value: Any
-) -> tuple:
-    """The gradient of each argument, in its structure, shapes and dtypes."""
-    gradients = []
-    found = iter(pulled)
-    result = tape.lower(value)
-    for flat, numbers in watched:
-        for number, leaf in zip(numbers, flat.arrays, strict=True):
-            cotangent = next(found)
-            if number is None:
-                gradients.append(None)
-                continue
-            gradient = fit_cotangent(cotangent, leaf)
-            gradients.append(sum_if_varying(gradient, leaf, result))
-    given = iter(fresh_outputs(gradients, _arrays_of(watched)))
-    return tuple(flat.rebuild_only([next(given) for _ in flat.arrays]) for flat, _ in watched)
+def _fit(
+    numbers: Sequence[int | None], pulled: Sequence[Any], arrays: Sequence[Any], result: Any
+) -> list[Any]:
+    """The gradients in the dtypes of the arrays that they belong to; None for one that was not watched."""
+    gradients: list[Any] = []
+    for number, cotangent, array in zip(numbers, pulled, arrays, strict=True):
+        gradient = None if number is None else fit_cotangent(cotangent, array)
+        if state.stack and number is not None:
+            gradient = sum_if_varying(gradient, array, result)
+        gradients.append(gradient)
+    return gradients
 
 
 def fit_cotangent(cotangent: Any, primal: Any) -> Any:
@@ -233,38 +232,37 @@ def fit_cotangent(cotangent: Any, primal: Any) -> Any:
     return convert(cotangent, dtype)
 
 
-def _arrays_of(watched: Sequence[tuple[Flat, list[int | None]]]) -> list[Any]:
-    return [x for flat, _ in watched for x in flat.arrays]
-
-
 class Pullback:
     """The function that `vjp` returns: cotangents of the outputs to cotangents of the arguments.
 
     May be called several times. Large arrays that it needs stay read-only as long as it lives.
     """
 
-    def __init__(self, tape: Tape, outputs: Flat, numbers: list[Any], inputs: list[Any]) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        outputs: Flat,
+        output_numbers: list[int | None],
+        inputs: list[Flat],
+        input_numbers: list[int | None],
+    ) -> None:
         self._tape = tape
         self._outputs = outputs
-        self._numbers = numbers
+        self._output_numbers = output_numbers
         self._inputs = inputs
+        self._input_numbers = input_numbers
 
     def __call__(self, cotangent: Any) -> tuple:
         cotangents = match_cotangents(self._outputs, cotangent, "vjp")
-        numbers = [number for _, group in self._inputs for number in group]
-        leaves = [leaf for flat, _ in self._inputs for leaf in flat.arrays]
-        pulled = [
-            None if number is None else fit_cotangent(cotangent, leaf)
-            for number, cotangent, leaf in zip(
-                numbers,
-                self._tape.pull_back(self._numbers, cotangents, numbers),
-                leaves,
-                strict=True,
-            )
+        pulled = self._tape.pull_back(self._output_numbers, cotangents, self._input_numbers)
+        arrays = [array for flat in self._inputs for array in flat.arrays]
+        fitted = [
+            None if number is None else fit_cotangent(ct, array)
+            for number, ct, array in zip(self._input_numbers, pulled, arrays, strict=True)
         ]
-        given = iter(fresh_outputs(pulled, cotangents))
+        given = iter(fresh_outputs(fitted, cotangents))
         return tuple(
-            flat.rebuild_only([next(given) for _ in flat.arrays]) for flat, _ in self._inputs
+            [flat.rebuild_only(list(islice(given, len(flat.arrays)))) for flat in self._inputs]
         )
 
     def __del__(self) -> None:
@@ -328,23 +326,27 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     check_callable(fun, "vjp")
     tape = Tape(f"vjp({name_of(fun)})")
     with tape:
-        inputs, call_args = [], []
+        inputs: list[Flat] = []
+        input_numbers: list[int | None] = []
+        call_args = []
         for index, primal in enumerate(primals):
             flat = Flat(primal, partial(describe_argument, fun, index))
             # The pullback may run much later: keep what the arguments are now.
             snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
             given, numbers = tape.watch_all(snapshots)
-            inputs.append((flat, numbers))
+            inputs.append(flat)
+            input_numbers += numbers
             call_args.append(flat.rebuild(given))
         out = fun(*call_args)
     value, aux = split_aux(out, has_aux, "vjp")
-    outputs = output_flat(value, "the result", [flat for flat, _ in inputs])
+    outputs = output_flat(value, "the result", inputs)
     tracers = outputs.detach()
     lowered = [tape.lower(x) for x in tracers]
     # The pullback may read what is returned here: hand out copies.
     result = outputs.rebuild(fresh_outputs(lowered, lowered))
     outputs.arrays = lowered
-    pullback = Pullback(tape, outputs, [tape.number(x) for x in tracers], inputs)
+    numbers = [tape.number(x) for x in tracers]
+    pullback = Pullback(tape, outputs, numbers, inputs, input_numbers)
     if not has_aux:
         return result, pullback
     return result, pullback, fresh_aux(aux, tape.lower, tree.leaves(tree.map(tape.lower, aux)))

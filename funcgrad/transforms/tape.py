@@ -19,12 +19,15 @@ from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, dtype_of, is_inexact
 from funcgrad.ops.families import RULES_STATE
-from funcgrad.transforms.accumulate import rounded, sum_cotangents
+from funcgrad.transforms.accumulate import WideSum, rounded, sum_cotangents
 from funcgrad.transforms.jvp import concrete_value, weaken
 from funcgrad.transforms.linearize import linearize_equation
 from funcgrad.transforms.transpose import backward_pass
 
 SNAPSHOT_BYTES = 1 << 20
+STRONG = frozenset(
+    {np.ndarray, np.float64, np.float32}
+)  # values that decide promotion by their dtype
 
 
 # One recorded operation. Every value of a tape has a number, under which its cotangent is kept:
@@ -74,6 +77,11 @@ class TapeTracer(Tracer):
         if type(value) is np.ndarray:
             return False
         return value.weak if isinstance(value, Tracer) else type(value) in (float, complex, int)
+
+    @property
+    def promotion(self) -> Any:
+        value = self.value
+        return value.dtype if type(value) in STRONG else super().promotion
 
     def as_weak(self) -> TapeTracer:
         return TapeTracer(self.owner, weaken(self.value), self.index)
@@ -227,7 +235,8 @@ class Tape(Trace):
                 continue
             if not count:
                 pending[index] = None
-                cotangent = rounded(cotangent)
+                if type(cotangent) is WideSum:
+                    cotangent = rounded(cotangent)
             mask = _mask_of(masks, index, count) if masks else None
             if is_masked is not (nan_safe and mask is not None):
                 RULES_STATE.masked = is_masked = not is_masked
