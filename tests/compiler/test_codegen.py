@@ -19,6 +19,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 X = np.array([0.5, 1.0, 2.0])
 
 
+@pytest.fixture(autouse=True)
+def generated_python():
+    """No machine code in its place."""
+    with config.override(native=False):
+        yield
+
+
 def source(f, *args):
     return python_source(fg.make_jaxpr(f)(*args), np)[0]
 
