@@ -138,8 +138,8 @@ def test_no_import_inside_a_function(module):
 # Imported by name when first needed: what only a compilation uses, which a start with a warm cache does without.
 IMPORTED_BY_NAME = {
     "funcgrad.compiler.stages",
-    "funcgrad.compiler.llvm.dot_library",
-    "funcgrad.compiler.llvm.conv_library",
+    "funcgrad.compiler.llvm.products.dot_library",
+    "funcgrad.compiler.llvm.windows.conv_library",
 }
 
 

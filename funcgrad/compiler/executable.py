@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.machine_code import NoLLVM
+from funcgrad.compiler.llvm.loading.machine_code import NoLLVM
 from funcgrad.compiler.native import compile_native
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.config import config

@@ -11,9 +11,9 @@ import numpy as np
 
 from funcgrad.compiler.codegen import python_source
 from funcgrad.compiler.executable import has_llvm
-from funcgrad.compiler.llvm.machine_code import assembly
+from funcgrad.compiler.llvm.loading.machine_code import assembly
+from funcgrad.compiler.lowering.ragged import is_native_body
 from funcgrad.compiler.pipeline import simplified
-from funcgrad.compiler.ragged import is_native_body
 from funcgrad.config import config
 from funcgrad.ir.program import Program
 

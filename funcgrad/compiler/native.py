@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.compiler.fingerprint import Unprintable, fingerprint, operation_text, walk
-from funcgrad.compiler.llvm import callbacks, failure, libraries, recheck
-from funcgrad.compiler.llvm.callbacks import LibraryCall
-from funcgrad.compiler.llvm.load import (
+from funcgrad.compiler.llvm.calls import callbacks, failure, recheck
+from funcgrad.compiler.llvm.calls.callbacks import LibraryCall
+from funcgrad.compiler.llvm.loading import libraries
+from funcgrad.compiler.llvm.loading.load import (
     Loaded,
     compile_source,
     program_key,
@@ -23,10 +24,10 @@ from funcgrad.compiler.llvm.load import (
     store,
     stored,
 )
-from funcgrad.compiler.llvm.machine_code import Source
-from funcgrad.compiler.llvm.memory import allocate_output
+from funcgrad.compiler.llvm.loading.machine_code import Source
+from funcgrad.compiler.llvm.runtime.memory import allocate_output
+from funcgrad.compiler.lowering.ragged import is_native_body
 from funcgrad.compiler.pipeline import implementation
-from funcgrad.compiler.ragged import is_native_body
 from funcgrad.compiler.report import timed
 from funcgrad.ir.program import Equation, Program
 

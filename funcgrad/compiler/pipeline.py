@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.codegen import generate
-from funcgrad.compiler.dead_code import as_simplified, eliminate_dead_code
-from funcgrad.compiler.joining import join_places
-from funcgrad.compiler.loops import rewrite_loops
-from funcgrad.compiler.simplify import inline_calls, merge_common
+from funcgrad.compiler.passes.dead_code import as_simplified, eliminate_dead_code
+from funcgrad.compiler.passes.joining import join_places
+from funcgrad.compiler.passes.loops import rewrite_loops
+from funcgrad.compiler.passes.simplify import inline_calls, merge_common
 from funcgrad.config import config
 from funcgrad.ir.check import check_program
 from funcgrad.ir.program import Equation, Program

@@ -10,17 +10,17 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from funcgrad.compiler.check import check_graph, check_partition, check_plan
-from funcgrad.compiler.fusion import Partition, partition
-from funcgrad.compiler.graph import Graph, Step, lower_program
-from funcgrad.compiler.in_place import Pairs
-from funcgrad.compiler.llvm.elements import supports
-from funcgrad.compiler.llvm.machine_code import Source
+from funcgrad.compiler.llvm.kernels.elements import supports
+from funcgrad.compiler.llvm.loading.machine_code import Source
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
-from funcgrad.compiler.llvm.steps import takes, write_step
+from funcgrad.compiler.llvm.steps.table import takes, write_step
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
+from funcgrad.compiler.lowering.fusion import Partition, partition
+from funcgrad.compiler.lowering.graph import Graph, Step, lower_program
+from funcgrad.compiler.lowering.in_place import Pairs
+from funcgrad.compiler.lowering.plan import Plan
 from funcgrad.compiler.pipeline import simplified
-from funcgrad.compiler.plan import Plan
 from funcgrad.compiler.report import count, timed
 from funcgrad.config import config
 from funcgrad.ir.check import check_program

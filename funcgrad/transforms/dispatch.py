@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.compiler.llvm import dispatch as native
-from funcgrad.compiler.llvm.call_plan import Plan
+from funcgrad.compiler.llvm.calls import dispatch as native
+from funcgrad.compiler.llvm.calls.call_plan import Plan
 from funcgrad.transforms.donation import is_owner
 from funcgrad.transforms.guards import Guard
 from funcgrad.transforms.native_calls import make_plan, shared

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm import donated as native
+from funcgrad.compiler.llvm.calls import donated as native
 from funcgrad.config import config
 from funcgrad.ir import source
 from funcgrad.ir.program import Program

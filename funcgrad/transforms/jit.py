@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.executable import executable, native
-from funcgrad.compiler.llvm.callable import NativeCallable, let_enter_natively
+from funcgrad.compiler.llvm.calls.callable import NativeCallable, let_enter_natively
 from funcgrad.compiler.native import NativeProgram
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.report import Compilation, CompileReport, recording, resuming, timed

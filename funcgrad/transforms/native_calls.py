@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm import cpython, dispatch
-from funcgrad.compiler.llvm.call_arguments import (
+from funcgrad.compiler.llvm.calls import cpython, dispatch
+from funcgrad.compiler.llvm.calls.call_arguments import (
     ArraySlot,
     check_captured,
     check_contents,
@@ -19,8 +19,8 @@ from funcgrad.compiler.llvm.call_arguments import (
     check_static,
     check_tree,
 )
-from funcgrad.compiler.llvm.call_plan import Plan, Unsupported
-from funcgrad.compiler.llvm.call_results import make_tree, run
+from funcgrad.compiler.llvm.calls.call_plan import Plan, Unsupported
+from funcgrad.compiler.llvm.calls.call_results import make_tree, run
 from funcgrad.config import config, restraints
 from funcgrad.ir.tracer import state
 from funcgrad.transforms.guards import Guard

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compiler.llvm import blas, runtime
-from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.loading.load import load
+from funcgrad.compiler.llvm.runtime import blas, runtime
 
 pytest.importorskip("llvmlite")
 
@@ -138,7 +138,7 @@ def test_a_change_by_the_user_stays(count):
 
 FORK = """
 import ctypes, os
-from funcgrad.compiler.llvm import blas, runtime
+from funcgrad.compiler.llvm.runtime import blas, runtime
 runtime.ensure_blas()
 get, set_ = blas.controls()
 get, set_ = ctypes.CFUNCTYPE(ctypes.c_int)(get), ctypes.CFUNCTYPE(None, ctypes.c_int)(set_)

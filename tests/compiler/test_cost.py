@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compiler.cost import UNKNOWN_LENGTH, program_cost
+from funcgrad.compiler.passes.cost import UNKNOWN_LENGTH, program_cost
 from tests.compiler.programs import recorded
 
 X = np.ones((10, 20))

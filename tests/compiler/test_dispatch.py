@@ -24,10 +24,11 @@ from hypothesis import given, settings, strategies as st
 
 import funcgrad as fg
 from funcgrad.compiler.codegen import generate
-from funcgrad.compiler.llvm import cpython, dispatch, system
 from funcgrad.compiler.llvm.builder import Module as Code, constant
-from funcgrad.compiler.llvm.call_plan import MAX_WORDS
-from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.calls import cpython, dispatch
+from funcgrad.compiler.llvm.calls.call_plan import MAX_WORDS
+from funcgrad.compiler.llvm.loading.load import load
+from funcgrad.compiler.llvm.runtime import system
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.config import restraints
 from funcgrad.nn import Module

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from funcgrad.compiler.llvm.builder import Module
-from funcgrad.compiler.llvm.dot_layout import Operand, dot_layout
-from funcgrad.compiler.llvm.dot_plan import count_parts, plan_dot
-from funcgrad.compiler.llvm.dot_spec import DotSpec, simplified
-from funcgrad.compiler.llvm.gemm import dot, dot_rows
-from funcgrad.compiler.llvm.load import load
-from funcgrad.compiler.llvm.runtime import ensure_blas
+from funcgrad.compiler.llvm.loading.load import load
+from funcgrad.compiler.llvm.products.dot_layout import Operand, dot_layout
+from funcgrad.compiler.llvm.products.dot_plan import count_parts, plan_dot
+from funcgrad.compiler.llvm.products.dot_spec import DotSpec, simplified
+from funcgrad.compiler.llvm.products.gemm import dot, dot_rows
+from funcgrad.compiler.llvm.runtime.runtime import ensure_blas
 from funcgrad.compiler.llvm.target import Target, host
 from funcgrad.config import config
 
@@ -361,7 +361,9 @@ def test_narrow_vectors(monkeypatch, dtype, m, n, k):
     for vector_bytes in (32, 16):
         target = Target(host().triple, host().cpu, "+avx2")
         target.vector_bytes = vector_bytes
-        monkeypatch.setattr("funcgrad.compiler.llvm.gemm.host", lambda target=target: target)
+        monkeypatch.setattr(
+            "funcgrad.compiler.llvm.products.gemm.host", lambda target=target: target
+        )
         for right in ("rows", "columns"):
             x, y = numbers(rng, (m, k), dtype), matrix(rng, k, n, dtype, right)
             out = np.full((m, n), np.nan, dtype)

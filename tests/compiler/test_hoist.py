@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import funcgrad as fg
-from funcgrad.compiler import fission
+from funcgrad.compiler.passes import fission
 from funcgrad.compiler.pipeline import run_stages
 from funcgrad.ir.check import check_program
 from funcgrad.ir.program import evaluate

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from funcgrad.compiler.llvm import interrupts, runtime
 from funcgrad.compiler.llvm.builder import Module, constant
-from funcgrad.compiler.llvm.load import load
+from funcgrad.compiler.llvm.loading.load import load
+from funcgrad.compiler.llvm.runtime import interrupts, runtime
 
 pytest.importorskip("llvmlite")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")

@@ -2,7 +2,7 @@
 
 import os
 
-from funcgrad.compiler.llvm.limits import available_bytes, available_cpus
+from funcgrad.compiler.llvm.runtime.limits import available_bytes, available_cpus
 
 
 def group(tmp_path, membership, **files):

@@ -13,11 +13,12 @@ import pytest
 
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import Cache
-from funcgrad.compiler.llvm import load as load_module, machine_code, system
 from funcgrad.compiler.llvm.builder import Module, constant, vector
-from funcgrad.compiler.llvm.image import Unsupported, lay_out
-from funcgrad.compiler.llvm.load import link, load, program_key
-from funcgrad.compiler.llvm.machine_code import Source, build
+from funcgrad.compiler.llvm.loading import load as load_module, machine_code
+from funcgrad.compiler.llvm.loading.image import Unsupported, lay_out
+from funcgrad.compiler.llvm.loading.load import link, load, program_key
+from funcgrad.compiler.llvm.loading.machine_code import Source, build
+from funcgrad.compiler.llvm.runtime import system
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.report import recording
 from funcgrad.config import config
@@ -430,7 +431,7 @@ atexit.register(lambda: print(call(kept[4])))
 
 
 def test_llvm_is_not_imported_before_it_is_needed():
-    code = "import sys, funcgrad.compiler.llvm.load as load; sys.exit('llvmlite' in sys.modules)"
+    code = "import sys, funcgrad.compiler.llvm.loading.load as load; sys.exit('llvmlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -9,8 +9,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from funcgrad.compiler.llvm import blocks, memory, runtime
-from funcgrad.compiler.llvm.runtime import Abilities
+from funcgrad.compiler.llvm.runtime import blocks, memory, runtime
+from funcgrad.compiler.llvm.runtime.runtime import Abilities
 
 pytest.importorskip("llvmlite")
 

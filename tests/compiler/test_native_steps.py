@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compiler.llvm import cumulatives, scatters, tasks
-from funcgrad.compiler.llvm.combine import combines
+from funcgrad.compiler.llvm.kernels.combine import combines
+from funcgrad.compiler.llvm.steps import cumulatives, scatters, tasks
 from funcgrad.config import config
 from funcgrad.ir.types import FLOAT32
 from funcgrad.ops import cumulative

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compiler.llvm import limits, runtime
-from funcgrad.compiler.llvm.load import load
-from funcgrad.compiler.llvm.runtime import Abilities
+from funcgrad.compiler.llvm.loading.load import load
+from funcgrad.compiler.llvm.runtime import limits, runtime
+from funcgrad.compiler.llvm.runtime.runtime import Abilities
 
 pytest.importorskip("llvmlite")
 
@@ -195,7 +195,7 @@ def run(script, **environment):
 def test_thread_count_from_the_environment():
     script = """
         import ctypes
-        from funcgrad.compiler.llvm import runtime
+        from funcgrad.compiler.llvm.runtime import runtime
         print(runtime.ensure().function("fg_threads", ctypes.c_int64)())
     """
     assert run(script, FUNCGRAD_NUM_THREADS="5") == "5\n"
@@ -237,8 +237,8 @@ FORK = """
     import ctypes, os, sys, threading
     import numpy as np
     import funcgrad as fg
-    from funcgrad.compiler.llvm import runtime, memory
-    from funcgrad.compiler.llvm.load import load
+    from funcgrad.compiler.llvm.runtime import runtime, memory
+    from funcgrad.compiler.llvm.loading.load import load
     from tests.compiler.test_runtime import TASKS, parallel
 
     tasks = load(TASKS) if runtime.ensure() else None
@@ -285,7 +285,7 @@ def test_a_forked_child_has_its_own_pool(threads):
 def test_arrays_survive_the_end_of_the_interpreter():
     script = """
         import os, sys
-        from funcgrad.compiler.llvm import memory
+        from funcgrad.compiler.llvm.runtime import memory
         class Late:
             def __del__(self, write=os.write):
                 self.array.fill(2)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import funcgrad as fg
-from funcgrad.compiler.dead_code import eliminate_dead_code
+from funcgrad.compiler.passes.dead_code import eliminate_dead_code
+from funcgrad.compiler.passes.simplify import inline_calls, merge_common
 from funcgrad.compiler.pipeline import run_stages
-from funcgrad.compiler.simplify import inline_calls, merge_common
 from funcgrad.ir.check import check_program
 from funcgrad.ir.program import Literal, evaluate
 from tests.compiler.programs import all_names, bits, names, recorded

@@ -4,11 +4,11 @@ import ctypes
 
 import pytest
 
-from funcgrad.compiler.llvm import machine_code
-from funcgrad.compiler.llvm.load import link
-from funcgrad.compiler.llvm.machine_code import Source, build, build_all
-from funcgrad.compiler.llvm.mapped import is_supported
-from funcgrad.compiler.llvm.split import declared_names, exported_names, split_module
+from funcgrad.compiler.llvm.loading import machine_code
+from funcgrad.compiler.llvm.loading.load import link
+from funcgrad.compiler.llvm.loading.machine_code import Source, build, build_all
+from funcgrad.compiler.llvm.loading.mapped import is_supported
+from funcgrad.compiler.llvm.loading.split import declared_names, exported_names, split_module
 from funcgrad.config import config
 
 pytest.importorskip("llvmlite")

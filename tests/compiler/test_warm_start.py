@@ -12,7 +12,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.compiler.cache import Cache
 from funcgrad.compiler.fingerprint import fingerprint
-from funcgrad.compiler.llvm import load, mapped
+from funcgrad.compiler.llvm.loading import load, mapped
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.tracer import type_of
 

@@ -5,10 +5,10 @@ import ctypes
 import numpy as np
 import pytest
 
-from funcgrad.compiler.llvm import runtime
 from funcgrad.compiler.llvm.builder import Module
-from funcgrad.compiler.llvm.load import load
-from funcgrad.compiler.llvm.windows import WindowSpec, supports, windows
+from funcgrad.compiler.llvm.loading.load import load
+from funcgrad.compiler.llvm.runtime import runtime
+from funcgrad.compiler.llvm.windows.windows import WindowSpec, supports, windows
 from funcgrad.config import config
 from funcgrad.ops.sliding import ALONE, Sliding
 from funcgrad.ops.windows import (

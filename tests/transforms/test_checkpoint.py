@@ -5,7 +5,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import checkpoint_policies as policies
-from funcgrad.compiler.dead_code import eliminate_dead_code
+from funcgrad.compiler.passes.dead_code import eliminate_dead_code
 from funcgrad.ir.program import subprograms
 from funcgrad.test_util import check_grads
 

@@ -16,7 +16,7 @@ import pytest
 import funcgrad as fg
 from funcgrad import nn, optim
 from funcgrad.compiler.executable import has_llvm
-from funcgrad.compiler.llvm import cpython, donated
+from funcgrad.compiler.llvm.calls import cpython, donated
 from funcgrad.config import config
 from funcgrad.transforms import donation
 from funcgrad.tree.classes import register_dataclass, register_pytree_node_class

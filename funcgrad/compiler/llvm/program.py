@@ -13,27 +13,27 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.fusion import Kernel
-from funcgrad.compiler.graph import Map, Node, Reduce, Step, accumulator_dtype
 from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
-from funcgrad.compiler.llvm.carried import load_elements
-from funcgrad.compiler.llvm.failure import RECORD_BYTES, RECORDED, write_answer
-from funcgrad.compiler.llvm.floating import (
+from funcgrad.compiler.llvm.calls.failure import RECORD_BYTES, RECORDED, write_answer
+from funcgrad.compiler.llvm.kernels.floating import (
     NUMBER,
     can_look,
     write_clear,
     write_events,
     write_recheck,
 )
-from funcgrad.compiler.llvm.kernel import KernelWriter
-from funcgrad.compiler.llvm.merge_parts import write_merge
-from funcgrad.compiler.llvm.registers import memory_type
-from funcgrad.compiler.llvm.stacks import Stack, write_frame, write_release
+from funcgrad.compiler.llvm.kernels.kernel import KernelWriter
+from funcgrad.compiler.llvm.kernels.merge_parts import write_merge
+from funcgrad.compiler.llvm.kernels.registers import memory_type
+from funcgrad.compiler.llvm.kernels.tiny import TinyWriter
+from funcgrad.compiler.llvm.kernels.values import ALIGNED
+from funcgrad.compiler.llvm.steps.carried import load_elements
+from funcgrad.compiler.llvm.steps.stacks import Stack, write_frame, write_release
 from funcgrad.compiler.llvm.target import Target
-from funcgrad.compiler.llvm.tiny import TinyWriter
-from funcgrad.compiler.llvm.values import ALIGNED
-from funcgrad.compiler.plan import Plan, nbytes, tiny_loads
-from funcgrad.compiler.views import located
+from funcgrad.compiler.lowering.fusion import Kernel
+from funcgrad.compiler.lowering.graph import Map, Node, Reduce, Step, accumulator_dtype
+from funcgrad.compiler.lowering.plan import Plan, nbytes, tiny_loads
+from funcgrad.compiler.lowering.views import located
 
 EVENTS_PLACE = 7  # of the record: floating point events of all threads
 MANY_UNITS = 24  # of a program without loops, whose own code is not worth optimising

@@ -1,0 +1,1 @@
+"""The way from Python into compiled code and back: dispatch, callbacks, errors."""

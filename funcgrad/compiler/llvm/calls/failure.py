@@ -1,0 +1,109 @@
+"""How compiled code reports errors: a record in its memory, and exceptions kept for the thread that called it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, mangled
+from funcgrad.compiler.llvm.runtime import system
+from funcgrad.ir.program import Equation
+from funcgrad.ops.bounds import out_of_bounds_error, window_error
+
+# The first word of the record. A program answers 0, RAISED, or RECORDED for the other two.
+RAISED, INDEX, RECORDED = 1, 2, 3
+RECORD_BYTES = 64
+
+
+class Pending(threading.local):
+    """The exception that the code running in this thread has met."""
+
+    error: BaseException | None = None
+    site: int = -1
+
+
+PENDING = Pending()
+
+
+@ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)
+def _index_error(index: int, axis: int, length: int, window: int, site: int) -> None:
+    found = out_of_bounds_error(index, axis, length)
+    PENDING.error = found if window < 0 else window_error(index, axis, length, window)
+    PENDING.site = site
+
+
+@functools.cache
+def register() -> None:
+    """Make the reporting function known to the loader, and the system's memory, which stacks of loops use."""
+    system.add_symbol("fg_resize", system.address("realloc"))
+    system.add_symbol("fg_release", system.address("free"))
+    system.add_symbol("fg_index_error", system.function_address(_index_error))
+
+
+def raise_pending(code: int, sites: Callable[[], Sequence[Equation]]) -> NoReturn:
+    """Raise what a program has met that answered with this code, with a note of the user's line."""
+    error, site = PENDING.error, PENDING.site
+    PENDING.error, PENDING.site = None, -1
+    assert error is not None, f"compiled code answered {code} and left no exception"
+    source = sites()[site].source if site >= 0 else None
+    if source is not None:
+        error.add_note(f"in compiled code for\n  {source.describe()}")
+    raise error
+
+
+def write_index_failure(
+    f: Function, record: Value, bad: Value, index: Value, where: tuple[int, int, int]
+) -> None:
+    """If an index (a lane of it) is bad, note it with its axis, the length, the window (-1: none) and the equation.
+
+    The first one counts. Threads may race for it: any of theirs is a right answer.
+    """
+    lanes = lanes_of(bad.type)
+    any_bad = bad
+    if lanes:
+        any_bad = f.intrinsic("llvm.vector.reduce.or", "i1", [bad], mangled(bad.type))
+    with f.when(any_bad):
+        if lanes:
+            bits = f.cast("bitcast", bad, f"i{lanes}")
+            first = f.intrinsic("llvm.cttz", f"i{lanes}", [bits, constant("i1", 1)])
+            text = f"extractelement {index.type} {index.text}, i{lanes} {first.text}"
+            index = f.emit("i64", text)
+        with f.when(f.icmp("eq", f.load("i64", record, 8), constant("i64", 0))):
+            numbers = [index, *[constant("i64", n) for n in (*where, site_number(f))]]
+            for place, number in enumerate([constant("i64", INDEX), *numbers]):
+                f.store(number, f.gep(record, place, "i64"), 8)
+
+
+def site_number(f: Function) -> int:
+    """The number by which code names the equation that it is written for; -1 for none."""
+    sites, site = f.module.sites, f.module.site
+    if site is None:
+        return -1
+    if site not in sites:
+        sites.append(site)
+    return sites.index(site)
+
+
+def stop_if(f: Function, bad: Value, record: Value, state: int, end: Block) -> None:
+    """Leave the program if something went wrong."""
+    failed, going = f.new_block("failed"), f.new_block("going")
+    f.branch_if(bad, failed, going)
+    f.block = failed
+    f.store(constant("i64", state), record, 8)
+    f.branch(end)
+    f.block = going
+
+
+def write_answer(f: Function, record: Value) -> Value:
+    """What the program returns, after an index error has been made an exception."""
+    state = f.load("i64", record, 8)
+    with f.when(f.icmp("eq", state, constant("i64", INDEX))):
+        numbers: list[Any] = [
+            f.load("i64", f.gep(record, place, "i64"), 8) for place in range(1, 6)
+        ]
+        f.external("fg_index_error", "void", numbers)
+    limited = f.intrinsic("llvm.umin", "i64", [state, constant("i64", 2)])
+    return f.cast("trunc", limited, "i32")

@@ -1,0 +1,1 @@
+"""Kernels as LLVM code: loops, elements in registers, reductions."""

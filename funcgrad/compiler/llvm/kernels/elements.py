@@ -1,0 +1,348 @@
+"""One element, or one vector of elements, at a time: what the `scalar` rules of elementwise primitives talk to.
+
+Every operation of half precision rounds its result, as NumPy's does.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compiler.llvm.builder import (
+    Function,
+    Module,
+    Value,
+    constant,
+    element_of,
+    is_pair,
+    vector,
+    with_element,
+)
+from funcgrad.compiler.llvm.kernels import integers
+from funcgrad.compiler.llvm.kernels.registers import (
+    Unsupported,
+    as_python,
+    convert_value,
+    from_memory,
+    is_half,
+    memory_type,
+    register_type,
+    round_half,
+    to_memory,
+)
+from funcgrad.compiler.llvm.mathlib import MATH, complex_arithmetic
+from funcgrad.compiler.llvm.mathlib.complex_arithmetic import native
+from funcgrad.compiler.llvm.mathlib.complex_functions import COMPLEX_MATH
+from funcgrad.ir.types import BOOL, real_dtype
+
+COMPARISONS = {
+    "equal": ("oeq", "eq", "eq"),
+    "not_equal": ("une", "ne", "ne"),
+    "less": ("olt", "slt", "ult"),
+    "less_equal": ("ole", "sle", "ule"),
+    "greater": ("ogt", "sgt", "ugt"),
+    "greater_equal": ("oge", "sge", "uge"),
+}
+LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
+BITWISE = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
+ARITHMETIC = {"add": ("fadd", "add"), "subtract": ("fsub", "sub"), "multiply": ("fmul", "mul")}
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+UINT8 = np.dtype(np.uint8)
+MAX_FACTORS = 100  # NumPy multiplies for whole powers of complex numbers below this one
+
+
+class Element:
+    """A value with its dtype; `dtype` None is a Python number that adopts the dtype of what it meets.
+
+    `number` is the number that a constant stands for.
+    """
+
+    __slots__ = ("dtype", "number", "value")
+
+    def __init__(self, dtype: Any, value: Any, number: Any = None) -> None:
+        self.dtype = dtype
+        self.value = value
+        self.number = number
+
+
+class Elements:
+    """Computes with elements: writes into the current block of a function."""
+
+    def __init__(self, function: Function, result: np.dtype, lanes: int = 0) -> None:
+        self.function = function
+        self.result = result
+        self.lanes = lanes
+
+    # --- operands ---
+
+    def constant(self, value: Any) -> Element:
+        return Element(None, value)
+
+    def number(self, dtype: np.dtype, value: Any) -> Element:
+        type = vector(self.lanes, register_type(dtype))
+        return Element(dtype, constant(type, as_python(dtype, value)), value)
+
+    def same(self, *xs: Element) -> list[Element]:
+        """The operands in one dtype and with as many lanes."""
+        dtype = next((x.dtype for x in xs if x.dtype is not None), self.result)
+        return [self.number(dtype, x.value) if x.dtype is None else x for x in xs]
+
+    def rounded(self, dtype: np.dtype, value: Value) -> Element:
+        """A result, rounded to half precision if that is its dtype."""
+        return Element(dtype, round_half(self.function, dtype, value) if is_half(dtype) else value)
+
+    # --- arithmetic ---
+
+    def arithmetic(self, name: str, x: Element, y: Element) -> Element:
+        x, y = self.same(x, y)
+        dtype = x.dtype
+        if dtype == np.bool_:
+            op = {"add": "or", "multiply": "and"}.get(name)
+            if op is None:
+                raise Unsupported(name)
+            return Element(dtype, self.function.op(op, x.value, y.value))
+        if dtype.kind == "c":
+            return self.complex(name, x, y)
+        op = ARITHMETIC[name][dtype.kind in "iu"]
+        return self.rounded(dtype, self.function.op(op, x.value, y.value))
+
+    def add(self, x: Element, y: Element) -> Element:
+        return self.arithmetic("add", x, y)
+
+    def subtract(self, x: Element, y: Element) -> Element:
+        return self.arithmetic("subtract", x, y)
+
+    def multiply(self, x: Element, y: Element) -> Element:
+        return self.arithmetic("multiply", x, y)
+
+    def divide(self, x: Element, y: Element) -> Element:
+        x, y = self.same(x, y)
+        if x.dtype.kind in "iub":
+            raise Unsupported("divide")
+        if x.dtype.kind == "c":
+            return self.complex("divide", x, y)
+        return self.rounded(x.dtype, self.function.op("fdiv", x.value, y.value))
+
+    def negative(self, x: Element) -> Element:
+        (x,) = self.same(x)
+        if x.dtype == np.bool_:
+            raise Unsupported("negative")
+        if x.dtype.kind in "iu":
+            zero = constant(x.value.type, 0)
+            return Element(x.dtype, self.function.op("sub", zero, x.value))
+        if x.dtype.kind == "c":
+            return self.complex("negative", x)
+        return Element(x.dtype, self.function.fneg(x.value))
+
+    def equal(self, x: Element, y: Element) -> Element:
+        return self.compare("equal", x, y)
+
+    def compare(self, name: str, x: Element, y: Element) -> Element:
+        x, y = self.same(x, y)
+        if x.dtype.kind == "c":
+            return self.complex(name, x, y)
+        floating, signed, unsigned = COMPARISONS[name]
+        if x.value.type.endswith(("float", "double", "float>", "double>")):
+            return Element(BOOL, self.function.fcmp(floating, x.value, y.value))
+        predicate = signed if x.dtype.kind == "i" else unsigned
+        return Element(BOOL, self.function.icmp(predicate, x.value, y.value))
+
+    def select(self, condition: Element, x: Element, y: Element) -> Element:
+        x, y = self.same(x, y)
+        test = self.truth(condition)
+        return Element(x.dtype, self.function.select(test.value, x.value, y.value))
+
+    def truth(self, x: Element) -> Element:
+        """Whether an element is not zero."""
+        if x.dtype is None:
+            return self.number(BOOL, bool(x.value))
+        return x if x.dtype == np.bool_ else self.compare("not_equal", x, self.constant(0))
+
+    # --- named functions ---
+
+    def math(self, name: str, *xs: Element) -> Element:
+        """The elementwise primitive of this name."""
+        if name in ARITHMETIC:
+            return self.arithmetic(name, *xs)
+        if name in COMPARISONS:
+            return self.compare(name, *xs)
+        if name in LOGICAL:
+            a, b = (self.truth(x) for x in xs)
+            return Element(BOOL, self.function.op(LOGICAL[name], a.value, b.value))
+        if name == "logical_not":
+            x = self.truth(xs[0])
+            return Element(BOOL, self.function.op("xor", x.value, constant(x.value.type, 1)))
+        if name in BITWISE:
+            a, b = self.same(*xs)
+            return Element(a.dtype, self.function.op(BITWISE[name], a.value, b.value))
+        values = self.same(*xs)
+        if name == "power":
+            return self.power(*values)
+        if values[0].dtype.kind == "c" or name == "complex":
+            return self.complex(name, *values)
+        if values[0].dtype.kind in "iub":
+            return self.integer(name, *values)
+        return self.floating(name, *values)
+
+    def power(self, x: Element, y: Element) -> Element:
+        f, kind, number = self.function, x.dtype.kind, y.number
+        if kind == "c":
+            if number is None or number.imag or number.real not in range(1, MAX_FACTORS):
+                raise Unsupported("power")
+            function = native(lambda z: complex_arithmetic.whole_power(z, int(number.real)))
+            return Element(x.dtype, function(f, x.value))
+        if number in (1, 2, 3, 4):
+            return self.small_power(x, int(number))
+        if kind in "iu" and number is not None and number >= 0:
+            return Element(x.dtype, integers.whole_power(f, x.value, int(number)))
+        return self.integer("power", x, y) if kind in "iub" else self.floating("power", x, y)
+
+    def small_power(self, x: Element, exponent: int) -> Element:
+        """By multiplication: within 2 ulp, and right for every special value."""
+        square = self.multiply(x, x) if exponent > 1 else x
+        return self.multiply(square, x if exponent == 3 else square) if exponent > 2 else square
+
+    def integer(self, name: str, *xs: Element) -> Element:
+        rule = integers.INTEGERS.get(name)
+        if rule is None:
+            raise Unsupported(name)
+        dtype = xs[0].dtype
+        out = rule(self.function, dtype, *[x.value for x in xs])
+        if element_of(out.type) == "i1":
+            return Element(BOOL, out)
+        return Element(UINT8 if name == "bitwise_count" else dtype, out)
+
+    def complex(self, name: str, *xs: Element) -> Element:
+        """A function with a complex argument or result."""
+        function = COMPLEX_MATH.get(name)
+        if function is None:
+            raise Unsupported(name)
+        out = function(self.function, *[x.value for x in xs])
+        dtype = xs[0].dtype
+        if is_pair(out.type):
+            return Element(np.result_type(dtype, np.complex64), out)
+        return Element(BOOL if element_of(out.type) == "i1" else real_dtype(dtype), out)
+
+    def floating(self, name: str, *xs: Element) -> Element:
+        if name in ("conjugate", "real"):
+            return xs[0]
+        function = MATH.get(name)
+        if function is None:
+            raise Unsupported(name)
+        out = function(self.function, *[x.value for x in xs])
+        if element_of(out.type) == "i1":
+            return Element(BOOL, out)
+        return self.rounded(xs[0].dtype, out)
+
+    # --- changes of representation ---
+
+    def convert(self, x: Element, dtype: np.dtype) -> Element:
+        if x.dtype is None:
+            return self.number(dtype, x.value)
+        return Element(dtype, convert_value(self.function, x.value, x.dtype, dtype))
+
+    def bitcast(self, x: Element, dtype: np.dtype) -> Element:
+        (x,) = self.same(x)
+        stored = to_memory(self.function, x.dtype, x.value)
+        raw = self.function.cast("bitcast", stored, with_element(stored.type, memory_type(dtype)))
+        return Element(dtype, from_memory(self.function, dtype, raw))
+
+    def threefry(self, key: Element, counter: Element) -> Element:
+        """Threefry2x32 with 20 rounds (Salmon et al. 2011) on the two halves of 64-bit words."""
+        f = self.function
+        key, counter = self.same(key, counter)
+        wide = counter.value.type
+        narrow = with_element(wide, "i32")
+
+        def halves(x: Value) -> tuple[Value, Value]:
+            high = f.op("lshr", x, constant(wide, 32))
+            return f.cast("trunc", high, narrow), f.cast("trunc", x, narrow)
+
+        first, second = halves(key.value)
+        parity = f.op("xor", f.op("xor", first, second), constant(narrow, PARITY))
+        schedule = (first, second, parity)
+        a, b = halves(counter.value)
+        a, b = f.op("add", a, first), f.op("add", b, second)
+        for number in range(5):
+            for rotation in ROTATIONS[number % 2]:
+                a = f.op("add", a, b)
+                turned = f.intrinsic("llvm.fshl", narrow, [b, b, constant(narrow, rotation)])
+                b = f.op("xor", turned, a)
+            a = f.op("add", a, schedule[(number + 1) % 3])
+            b = f.op("add", b, schedule[(number + 2) % 3])
+            b = f.op("add", b, constant(narrow, number + 1))
+        high = f.op("shl", f.cast("zext", a, wide), constant(wide, 32))
+        return Element(counter.dtype, f.op("or", high, f.cast("zext", b, wide)))
+
+
+def apply(
+    function: Function,
+    primitive: Any,
+    params: dict,
+    operands: list[Element],
+    result: np.dtype,
+    lanes: int,
+) -> Value:
+    """One element (or vector) of the result of an elementwise primitive."""
+    elements = Elements(function, computing_dtype(primitive, operands, result), lanes)
+    out = primitive.scalar(elements, *operands, **params)
+    if out.dtype is None:
+        out = elements.number(result, out.value)
+    return out.value
+
+
+def computing_dtype(primitive: Any, operands: list[Element], result: np.dtype) -> np.dtype:
+    """The dtype of constants in a rule that has only constant operands."""
+    del primitive
+    return next((x.dtype for x in operands if x.dtype is not None), result)
+
+
+@functools.cache
+def _supports(
+    primitive: Any, dtypes: tuple, numbers: tuple, params: tuple, result: np.dtype
+) -> bool:
+    function = Module().function("probe", "void", [])
+    try:
+        operands = [
+            Element(dtype, Value(register_type(dtype), "%x"), number)
+            for dtype, number in zip(dtypes, numbers, strict=True)
+        ]
+        register_type(result)
+        out = primitive.scalar(Elements(function, dtypes[0], 0), *operands, **dict(params))
+    except Unsupported:
+        return False
+    return out.dtype is None or out.dtype == result
+
+
+def fits(number: Any, dtype: np.dtype) -> bool:
+    """Whether a dtype can hold a constant."""
+    if type(number) not in (int, float):
+        return True
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return type(number) is float or limits.min <= number <= limits.max
+    if dtype.kind != "f" or not np.isfinite(number):
+        return True
+    return abs(number) <= np.finfo(dtype).max
+
+
+def supports(primitive: Any, dtypes: tuple, numbers: tuple, params: dict, result: np.dtype) -> bool:
+    """Whether an elementwise primitive on these dtypes has a native form with this result.
+
+    `numbers` holds the operands that are constants, which may make a difference for powers.
+    """
+    if not all(map(fits, numbers, dtypes)):
+        return False  # NumPy has an error or a warning for it
+    if None not in numbers or (primitive.name == "divide" and numbers[1] == 0):
+        return False  # what could be folded is; the rest has a warning, which LLVM would fold away
+    if primitive.name in integers.DIVISIONS and dtypes[1].kind in "iu" and numbers[1] == 0:
+        return False  # NumPy warns
+    if primitive.name not in ("power", "quiet_power"):
+        numbers = (None,) * len(dtypes)
+    try:
+        return _supports(primitive, dtypes, numbers, tuple(sorted(params.items())), result)
+    except TypeError:  # params that cannot be hashed, or a rule for other emitters
+        return False

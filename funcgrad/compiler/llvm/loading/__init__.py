@@ -1,0 +1,1 @@
+"""From LLVM text to addresses: compiling, linking, images on disk."""

@@ -1,0 +1,531 @@
+"""A Program as a graph of array nodes, in the few kinds that code generation knows.
+
+Primitives describe themselves to `Lowering` (their `lower` rule). *Lazy* nodes say how one element is computed from
+elements of their operands, so they can become part of any loop; a `Step` needs its operands in memory and fills its
+results: a matrix product, a loop, or a call of the library where nothing better is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compiler.lowering.ragged import STACKING, has_stacks
+from funcgrad.ir.builder import trace_flat
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
+from funcgrad.ir.types import ArrayType
+from funcgrad.ops.reduce import accumulator
+
+
+class Node:
+    """One array value. `number` is its place in the graph, in execution order.
+
+    A weak one is a Python number: it adopts the dtype of what it meets.
+    """
+
+    __slots__ = ("number", "operands", "type", "weak")
+
+    def __init__(self, type: ArrayType, operands: Sequence[Node] = ()) -> None:
+        self.type = type.strong()
+        self.weak = type.weak
+        self.operands = tuple(operands)
+        self.number = -1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.type.dtype
+
+    def signature(self) -> tuple:
+        """What tells this node from others with equal operands; hashable."""
+        return (type(self).__name__,)
+
+    def __repr__(self) -> str:
+        operands = ", ".join(f"n{node.number}" for node in self.operands)
+        details = " ".join(str(part) for part in self.signature()[1:])
+        name = type(self).__name__.lower()
+        return f"n{self.number}: {self.type} = {name} {details}({operands})".replace(" (", "(")
+
+
+class Input(Node):
+    """An array in memory when the graph starts."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, type: ArrayType, position: int) -> None:
+        super().__init__(type)
+        self.position = position
+
+    def signature(self) -> tuple:
+        return ("Input", self.position)
+
+
+class Constant(Node):
+    """A number."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, literal: Literal) -> None:
+        super().__init__(literal.type)
+        self.value = literal.value
+
+    def signature(self) -> tuple:
+        return ("Constant", type(self.value).__name__, repr(self.value))
+
+
+class Full(Node):
+    """An array of equal elements."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, type: ArrayType, value: Any) -> None:
+        super().__init__(type)
+        self.value = value
+
+    def signature(self) -> tuple:
+        return ("Full", repr(self.value))
+
+
+class Iota(Node):
+    """Each element is its own index along `axis`."""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, type: ArrayType, axis: int) -> None:
+        super().__init__(type)
+        self.axis = axis
+
+    def signature(self) -> tuple:
+        return ("Iota", self.axis)
+
+
+class Map(Node):
+    """An elementwise primitive on operands that broadcast. A loud one may cause warnings of NumPy."""
+
+    __slots__ = ("is_loud", "params", "primitive")
+
+    def __init__(
+        self, type: ArrayType, operands: Sequence[Node], primitive: Any, params: dict
+    ) -> None:
+        super().__init__(type, operands)
+        self.primitive = primitive
+        self.params = params
+        self.is_loud = False
+
+    def signature(self) -> tuple:
+        return ("Map", self.primitive.name, *sorted((k, str(v)) for k, v in self.params.items()))
+
+
+class View(Node):
+    """The elements of the operand under other indices: `how` is reshape, transpose, slice or broadcast."""
+
+    __slots__ = ("how", "argument")
+
+    def __init__(self, type: ArrayType, operand: Node, how: str, argument: Any) -> None:
+        super().__init__(type, (operand,))
+        self.how = how
+        self.argument = argument
+
+    def signature(self) -> tuple:
+        return (self.how, self.argument)
+
+
+class Place(Node):
+    """Zeros (or the second operand) that hold the first operand at the slice `spec`."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, type: ArrayType, operands: Sequence[Node], spec: tuple) -> None:
+        super().__init__(type, operands)
+        self.spec = spec
+
+    def signature(self) -> tuple:
+        return ("Place", self.spec)
+
+
+class Concatenate(Node):
+    """Operands one after the other along `axis`."""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, type: ArrayType, operands: Sequence[Node], axis: int) -> None:
+        super().__init__(type, operands)
+        self.axis = axis
+
+    def signature(self) -> tuple:
+        return ("Concatenate", self.axis)
+
+
+class Gather(Node):
+    """`x[i0, ..., ik]` with index arrays for the first axes; `drop` gives 0 outside, else outside is an error."""
+
+    __slots__ = ("drop", "equation", "labels")
+
+    def __init__(self, type: ArrayType, operands: Sequence[Node], labels: Any, drop: bool) -> None:
+        super().__init__(type, operands)
+        self.labels = labels
+        self.drop = drop
+        self.equation: Equation | None = None  # for errors
+
+    def signature(self) -> tuple:
+        return ("Gather", self.labels, self.drop)
+
+
+class Window(Node):
+    """The window of an array that begins at run-time starts; outside is an error.
+
+    The leading axes of the starts are axes of the array too: one window for each index of them.
+    """
+
+    __slots__ = ("equation",)
+
+    def __init__(self, type: ArrayType, operands: Sequence[Node]) -> None:
+        super().__init__(type, operands)
+        self.equation: Equation | None = None  # for errors
+
+    @property
+    def lead(self) -> int:
+        """How many leading axes there are."""
+        return len(self.operands[1].shape)
+
+
+class Reduce(Node):
+    """The elements along `axes` combined."""
+
+    __slots__ = ("axes", "combine")
+
+    def __init__(self, type: ArrayType, operand: Node, combine: str, axes: tuple[int, ...]) -> None:
+        super().__init__(type, (operand,))
+        self.combine = combine
+        self.axes = axes
+
+    def signature(self) -> tuple:
+        return ("Reduce", self.combine, self.axes)
+
+
+class Step(Node):
+    """Work on whole arrays; its results are `Result` nodes.
+
+    Attributes:
+        how: "dot", "scan", "library", ...
+        params: what the backend needs to know.
+        types: the types of the results.
+    """
+
+    __slots__ = ("equation", "how", "params", "results", "types")
+
+    def __init__(
+        self,
+        how: str,
+        operands: Sequence[Node],
+        types: Sequence[ArrayType],
+        params: dict[str, Any],
+        equation: Equation | None,
+    ) -> None:
+        super().__init__(types[0] if types else ArrayType((), np.bool_), operands)
+        self.how = how
+        self.params = params
+        self.types = [type.strong() for type in types]
+        self.equation = equation
+        self.results: list[Result] = []
+
+    def signature(self) -> tuple:
+        return ("Step", self.how)
+
+
+class Result(Node):
+    """One result of a Step."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, step: Step, position: int) -> None:
+        super().__init__(step.types[position], (step,))
+        self.position = position
+
+    def signature(self) -> tuple:
+        return ("Result", self.position)
+
+
+class Graph:
+    """Nodes in execution order, and those that are results."""
+
+    def __init__(self, name: str, inputs: list[Input]) -> None:
+        self.name = name
+        self.inputs = inputs
+        self.nodes: list[Node] = []
+        self.outputs: list[Node] = []
+
+    def __str__(self) -> str:
+        lines = [repr(node) for node in self.nodes]
+        outputs = ", ".join(f"n{node.number}" for node in self.outputs)
+        return "\n".join(
+            [f"graph {self.name}:", *("  " + line for line in lines), f"  -> {outputs}"]
+        )
+
+
+Supports = Callable[[Any, tuple[np.dtype, ...], tuple, dict, np.dtype], bool]
+
+
+class Lowering:
+    """What `Primitive.lower` talks to: builds the nodes of one graph.
+
+    Args:
+        supports: whether the backend computes an elementwise primitive on these dtypes (and known numbers).
+        steps: the names of the steps that the backend has, and a test of whether it takes this one.
+    """
+
+    def __init__(
+        self, supports: Supports, takes: Callable[[str, Sequence[Node], dict], bool]
+    ) -> None:
+        self.supports = supports
+        self.takes = takes
+        self.known: dict[tuple, Node] = {}
+        self.nodes: list[Node] = []
+        self.equation: Equation | None = None
+
+    def add(self, node: Node) -> Node:
+        """The node, or an equal one that exists already."""
+        if not isinstance(node, Step):
+            key = (
+                node.signature(),
+                node.type,
+                tuple([id(operand) for operand in node.operands]),
+            )
+            known = self.known.setdefault(key, node)
+            if known is not node:
+                return known
+        node.number = len(self.nodes)
+        self.nodes.append(node)
+        return node
+
+    @property
+    def type(self) -> ArrayType:
+        """The type of the (first) result of the equation that is being lowered."""
+        assert self.equation is not None
+        return self.equation.outputs[0].type
+
+    # --- lazy nodes ---
+
+    def elementwise(self, primitive: Any, values: Sequence[Node], params: dict) -> Any:
+        dtypes = operand_dtypes(primitive, values)
+        numbers = tuple([v.value if isinstance(v, Constant) else None for v in values])
+        if not self.supports(primitive, dtypes, numbers, params, self.type.dtype):
+            return NotImplemented
+        node = self.add(Map(self.type, values, primitive, params))
+        assert isinstance(node, Map) and self.equation is not None
+        node.is_loud |= not self.equation.is_quiet and may_warn(primitive, node)
+        return node
+
+    def broadcast(self, x: Node, shape: tuple[int, ...]) -> Node:
+        return self.add(View(self.type, x, "broadcast", shape))
+
+    def reshape(self, x: Node, shape: tuple[int, ...]) -> Node:
+        return self.add(View(self.type, x, "reshape", shape))
+
+    def transpose(self, x: Node, permutation: tuple[int, ...]) -> Node:
+        return self.add(View(self.type, x, "transpose", permutation))
+
+    def slice(self, x: Node, spec: tuple) -> Node:
+        return self.add(View(self.type, x, "slice", spec))
+
+    def place(self, x: Node, spec: tuple, shape: tuple[int, ...]) -> Node:
+        return self.add(Place(self.type, (x,), spec))
+
+    def update(self, x: Node, updates: Node, spec: tuple) -> Node:
+        return self.add(Place(self.type, (updates, x), spec))
+
+    def concatenate(self, xs: Sequence[Node], axis: int) -> Node:
+        return self.add(Concatenate(self.type, xs, axis))
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
+        return self.add(Full(self.type, value))
+
+    def iota(self, shape: tuple[int, ...], axis: int, dtype: np.dtype) -> Any:
+        if dtype.kind == "c":
+            return NotImplemented
+        return self.add(Iota(self.type, axis))
+
+    def gather(self, x: Node, indices: Sequence[Node], labels: Any, drop: bool) -> Any:
+        return self.located(Gather(self.type, (x, *indices), labels, drop))
+
+    def dynamic_slice(self, x: Node, starts: Sequence[Node], sizes: tuple[int, ...]) -> Any:
+        return self.located(Window(self.type, (x, *starts)))
+
+    def located(self, node: Gather | Window) -> Node:
+        """A node whose errors name the equation that it was made for."""
+        node.equation = self.equation
+        return self.add(node)
+
+    def reduce(self, combine: str, x: Node, axes: tuple[int, ...], **params: Any) -> Any:
+        if params or (combine in POSITIONS and len(axes) != 1):
+            return NotImplemented
+        if x.dtype.kind == "c" and combine in POSITIONS:
+            return NotImplemented
+        if 0 in x.shape:
+            nothing = OF_NOTHING.get(combine)
+            return NotImplemented if nothing is None else self.add(Full(self.type, nothing))
+        if all(x.shape[axis] == 1 for axis in axes):
+            if combine in POSITIONS:
+                return self.add(Full(self.type, 0))
+            return self.reshape(x, self.type.shape)
+        return self.add(Reduce(self.type, x, combine, axes))
+
+    def traced(self, function: Callable[..., Any], *values: Node) -> Any:
+        """What a function composed of other primitives gives for these nodes."""
+        type = self.type
+        program, captured = trace_flat(lambda *xs: [function(*xs)], [v.type for v in values])
+        assert not captured and program.output_types[0] == type
+        return run_program(self, program, values)[0]
+
+    # --- steps ---
+
+    def step(self, how: str, operands: Sequence[Node], **params: Any) -> Any:
+        if not self.takes(how, operands, params):
+            return NotImplemented
+        return self.results(how, operands, params)
+
+    def results(self, how: str, operands: Sequence[Node], params: dict) -> Any:
+        assert self.equation is not None
+        types = [variable.type for variable in self.equation.outputs]
+        step = Step(how, operands, types, params, self.equation)
+        self.add(step)
+        step.results = [self.add(Result(step, i)) for i in range(len(types))]  # type: ignore[misc]
+        return step.results if self.equation.primitive.multiple else step.results[0]
+
+    def dot(self, x: Node, y: Node, contract: Any, batch: Any) -> Any:
+        """Operands with their axes in the order batch, free, contracted, and batch, contracted, free."""
+        free_x = [i for i in range(len(x.shape)) if i not in contract[0] and i not in batch[0]]
+        free_y = [i for i in range(len(y.shape)) if i not in contract[1] and i not in batch[1]]
+        left = self.permuted(x, (*batch[0], *free_x, *contract[0]))
+        right = self.permuted(y, (*batch[1], *contract[1], *free_y))
+        return self.step("dot", (left, right), batch=len(batch[0]), contract=len(contract[0]))
+
+    def permuted(self, x: Node, order: tuple[int, ...]) -> Node:
+        if order == tuple(range(len(order))):
+            return x
+        type = ArrayType(tuple([x.shape[i] for i in order]), x.dtype)
+        return self.add(View(type, x, "transpose", order))
+
+    def dynamic_update(self, x: Node, updates: Node, starts: Sequence[Node]) -> Any:
+        return self.change("dynamic_update", x, (updates, *starts))
+
+    def scatter(
+        self, combine: str, x: Node, updates: Node, indices: Sequence[Node], **params: Any
+    ) -> Any:
+        return self.change("scatter", x, (updates, *indices), combine=combine, **params)
+
+    def change(self, how: str, x: Node, operands: Sequence[Node], **params: Any) -> Any:
+        """A step that changes some elements of a copy of `x`; equal elements need not be in memory first."""
+        if isinstance(x, Full):
+            return self.step(how + "_in_full", operands, fill=x.value, **params)
+        return self.step(how, (x, *operands), **params)
+
+    def cumulative(self, combine: str, x: Node, axis: int, reverse: bool) -> Any:
+        return self.step("cumulative", (x,), combine=combine, axis=axis, reverse=reverse)
+
+    def linear_recurrence(self, factor: Node, term: Node, axis: int, reverse: bool) -> Any:
+        return self.step("recurrence", (factor, term), axis=axis, reverse=reverse)
+
+    def convolution(self, lhs: Node, rhs: Node, **params: Any) -> Any:
+        return self.step("convolution", (lhs, rhs), **params)
+
+    def windows(self, operands: Sequence[Node], **params: Any) -> Any:
+        return self.step("windows", operands, **params)
+
+    def scan(self, values: Sequence[Node], **params: Any) -> Any:
+        return self.step("scan", values, **params)
+
+    def while_loop(self, values: Sequence[Node], **params: Any) -> Any:
+        return self.step("while", values, **params)
+
+    def run_time_iota(self, count: Node) -> Any:
+        return self.step("run_time_iota", (count,))
+
+    def cond(self, index: Node, values: Sequence[Node], branches: tuple[Program, ...]) -> Any:
+        return self.step("cond", (index, *values), branches=branches)
+
+    def call(self, program: Program, values: Sequence[Node]) -> Any:
+        return run_program(self, program, values)
+
+
+POSITIONS = ("argmax", "argmin")
+OF_NOTHING = {"add": 0, "multiply": 1, "and": True, "or": False}  # reductions of no elements
+
+
+def may_warn(primitive: Any, node: Node) -> bool:
+    """Whether NumPy warns about some values of these operands."""
+    if all(operand.dtype.kind in "iub" for operand in node.operands):
+        divisor = node.operands[-1]
+        is_safe = isinstance(divisor, Constant) and divisor.value not in (0, -1)
+        return primitive.name in INTEGER_DIVISIONS and not is_safe
+    return primitive.name not in SILENT and not primitive.name.startswith(("quiet", "masked"))
+
+
+INTEGER_DIVISIONS = frozenset({"floor_divide", "remainder", "fmod", "reciprocal"})
+SILENT_NAMES = """
+negative select equal not_equal less less_equal greater greater_equal maximum minimum fmax fmin logical_and
+logical_or logical_not logical_xor bitcast absolute relu clip sign signbit copysign isnan isinf isfinite floor
+ceil rint trunc real imag conjugate norm_root norm_root_slope quotient complex
+"""
+SILENT = frozenset(SILENT_NAMES.split())
+
+
+def operand_dtypes(primitive: Any, values: Sequence[Node]) -> tuple[np.dtype, ...]:
+    """The dtypes in which an elementwise primitive reads its operands: weak ones adopt that of the others."""
+    choosing = list(values[1:] if primitive.name == "select" else values)
+    strong = [value.dtype for value in choosing if not value.weak]
+    common = strong[0] if strong else np.result_type(*[value.dtype for value in choosing])
+    return tuple([common if value.weak else value.dtype for value in values])
+
+
+def run_program(lowering: Lowering, program: Program, values: Sequence[Node]) -> list[Node]:
+    """Add the nodes of a Program whose inputs are these nodes; the nodes of its outputs."""
+    nodes: dict[Variable, Node] = dict(zip(program.inputs, values, strict=True))
+
+    def read(atom: Atom) -> Node:
+        return lowering.add(Constant(atom)) if isinstance(atom, Literal) else nodes[atom]
+
+    for equation in program.equations:
+        lowering.equation = equation
+        operands = [read(atom) for atom in equation.inputs]
+        found = lower_equation(lowering, equation, operands)
+        nodes.update(zip(equation.outputs, found, strict=True))
+    return [read(atom) for atom in program.outputs]
+
+
+def lower_equation(lowering: Lowering, equation: Equation, operands: list[Node]) -> Sequence[Node]:
+    """The nodes of an equation's results; a library step if the primitive or the backend has no better way."""
+    primitive = equation.primitive
+    found: Any = NotImplemented
+    if not has_stacks(equation) or primitive.name in STACKING:
+        found = primitive.lower(lowering, *operands, **equation.params)
+        lowering.equation = equation
+    if found is NotImplemented:
+        found = lowering.results("library", operands, {})
+    return found if primitive.multiple else (found,)
+
+
+def lower_program(
+    program: Program,
+    supports: Supports,
+    takes: Callable[[str, Sequence[Node], dict], bool],
+) -> Graph:
+    """The graph of a Program."""
+    lowering = Lowering(supports, takes)
+    inputs = [Input(variable.type, position) for position, variable in enumerate(program.inputs)]
+    for node in inputs:
+        lowering.add(node)
+    graph = Graph(program.name, inputs)
+    graph.outputs = run_program(lowering, program, inputs)
+    graph.nodes = lowering.nodes
+    return graph
+
+
+def accumulator_dtype(node: Reduce) -> np.dtype:
+    """The dtype in which a reduction accumulates."""
+    return accumulator(node.operands[0].dtype)

@@ -1,0 +1,1 @@
+"""Programs made simpler and faster: passes from Program to Program, for every backend."""
