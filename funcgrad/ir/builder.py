@@ -14,7 +14,7 @@ from funcgrad.ir.freeze import FrozenArrays
 from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.tracer import Trace, Tracer, raise_leaked, refuse_foreign_write, state, type_of
-from funcgrad.ir.types import PYTHON_SCALARS, ArrayType
+from funcgrad.ir.types import PYTHON_SCALARS, WEAK_TYPES, ArrayType
 
 
 class BuilderTracer(Tracer):
@@ -39,6 +39,15 @@ class BuilderTracer(Tracer):
     @property
     def dtype(self) -> np.dtype:
         return self.variable.type.dtype
+
+    @property
+    def weak(self) -> bool:
+        return self.variable.type.weak
+
+    @property
+    def promotion(self) -> Any:
+        type = self.variable.type
+        return (WEAK_TYPES[type.dtype.kind], type.dtype) if type.weak else type.dtype
 
     def as_weak(self) -> BuilderTracer:
         self.variable.type = ArrayType(self.shape, self.dtype, weak=True)
@@ -85,15 +94,19 @@ class Builder(Trace):
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
         args, params = primitive.stage(args, params)
-        inputs = [self.read(arg, primitive) for arg in args]
+        inputs = [
+            arg.variable
+            if type(arg) is BuilderTracer and arg.owner is self
+            else self.read(arg, primitive)
+            for arg in args
+        ]
         types = primitive.type_rule(*[atom.type for atom in inputs], **params)
-        if not primitive.multiple:
-            types = (types,)
-        outputs = [Variable(type) for type in types]
+        outputs = [Variable(type) for type in (types if primitive.multiple else (types,))]
         location = current_location()
         self.equations.append(Equation(primitive, inputs, outputs, params, location, state.quiet))
-        tracers = [BuilderTracer(self, variable) for variable in outputs]
-        return tracers if primitive.multiple else tracers[0]
+        if not primitive.multiple:
+            return BuilderTracer(self, outputs[0])
+        return [BuilderTracer(self, variable) for variable in outputs]
 
     def read(self, value: Any, user: Any = "the traced function") -> Atom:
         """The atom for an operand; foreign arrays and tracers are captured."""

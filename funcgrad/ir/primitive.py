@@ -18,6 +18,11 @@ from funcgrad.ir.finite import check_finite
 from funcgrad.ir.tracer import Trace, Tracer, check_running, state
 from funcgrad.ir.types import ArrayType, dtype_of
 
+# Operands for which NumPy itself does all there is to do, where nothing restrains.
+CONCRETE = frozenset(
+    {np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_, np.complex128, complex}
+)
+
 
 class LinearInput:
     """Stands in `transpose` for an input that is being transposed: its type is known, its value is not."""
@@ -138,8 +143,8 @@ class Primitive:
     def simplify(self, known: Any, *inputs: Any, **params: Any) -> Any:
         """A cheaper equal of this operation: an operand, an Operation, or None if there is none.
 
-        The inputs are the atoms of a Program, and `known` (`compiler/algebra.py`) tells what they are. The result
-        has equal bits, but for the sign of NaN. It may have a shape that broadcasts to the right one.
+        The inputs are the atoms of a Program, and `known` (`compiler/passes/algebra.py`) tells what they are. The
+        result has equal bits, but for the sign of NaN. It may have a shape that broadcasts to the right one.
         """
         del known, inputs, params
         return None
@@ -178,18 +183,20 @@ class Primitive:
         return functools.partial(self.numpy, xp, **params)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        owner = None
-        if restraints or self.names_axes:
-            owner = self.outer_trace(params) if self.names_axes else state.ambient
+        is_plain = not restraints
+        owner = self.outer_trace(params) if self.names_axes else state.ambient
         for arg in args:
+            if type(arg) in CONCRETE:
+                continue
+            is_plain = False
             if isinstance(arg, Tracer):
                 trace = arg.owner
                 if owner is None or trace.level >= owner.level:
                     owner = trace
         if owner is None:
-            if restraints or "cupy" in sys.modules:
-                return self.execute(*args, **params)
-            return self.numpy(np, *args, **params)
+            if is_plain:
+                return self.numpy(np, *args, **params)
+            return self.execute(*args, **params)
         stack = state.stack
         if owner.level >= len(stack) or stack[owner.level] is not owner:
             check_running(self.name, args)
@@ -199,7 +206,7 @@ class Primitive:
         """Run on concrete arrays."""
         xp = array_module(args) if "cupy" in sys.modules else np
         out = self.numpy(xp, *args, **params)
-        if restraints and config.checks_values:
+        if config.checks_values:
             check_finite(self.name, args, out if self.multiple else (out,))
         return out
 

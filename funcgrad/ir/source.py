@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import linecache
 import os
@@ -67,14 +68,19 @@ class SourceLocation:
         return f"{line}\n{self.note}" if self.note else line
 
 
+@functools.cache
+def is_user_file(filename: str) -> bool:
+    return not filename.startswith(NOT_USER)
+
+
 def is_user_frame(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith(NOT_USER)
+    return is_user_file(frame.f_code.co_filename)
 
 
 def user_frame() -> FrameType | None:
     """The innermost frame that runs code outside funcgrad, NumPy and SciPy."""
     frame = sys._getframe(1)
-    while frame is not None and not is_user_frame(frame):
+    while frame is not None and not is_user_file(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
 

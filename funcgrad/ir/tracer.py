@@ -61,10 +61,11 @@ class Trace:
         raise NotImplementedError
 
     def __enter__(self) -> Any:
+        stack = state.stack
         self.thread = threading.get_ident()
-        self.level = len(state.stack)
+        self.level = len(stack)
         self.saved_ambient = state.ambient
-        state.stack.append(self)
+        stack.append(self)
         if self.ambient:
             state.ambient = self
             restraints.append(None)

@@ -32,11 +32,11 @@ class SignedSum(Elementwise):
         return self.signs
 
     def vjp(self, primals: Any, active: Any) -> tuple[Any, Any]:
-        shapes = [shape_of(x) for x in primals]
+        shapes = [getattr(x, "shape", ()) for x in primals]
 
         def pullback(cotangent: Any) -> list[Any]:
             return [
-                unbroadcast(scale(cotangent, sign), shape) if wanted else None
+                unbroadcast(cotangent if sign == 1.0 else negative(cotangent), shape) if wanted else None
                 for wanted, sign, shape in zip(active, self.signs, shapes, strict=True)
             ]
 

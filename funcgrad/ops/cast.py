@@ -67,10 +67,11 @@ CONVERT = Convert()
 def convert(x: Any, dtype: Any) -> Any:
     """`x` with this dtype; `x` itself if it has it already."""
     found = getattr(x, "dtype", None)
-    dtype = np.dtype(dtype)
-    if found is not None and found == dtype and not (isinstance(x, Tracer) and x.weak):
-        return x
-    return CONVERT(x, dtype=dtype)
+    if found is not dtype:
+        dtype = np.dtype(dtype)
+        if found is None or found != dtype:
+            return CONVERT(x, dtype=dtype)
+    return CONVERT(x, dtype=dtype) if isinstance(x, Tracer) and x.weak else x
 
 
 RULES["convert"] = convert

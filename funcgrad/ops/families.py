@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config, restraints
-from funcgrad.ir.primitive import LinearInput, Primitive
+from funcgrad.ir.primitive import CONCRETE, LinearInput, Primitive
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Tracer, type_of
 from funcgrad.ir.types import BOOL, PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
@@ -118,7 +118,7 @@ def stretched_axes(found: tuple, shape: tuple) -> tuple[int, ...]:
 
 def pulled_back(cotangent: Any, partial: Any, operand: Any) -> Any:
     """The cotangent of an operand, from its partial derivative."""
-    shape = shape_of(operand)
+    shape = getattr(operand, "shape", ())
     if type(partial) is Staged:
         return partial.pull_back(cotangent, shape)
     is_one = type(partial) is float and partial == 1.0
@@ -128,9 +128,8 @@ def pulled_back(cotangent: Any, partial: Any, operand: Any) -> Any:
 
 def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
     """NumPy's broadcasting, with an error that names the operation and shows all shapes."""
-    first = shapes[0]
-    if all(shape == first for shape in shapes):
-        return first
+    if shapes.count(shapes[0]) == len(shapes):
+        return shapes[0]
     rank = max(map(len, shapes))
     result = []
     for axis in range(-rank, 0):
@@ -145,12 +144,6 @@ def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
             )
         result.append(lengths.pop() if lengths else 1)
     return tuple(result)
-
-
-# Operands for which NumPy itself does all there is to do.
-CONCRETE = frozenset(
-    {np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_, np.complex128, complex}
-)
 
 
 class Elementwise(Primitive):
@@ -208,8 +201,9 @@ class Elementwise(Primitive):
         del params
         strong = [type for type in types if not type.weak]
         dtype = strong[0].dtype if strong else np.result_type(*[type.dtype for type in types])
-        if any(type.dtype != dtype for type in strong):
-            raise TypeError(f"[{self.name}] needs equal dtypes, but got {types}")
+        for type in strong:
+            if type.dtype != dtype:
+                raise TypeError(f"[{self.name}] needs equal dtypes, but got {types}")
         shape = broadcast_shapes(self.name, [type.shape for type in types])
         return ArrayType(shape, self.output_dtype(dtype))
 
@@ -261,16 +255,20 @@ class Elementwise(Primitive):
             else:
                 return self.direct(*args)
         keys: list[Any] = []
+        owner = None
         for arg in args:
             if isinstance(arg, Tracer):
                 keys.append(arg.promotion)
+                trace = arg.owner
+                if owner is None or trace.level >= owner.level:
+                    owner = trace
             elif type(arg) is np.ndarray:
                 keys.append(arg.dtype)
             elif type(arg) is float or type(arg) is int:
                 keys.append(type(arg))
             else:
                 args = tuple([as_operand(arg) for arg in args])
-                keys = [operand_key(arg) for arg in args]
+                keys, owner = [operand_key(arg) for arg in args], None
                 break
         key = tuple(keys)
         try:
@@ -284,6 +282,8 @@ class Elementwise(Primitive):
                     for arg, dtype in zip(args, casts, strict=True)
                 ]
             )
+        elif owner is not None and not restraints and owner.is_running:
+            return owner.process(self, args, {})
         return Primitive.__call__(self, *args)
 
     def resolve(self, key: tuple) -> tuple | None:

@@ -16,7 +16,7 @@ from funcgrad import errors
 from funcgrad.ir import source
 from funcgrad.ir.tracer import Tracer, rebind
 from funcgrad.ir.types import PYTHON_SCALARS
-from funcgrad.ops.arithmetic import add, divide, multiply, negative, subtract
+from funcgrad.ops.arithmetic import ADD, DIVIDE, MULTIPLY, SUBTRACT, divide, multiply, negative
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, less, less_equal, not_equal
 from funcgrad.ops.families import broadcast_shapes, shape_of
@@ -198,10 +198,10 @@ def formatted(self: Tracer, spec: str) -> str:
 
 
 ARITHMETIC = {
-    "add": add,
-    "sub": subtract,
-    "mul": multiply,
-    "truediv": divide,
+    "add": ADD.apply,
+    "sub": SUBTRACT.apply,
+    "mul": MULTIPLY.apply,
+    "truediv": DIVIDE.apply,
     "floordiv": floor_divide,
     "mod": remainder,
     "matmul": matmul,

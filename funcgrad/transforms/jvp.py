@@ -5,38 +5,75 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, type_of
-from funcgrad.ir.types import ArrayType, is_inexact
+from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
 from funcgrad.ops.families import zeros_like_type
 
+# Values that decide promotion by their dtype.
+STRONG = frozenset({np.ndarray, np.float64, np.float32})
 
-class JvpTracer(Tracer):
-    """A value of an outer trace (or an array) and its tangent, None for zero."""
 
-    __slots__ = ("primal", "tangent")
-    payload = ("primal", "tangent")
-    owner: JvpTrace
+class ValueTracer(Tracer):
+    """A tracer that has its value: an array, or a value of an outer trace."""
 
-    def __init__(self, trace: JvpTrace, primal: Any, tangent: Any) -> None:
-        self.owner = trace
-        self.inplace = None
-        self.primal = primal
-        self.tangent = tangent
+    __slots__ = ("value",)
 
     @property
     def type(self) -> ArrayType:
-        return type_of(self.primal)
+        return type_of(self.value)
 
-    def as_weak(self) -> JvpTracer:
-        return JvpTracer(self.owner, weaken(self.primal), self.tangent)  # type: ignore[arg-type]
+    @property
+    def shape(self) -> tuple:
+        try:
+            return self.value.shape
+        except AttributeError:  # a Python scalar
+            return ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        try:
+            return self.value.dtype
+        except AttributeError:
+            return SCALAR_DTYPES[type(self.value)]
+
+    @property
+    def weak(self) -> bool:
+        value = self.value
+        if type(value) in STRONG:
+            return False
+        return value.weak if isinstance(value, Tracer) else type(value) in (float, complex, int)
+
+    @property
+    def promotion(self) -> Any:
+        value = self.value
+        return value.dtype if type(value) in STRONG else super().promotion
 
     def concrete(self) -> Any:
-        return concrete_value(self.primal)
+        return concrete_value(self.value)
 
     def __bool__(self) -> bool:
-        return bool(self.primal)
+        return bool(self.value)
+
+
+class JvpTracer(ValueTracer):
+    """A value and its tangent, None for zero."""
+
+    __slots__ = ("tangent",)
+    payload = ("value", "tangent")
+    owner: JvpTrace
+
+    def __init__(self, trace: JvpTrace, value: Any, tangent: Any) -> None:
+        self.owner = trace
+        self.inplace = None
+        self.value = value
+        self.tangent = tangent
+
+    def as_weak(self) -> JvpTracer:
+        return JvpTracer(self.owner, weaken(self.value), self.tangent)
 
 
 def weaken(value: Any) -> Any:
@@ -56,7 +93,7 @@ class JvpTrace(Trace):
 
     def process(self, primitive: Any, args: tuple, params: dict) -> Any:
         primals, tangents = self.split(args)
-        if all(tangent is None for tangent in tangents):
+        if all([tangent is None for tangent in tangents]):
             return primitive(*primals, **params)
         outs, out_tangents = self.rule(primitive)(primals, tangents, **params)
         if not primitive.multiple:
@@ -66,21 +103,21 @@ class JvpTrace(Trace):
         return [self.wrap(out, t) for out, t in zip(outs, out_tangents, strict=True)]
 
     def arguments_behind(self, tracer: Tracer) -> list[str]:
-        return arguments_behind(tracer.primal)  # type: ignore[attr-defined]
+        return arguments_behind(tracer.value)  # type: ignore[attr-defined]
 
     def rule(self, primitive: Any) -> Any:
         return primitive.jvp
 
     def lower(self, value: Any) -> Any:
-        """The primal behind a tracer of this trace; other values as they are."""
-        return value.primal if isinstance(value, JvpTracer) and value.owner is self else value
+        """The value behind a tracer of this trace; other values as they are."""
+        return value.value if isinstance(value, JvpTracer) and value.owner is self else value
 
     def split(self, args: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Primals and tangents of values of this trace, or of outer ones."""
         primals, tangents = [], []
         for arg in args:
             if isinstance(arg, JvpTracer) and arg.owner is self:
-                primals.append(arg.primal)
+                primals.append(arg.value)
                 tangents.append(arg.tangent)
             else:
                 primals.append(arg)

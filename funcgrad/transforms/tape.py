@@ -17,10 +17,10 @@ from funcgrad.ir.freeze import FrozenArrays, is_mutable
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
-from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, dtype_of, is_inexact
+from funcgrad.ir.types import dtype_of, is_inexact
 from funcgrad.ops.families import RULES_STATE
 from funcgrad.transforms.accumulate import WideSum, rounded, sum_cotangents
-from funcgrad.transforms.jvp import concrete_value, weaken
+from funcgrad.transforms.jvp import ValueTracer, weaken
 from funcgrad.transforms.linearize import linearize_equation
 from funcgrad.transforms.transpose import backward_pass
 
@@ -40,10 +40,10 @@ STRONG = frozenset(
 Node = tuple[int, int, list[int | None], Callable[..., Any], SourceLocation | None, bool]
 
 
-class TapeTracer(Tracer):
+class TapeTracer(ValueTracer):
     """A value and its number on the tape."""
 
-    __slots__ = ("index", "value")
+    __slots__ = ("index",)
     payload = ("value", "index")
     owner: Tape
 
@@ -53,44 +53,8 @@ class TapeTracer(Tracer):
         self.value = value
         self.index = index
 
-    @property
-    def type(self) -> ArrayType:
-        return type_of(self.value)
-
-    @property
-    def shape(self) -> tuple:
-        try:
-            return self.value.shape
-        except AttributeError:  # a Python scalar
-            return ()
-
-    @property
-    def dtype(self) -> np.dtype:
-        try:
-            return self.value.dtype
-        except AttributeError:
-            return SCALAR_DTYPES[type(self.value)]
-
-    @property
-    def weak(self) -> bool:
-        value = self.value
-        if type(value) is np.ndarray:
-            return False
-        return value.weak if isinstance(value, Tracer) else type(value) in (float, complex, int)
-
-    @property
-    def promotion(self) -> Any:
-        value = self.value
-        return value.dtype if type(value) in STRONG else super().promotion
-
     def as_weak(self) -> TapeTracer:
         return TapeTracer(self.owner, weaken(self.value), self.index)
-
-    def concrete(self) -> Any:
-        return concrete_value(self.value)
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
 
 
 class Tape(Trace):

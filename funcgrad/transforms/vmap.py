@@ -84,7 +84,8 @@ class _Input:
         self.flat = flat
         self.axes = axes
         for index, (axis, x) in enumerate(zip(axes, flat.arrays, strict=True)):
-            _check_axis(self.describe(index), axis, x)
+            if axis is not None and not (type(axis) is int and 0 <= axis < ndim_of(x)):
+                _check_axis(self.describe(index), axis, x)
 
     def describe(self, index: int) -> str:
         """'argument 'x' at layers.0' for the array leaf at this position."""
@@ -127,8 +128,6 @@ def _flatten_inputs(fun: Any, args: tuple, kwargs: dict, in_axes: Any) -> list[_
 
 
 def _check_axis(where: str, axis: Any, x: Any) -> None:
-    if axis is None:
-        return
     rank = ndim_of(x)
     if not isinstance(axis, int) or isinstance(axis, bool):
         raise TypeError(f"[vmap] in_axes must hold ints or None, but got {axis!r}")
@@ -142,7 +141,7 @@ def _check_axis(where: str, axis: Any, x: Any) -> None:
 
 def _common_size(inputs: list[_Input], axis_size: int | None) -> int:
     found = [
-        (given.describe(index), axis, shape_of(x)[axis])
+        (given, index, axis, shape_of(x)[axis])
         for given in inputs
         for index, (axis, x) in enumerate(zip(given.axes, given.flat.arrays, strict=True))
         if axis is not None
@@ -152,9 +151,12 @@ def _common_size(inputs: list[_Input], axis_size: int | None) -> int:
             "[vmap] needs at least one batched array, but every argument has in_axes None or there is no "
             "array. Give axis_size=, or an integer in in_axes."
         )
-    size = axis_size if axis_size is not None else found[0][2]
-    if any(length != size for _, _, length in found):
-        listed = "\n".join(f"  {where}: axis {axis} has length {n}" for where, axis, n in found)
+    size = axis_size if axis_size is not None else found[0][3]
+    if any(length != size for _, _, _, length in found):
+        listed = "\n".join(
+            f"  {given.describe(index)}: axis {axis} has length {length}"
+            for given, index, axis, length in found
+        )
         given = f"\n  axis_size={axis_size} was given" if axis_size is not None else ""
         raise ValueError(
             f"[vmap] got inconsistent sizes for the batch axes:\n{listed}{given}\n"

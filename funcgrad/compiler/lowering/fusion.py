@@ -116,7 +116,7 @@ class Kernel:
         self.domain: list[int] = []
         self.axes: dict[Node, Axes] = {}
         self.members: list[Node] = []
-        self.reduced: dict[Node, list[int]] = {}
+        self.reduced: dict[Reduce, list[int]] = {}
         self.row: frozenset[int] | None = None
         self.stores: list[Store] = []
         self.is_tiny = is_tiny
@@ -670,8 +670,9 @@ def pieces_of(node: Concatenate | Place) -> list[tuple[Node, tuple]]:
     """The parts of an array that is put together in memory, in the order in which they are written."""
     whole = tuple([(0, n, 1) for n in node.shape])
     if isinstance(node, Place):
-        base = node.operands[1] if len(node.operands) > 1 else Full(node.type, 0)
-        return [(base, whole), (node.operands[0], node.spec)]
+        inner, *rest = node.operands
+        base = rest[0] if rest else Full(node.type, 0)
+        return [(base, whole), (inner, node.spec)]
     pieces, start = [], 0
     for operand in node.operands:
         stop = start + operand.shape[node.axis]

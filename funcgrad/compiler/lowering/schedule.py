@@ -379,14 +379,14 @@ class Schedule:
         """Reductions of which every chunk computes a part."""
         if self.chunk_level < 0:
             return []
-        return [n for n in self.kernel.reduced if self.is_partial(n, self.chunk_level)]  # type: ignore[misc]
+        return [n for n in self.kernel.reduced if self.is_partial(n, self.chunk_level)]
 
     def summed_in_memory(self) -> list[Reduce]:
         """Reductions with a loop outside the innermost, which gather in memory, but whole ones."""
         row = {v for level in self.levels if level.is_row for v in level.variables}
         divided = self.divided()
         return [
-            n  # type: ignore[misc]
+            n
             for n, loops in self.kernel.reduced.items()
             if n not in divided and not set(loops) <= row
         ]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from funcgrad.compiler.lowering.graph import Node, Step, View
 from funcgrad.compiler.lowering.index import (
     ZERO,
+    Affine,
     Index,
     broadcast_index,
     combine,
@@ -51,7 +52,7 @@ def contiguous_base(node: Node) -> tuple[Node, int] | None:
         if node.how == "reshape":
             # In memory a reshape changes nothing, whatever the index of its axes would be.
             found = reshape_index(index, operand.shape, shape) if index is not None else None
-            if found is None and not _is_plain(index, shape):
+            if found is None and not _is_plain(index, shape, wanted):
                 return None
             index = found or tuple(
                 [ZERO if n == 1 else variable(i) for i, n in enumerate(operand.shape)]
@@ -69,11 +70,15 @@ def contiguous_base(node: Node) -> tuple[Node, int] | None:
     return node, offset.constant
 
 
-def _is_plain(index: Index | None, shape: tuple[int, ...]) -> bool:
-    """Whether an index names the elements of an array in their own order."""
-    return index is not None and all(
-        n == 1 or i.key == variable(k).key
-        for k, (i, n) in enumerate(zip(index, shape, strict=True))
+def _is_plain(index: Index | None, shape: tuple[int, ...], wanted: Affine) -> bool:
+    """Whether an index names the elements of an array in their own order, and all of them."""
+    return (
+        index is not None
+        and all(
+            n == 1 or i.key == variable(k).key
+            for k, (i, n) in enumerate(zip(index, shape, strict=True))
+        )
+        and flat_offset(index, shape).key == wanted.key
     )
 
 

@@ -23,7 +23,6 @@ _numbers = itertools.count(1)
 _lock = threading.Lock()
 TABLE = "library_numbers"
 FUNCTION = "fg_library_function"
-C_API = ("PyGILState_Ensure", "PyGILState_Release", "PyObject_CallFunction", "Py_DecRef")
 
 
 class LibraryCall:
@@ -105,8 +104,6 @@ def register() -> None:
     system.add_symbol(
         FUNCTION, id(run_call)
     )  # the object itself: a module's function lives for ever
-    for name in C_API:
-        system.add_symbol(name, system.address(name))
 
 
 def fill_numbers(loaded: Any, calls: Sequence[LibraryCall]) -> None:

@@ -37,9 +37,7 @@ def _index_error(index: int, axis: int, length: int, window: int, site: int) -> 
 
 @functools.cache
 def register() -> None:
-    """Make the reporting function known to the loader, and the system's memory, which stacks of loops use."""
-    system.add_symbol("fg_resize", system.address("realloc"))
-    system.add_symbol("fg_release", system.address("free"))
+    """Make the reporting function known to the loader."""
     system.add_symbol("fg_index_error", system.function_address(_index_error))
 
 

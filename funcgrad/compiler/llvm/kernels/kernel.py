@@ -209,7 +209,7 @@ class KernelWriter:
         return [*self.kernel.members, *[store.node for store in self.kernel.stores]]
 
     def reductions(self) -> list[Reduce]:
-        return list(self.kernel.reduced)  # type: ignore[arg-type]
+        return list(self.kernel.reduced)
 
     def is_reduction(self, node: Node) -> bool:
         return node in self.kernel.reduced

@@ -126,7 +126,7 @@ class LoopWriter:
         phis: Phis,
         number: int,
         operand: Node,
-        inputs: list[tuple[Plan, Node]],
+        inputs: Sequence[tuple[Plan, Node]],
         last_is_first: bool | None,
         in_place: bool = False,
     ) -> Carried:

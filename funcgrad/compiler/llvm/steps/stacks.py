@@ -67,7 +67,7 @@ def grow_function(module: Module) -> str:
     wanted = f.intrinsic("llvm.smax", "i64", [doubled, count])
     wanted = f.intrinsic("llvm.smax", "i64", [wanted, constant("i64", FIRST_CAPACITY)])
     # The system's own, which moves large blocks without copying them.
-    new = f.external("fg_resize", "ptr", [old, f.op("mul", wanted, size)])
+    new = f.external("realloc", "ptr", [old, f.op("mul", wanted, size)])
     f.store(new, slot, 8)
     f.store(wanted, f.gep(slot, 2, "i64"), 8)
     f.ret()
@@ -87,4 +87,4 @@ def write_release(f: Function, count: int) -> None:
     for number in range(count):
         base = f.load("ptr", f.gep(Value("ptr", FRAME), WORDS * number, "i64"), 8)
         with f.when(f.icmp("ne", base, Value("ptr", "null"))):
-            f.external("fg_release", "void", [base])
+            f.external("free", "void", [base])

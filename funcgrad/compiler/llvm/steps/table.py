@@ -37,7 +37,7 @@ STEPS = {
 def functions(how: str) -> tuple[Takes, Writes]:
     """The two functions of a kind of steps."""
     module, takes, write = STEPS[how]
-    found = importlib.import_module(f"funcgrad.compiler.llvm.{module}")
+    found = importlib.import_module(f"funcgrad.compiler.llvm.steps.{module}")
     return getattr(found, takes), getattr(found, write)
 
 
