@@ -228,10 +228,10 @@ def resize_integer(f: Function, value: Value, source: np.dtype, wanted: str) -> 
 
 
 def float_to_integer(f: Function, value: Value, target: np.dtype, wanted: str) -> Value:
-    """C's truncation. What is out of range gives what NumPy gives on x86: the least int, through 64 bits if narrow."""
+    """C's truncation. What is out of range gives what NumPy gives on x86: the least int, through 32 bits if narrow."""
     if target.kind == "u" and target.itemsize == 8:
         return unsigned_64(f, value, wanted)
-    through = "i64" if target.itemsize == 8 or target.kind == "u" else "i32"
+    through = "i64" if target.itemsize == 8 or (target.kind, target.itemsize) == ("u", 4) else "i32"
     wide = with_element(value.type, through)
     converted = guarded_truncation(f, value, wide)
     return converted if wide == wanted else f.cast("trunc", converted, wanted)

@@ -11,9 +11,10 @@ from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.kernels.values import Placed, ValueWriter
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.lowering.fusion import Kernel
-from funcgrad.compiler.lowering.graph import Node, Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Node, Reduce, View, accumulator_dtype
 from funcgrad.compiler.lowering.index import Affine, Index, constant as constant_index, flat_offset
 from funcgrad.compiler.lowering.schedule import Schedule
+from funcgrad.compiler.lowering.views import contiguous_base, view_index
 
 
 class TinyWriter(ValueWriter):
@@ -54,6 +55,19 @@ class TinyWriter(ValueWriter):
         if node in self.registers and not self.is_member(node):
             return self.register(self.registers[node], flat_offset(index, node.shape))
         return super().compute(node, index)
+
+    def view(self, node: View, index: Index) -> Placed:
+        base = contiguous_base(node)
+        if view_index(node, index) is not None or (base is not None and self.is_loaded(base[0])):
+            return super().view(node, index)
+        # A reshape at an index that is only known at run time.
+        operand = node.operands[0]
+        elements = [self.value(operand, i).value for i in indices(operand.shape)]
+        return self.register(elements, flat_offset(index, node.shape))
+
+    def is_loaded(self, node: Node) -> bool:
+        """Whether the elements of a node come from memory."""
+        return node in self.buffers and node not in self.registers and not self.is_member(node)
 
     def register(self, elements: list[Value], offset: Affine) -> Placed:
         """One of several registers; chosen one by one if the index is only known at run time."""
