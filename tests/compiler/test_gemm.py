@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import funcgrad as fg
 from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.products.dot_layout import Operand, dot_layout
@@ -456,3 +457,17 @@ def test_one_operand_is_copied_where_orders_differ():
     layout = dot_layout(x, y, ((0, 1), (1, 0)), ((), ()), np.dtype("float32"))
     assert layout.copy_x is None
     assert layout.copy_y == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape"),
+    [
+        *[("i,j->ij", (3,)), ("ij,kl->ijkl", (2, 3)), ("ij,jk->ik", (4, 4)), ("ij,ij->", (2, 3))],
+        *[("bi,bj->bij", (2, 3)), ("bij,bkj->bik", (2, 3, 4)), ("ijk,kl->ijl", (3, 3, 3))],
+    ],
+)
+def test_products_of_an_array_with_itself(equation, shape):
+    x = np.arange(1, 1 + np.prod(shape), dtype="float32").reshape(shape)
+    y = x[0] if equation.startswith("ijk") else x
+    found = fg.jit(lambda x: fg.numpy.einsum(equation, x, x if y is x else x[0]))(x)
+    np.testing.assert_allclose(found, np.einsum(equation, x, y), rtol=1e-6)

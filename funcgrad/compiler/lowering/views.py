@@ -129,15 +129,18 @@ def step_strides(step: Step, operand: Node) -> Located | None:
     found = located_anyhow(operand)
     if found is None:
         return None
-    for axes in matrix_axes(step, operand):
+    # A product of an array with itself reads it in two ways.
+    places = [place for place, known in enumerate(step.operands) if known is operand]
+    for axes in [axes for place in places for axes in matrix_axes(step, place)]:
         merged = merged_axes(operand.shape, found.strides, axes)
         if merged is None or (merged[0] > 1 and merged[1] <= 0):
             return None
     return found
 
 
-def matrix_axes(step: Step, operand: Node) -> tuple[range, range]:
-    """The axes of an operand of a product that are the rows and the columns of its matrices."""
-    rank, batch, contract = len(operand.shape), step.params["batch"], step.params["contract"]
-    middle = rank - contract if operand is step.operands[0] else batch + contract
+def matrix_axes(step: Step, place: int) -> tuple[range, range]:
+    """The axes of the first (0) or second operand of a product that are the rows and the columns of its matrices."""
+    rank, batch = len(step.operands[place].shape), step.params["batch"]
+    contract = step.params["contract"]
+    middle = batch + contract if place else rank - contract
     return range(batch, middle), range(middle, rank)

@@ -35,9 +35,9 @@ def write(writer: ProgramWriter, step: Step) -> None:
 
 def dot_spec(step: Step, x_place: Located, y_place: Located) -> DotSpec:
     """The product as one of (batches of) matrices."""
-    x, y = step.operands
-    (m, x_row), (k, x_column) = matrix(step, x, x_place)
-    (_, y_row), (n, y_column) = matrix(step, y, y_place)
+    x = step.operands[0]
+    (m, x_row), (k, x_column) = matrix(step, 0, x_place)
+    (_, y_row), (n, y_column) = matrix(step, 1, y_place)
     batches, out_stride = [], m * n
     for axis in reversed(range(step.params["batch"])):
         extent = x.shape[axis]
@@ -47,11 +47,11 @@ def dot_spec(step: Step, x_place: Located, y_place: Located) -> DotSpec:
     return DotSpec(x.dtype, tuple(reversed(batches)), m, n, k, *strides)
 
 
-def matrix(step: Step, operand: Node, place: Located) -> list[tuple[int, int]]:
+def matrix(step: Step, number: int, place: Located) -> list[tuple[int, int]]:
     """Lengths and strides of the rows and columns of an operand."""
     found = []
-    for axes in matrix_axes(step, operand):
-        merged = merged_axes(operand.shape, place.strides, axes)
+    for axes in matrix_axes(step, number):
+        merged = merged_axes(step.operands[number].shape, place.strides, axes)
         assert merged is not None
         found.append(merged)
     return found
