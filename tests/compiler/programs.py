@@ -6,6 +6,7 @@ import numpy as np
 
 import funcgrad as fg
 from funcgrad.ir.program import subprograms
+from funcgrad.ir.types import kind
 
 
 def recorded(f, *args):
@@ -31,6 +32,6 @@ def bits(x):
     x = np.array(x, order="C")
     if np.iscomplexobj(x):
         return bits(np.real(x)) + bits(np.imag(x))
-    if x.dtype.kind == "f":
+    if kind(x.dtype) == "f":
         x[np.isnan(x)] = np.nan
     return x.tobytes()

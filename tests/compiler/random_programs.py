@@ -19,6 +19,7 @@ from funcgrad import lax, nn
 
 SMALL, LARGE = 4096, 300_000  # elements of the largest value
 LENGTHS = (1, 2, 3, 7, 17, 64, 100, 0, 1000, 1003)
+SHAPES = ((7, 17), (3, 1003), (2, 3, 17), (64, 100), (1003,), (5, 1, 33), (2, 16, 7, 3), (1000, 257))
 DTYPES = {
     "float32": 12, "float64": 8, "float16": 3, "bfloat16": 3, "int32": 3, "int64": 3, "int8": 2, "int16": 1,
     "uint8": 2, "uint16": 1, "uint32": 2, "uint64": 1, "bool": 3, "complex64": 2, "complex128": 2,
@@ -731,7 +732,8 @@ def fitting(lengths: Sequence[int], limit: int) -> tuple[int, ...]:
 
 def input_strategy(limit: int):
     weighted_dtypes = [name for name, weight in DTYPES.items() for _ in range(weight)]
-    shapes = st.lists(st.sampled_from(LENGTHS), max_size=4).map(lambda ls: fitting(ls, limit))
+    shapes = st.lists(st.sampled_from(LENGTHS), max_size=4) | st.sampled_from(SHAPES)
+    shapes = shapes.map(lambda lengths: fitting(lengths, limit))
     layouts = st.sampled_from(("plain",) * 4 + LAYOUTS)
     return st.builds(
         Input, st.sampled_from(weighted_dtypes), shapes, st.sampled_from(FILLINGS), layouts

@@ -67,8 +67,12 @@ def test_batches_of_a_strided_operand():
 
 
 def test_elements_chosen_from_a_reshaped_result():
+    def f(x, y, i):
+        chosen = lambda c: np.reshape(np.take(np.reshape(c * y, 4)[:2] * y[0], i), (2, 2))
+        return lax.fori_loop(0, 3, lambda k, c: c + chosen(c), x)
+
     x, i = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, -1, 1, 0])
-    check(lambda x, y, i: np.take(np.reshape(x * y, 4)[:2] * 2.0, i), x, x, i)
+    check(f, x, x, i)
 
 
 def test_narrow_integers_from_large_floats():

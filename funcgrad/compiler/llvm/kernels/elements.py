@@ -230,8 +230,8 @@ class Elements:
         if name in ("conjugate", "real"):
             return xs[0]
         function = MATH.get(name)
-        if function is None:
-            raise Unsupported(name)
+        if function is None or (name == "nextafter" and is_half(xs[0].dtype)):
+            raise Unsupported(name)  # the float next to a half is none
         out = function(self.function, *[x.value for x in xs])
         if element_of(out.type) == "i1":
             return Element(BOOL, out)
