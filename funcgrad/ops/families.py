@@ -98,7 +98,7 @@ def unbroadcast(cotangent: Any, shape: tuple) -> Any:
     """Sum a cotangent over the axes along which an operand of this shape was stretched."""
     if cotangent is None:
         return None
-    found = shape_of(cotangent)
+    found = getattr(cotangent, "shape", ())
     if found == shape:
         return cotangent
     if len(found) < len(shape):
@@ -106,7 +106,9 @@ def unbroadcast(cotangent: Any, shape: tuple) -> Any:
     stretched = stretched_axes(found, shape)
     if stretched:
         cotangent = RULES["reduce_sum"](cotangent, axes=stretched)
-    return cotangent if shape_of(cotangent) == shape else RULES["reshape"](cotangent, shape)
+        if cotangent.shape == shape:
+            return cotangent
+    return RULES["reshape"](cotangent, shape)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -123,7 +125,7 @@ def pulled_back(cotangent: Any, partial: Any, operand: Any) -> Any:
         return partial.pull_back(cotangent, shape)
     is_one = type(partial) is float and partial == 1.0
     term = cotangent if is_one else scale(cotangent, partial)
-    return term if shape_of(term) == shape else unbroadcast(term, shape)
+    return term if getattr(term, "shape", ()) == shape else unbroadcast(term, shape)
 
 
 def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:

@@ -72,7 +72,7 @@ def binary(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """The method of an operator with the tracer on the left."""
 
     def method(self: Tracer, other: Any) -> Any:
-        if type(other) is not np.ndarray and not is_operand(other):
+        if not isinstance(other, OPERANDS) and not is_operand(other):
             return NotImplemented
         out = function(self, other)
         return like_python(out, self, other) if self.weak else out

@@ -112,12 +112,13 @@ def value_and_grad(
             pulled = tape.pull_back([tape.number(value)], [seed], numbers)
             arrays = [array for flat in flats for array in flat.arrays]
             result = tape.lower(value)
-            fitted = iter(fresh_outputs(_fit(numbers, pulled, arrays, result), arrays))
+            gradients = _fit(numbers, pulled, arrays, result)
+            lowered, *gradients = fresh_outputs([result, *gradients], [value, *arrays])
         finally:
             tape.frozen.release()
-        gradients = [flat.rebuild_only(list(islice(fitted, len(flat.arrays)))) for flat in flats]
-        gradient = gradients[0] if isinstance(argnums, int) else tuple(gradients)
-        lowered = fresh_outputs([result], [value])[0]
+        given = iter(gradients)
+        trees = [flat.rebuild_only(list(islice(given, len(flat.arrays)))) for flat in flats]
+        gradient = trees[0] if isinstance(argnums, int) else tuple(trees)
         if not has_aux:
             return lowered, gradient
         return (lowered, fresh_aux(aux, tape.lower, arrays)), gradient

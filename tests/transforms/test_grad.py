@@ -1,6 +1,7 @@
 """`grad` and `value_and_grad`: arguments, structure and dtypes of results, and errors."""
 
 import inspect
+import weakref
 from typing import NamedTuple
 
 import ml_dtypes
@@ -407,3 +408,20 @@ class TestNesting:
             return np.sum(inner * inner)
 
         np.testing.assert_allclose(fg.grad(outer)(Y), 8 * Y * X**2)
+
+
+class TestMemory:
+    def test_the_value_is_never_the_argument_itself(self):
+        x = np.array(2.0)
+        value, _ = fg.value_and_grad(lambda x: x)(x)
+        assert value == 2.0 and not np.shares_memory(value, x)
+
+    def test_sums_do_not_keep_their_operands(self):
+        def f(x):
+            y = np.concatenate([x, x])
+            held = weakref.ref(y.concrete())  # type: ignore[attr-defined]
+            y = y + 1.0
+            assert held() is None
+            return np.sum(y * y)
+
+        np.testing.assert_array_equal(fg.grad(f)(X), 4 * (X + 1.0))
