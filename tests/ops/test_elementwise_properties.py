@@ -146,6 +146,16 @@ def assert_equal_values(found: Any, expected: Any) -> None:
         np.testing.assert_array_equal(out, want)
 
 
+def assert_close_values(found: Any, expected: Any) -> None:
+    """Equal but for 2 ulp: compiled code has functions of its own, and so has NumPy."""
+    found, expected = (x if isinstance(x, tuple) else (x,) for x in (found, expected))
+    for out, want in zip(found, expected, strict=True):
+        assert type_of(out) == type_of(want)
+        dtype = type_of(want).dtype
+        rounding = 4 * np.finfo(dtype).eps if dtype.kind in "fc" else 0
+        np.testing.assert_allclose(out, want, rtol=rounding, atol=0)
+
+
 FLOATING = {
     name: f for name, f in BINARY.items() if outcome(getattr(np, name), 1.5, 1.5) is not TypeError
 }
@@ -161,7 +171,7 @@ def test_unary_functions_are_those_of_numpy(data):
     with np.errstate(all="ignore"):
         expected = getattr(np, name)(x)
         assert_equal_values(FLOATING_UNARY[name](x), expected)
-        assert_equal_values(jit(lambda x: FLOATING_UNARY[name](x))(x), expected)
+        assert_close_values(jit(lambda x: FLOATING_UNARY[name](x))(x), expected)
 
 
 @given(st.data())
@@ -171,7 +181,7 @@ def test_binary_functions_are_those_of_numpy(data):
     with np.errstate(all="ignore"):
         expected = getattr(np, name)(x, y)
         assert_equal_values(FLOATING[name](x, y), expected)
-        assert_equal_values(jit(lambda x, y: FLOATING[name](x, y))(x, y), expected)
+        assert_close_values(jit(lambda x, y: FLOATING[name](x, y))(x, y), expected)
 
 
 @given(operands(3, st.floats(-2, 2, width=32)))

@@ -151,7 +151,7 @@ def ensure() -> Runtime:
     """Load the runtime once in this process and make its functions known to the loader.
 
     Example:
-        >>> from funcgrad.compiler.llvm import runtime
+        >>> from funcgrad.compiler.llvm.runtime import runtime
         >>> runtime.ensure() is runtime.ensure()
         True
     """
