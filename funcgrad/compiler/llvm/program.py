@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
-from funcgrad.compiler.llvm.calls.failure import RECORD_BYTES, RECORDED, write_answer
+from funcgrad.compiler.llvm.calls.failure import (
+    RECORD_BYTES,
+    RECORDED,
+    write_answer,
+    write_memory_check,
+)
 from funcgrad.compiler.llvm.kernels.floating import (
     NUMBER,
     can_look,
@@ -355,6 +360,7 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
         arena = f.alloca("i8", size, 64)
     else:
         arena = f.external("fg_allocate", "ptr", [constant("i64", size)])
+        write_memory_check(f, arena, size)
     failure = f.gep(arena, plan.arena)
     f.store(constant("i64", 0), failure, 8)
     begin, end = f.new_block("begin"), f.new_block("end")

@@ -35,10 +35,19 @@ def _index_error(index: int, axis: int, length: int, window: int, site: int) -> 
     PENDING.site = site
 
 
+@ctypes.CFUNCTYPE(None, ctypes.c_int64)
+def _out_of_memory(size: int) -> None:
+    PENDING.error = MemoryError(
+        f"compiled code needs {size:,} bytes for its intermediate arrays, and there are not that many. "
+        "Work in smaller batches, or recompute instead of keeping: funcgrad.checkpoint."
+    )
+
+
 @functools.cache
 def register() -> None:
     """Make the reporting function known to the loader."""
     system.add_symbol("fg_index_error", system.function_address(_index_error))
+    system.add_symbol("fg_out_of_memory", system.function_address(_out_of_memory))
 
 
 def raise_pending(code: int, sites: Callable[[], Sequence[Equation]]) -> NoReturn:
@@ -93,6 +102,16 @@ def stop_if(f: Function, bad: Value, record: Value, state: int, end: Block) -> N
     f.store(constant("i64", state), record, 8)
     f.branch(end)
     f.block = going
+
+
+def write_memory_check(f: Function, pointer: Value, size: int) -> None:
+    """Give up at once if there is no memory."""
+    none, some = f.new_block("no_memory"), f.new_block("memory")
+    f.branch_if(f.icmp("eq", pointer, Value("ptr", "null")), none, some)
+    f.block = none
+    f.external("fg_out_of_memory", "void", [constant("i64", size)])
+    f.ret(constant("i32", 2))
+    f.block = some
 
 
 def write_answer(f: Function, record: Value) -> Value:
