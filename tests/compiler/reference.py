@@ -124,6 +124,8 @@ class Rounding:
             return out
         size = self.units * unit(dtype) * error_scale(equation, inputs, out)
         moved = out + size * self.rng.uniform(-1, 1, np.shape(out))
+        if is_complex(out):
+            moved = moved + 1j * size * self.rng.uniform(-1, 1, np.shape(out))
         # What complex numbers that are not finite become depends on the order of the real operations.
         other = self.rng.choice([np.nan, 1.0]) if is_complex(out) else out
         return np.where(np.isfinite(out), moved, other).astype(dtype)[()]
