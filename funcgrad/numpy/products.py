@@ -49,7 +49,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     if shape_a[axis_a] != shape_b[axis_b]:
         refuse_lengths("dot", a, b, axis_a, axis_b)
     product = DOT_GENERAL(a, b, contract=((axis_a,), (axis_b,)), batch=((), ()))
-    return into("dot", product, out)
+    return product if out is None else write_output("dot", product, out)
 
 
 def check_lengths(name: str, a: Any, b: Any, axis_a: int, axis_b: int) -> None:

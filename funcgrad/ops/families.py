@@ -230,6 +230,8 @@ class Elementwise(Primitive):
 
         def pullback(cotangent: Any) -> list[Any]:
             partials = self.partials(out, *primals, **params)
+            if len(primals) == 1:
+                return [scale(cotangent, partials[0])]
             return [
                 pulled_back(cotangent, d, x) if wanted else None
                 for wanted, d, x in zip(active, partials, primals, strict=True)
@@ -278,14 +280,9 @@ class Elementwise(Primitive):
         except KeyError:
             casts = self.casts[key] = self.resolve(key)
         if casts is not None:
-            args = tuple(
-                [
-                    arg if dtype is None else RULES["convert"](arg, dtype)
-                    for arg, dtype in zip(args, casts, strict=True)
-                ]
-            )
+            args = tuple(converted(args, casts))
         elif owner is not None and not restraints and owner.is_running:
-            return owner.process(self, args, {})
+            return owner.process(self, args, {})  # what `__call__` would find out anew
         return Primitive.__call__(self, *args)
 
     def resolve(self, key: tuple) -> tuple | None:
@@ -346,6 +343,14 @@ def as_operand(value: Any) -> Any:
         f"Expected an array or a number, but got {type(value).__name__}: {value!r:.60}. "
         "Pass an array, or mark the argument static: funcgrad.jit(fun, static_argnames=(...,))."
     )
+
+
+def converted(args: Sequence[Any], dtypes: Sequence[np.dtype | None]) -> list[Any]:
+    """Operands in these dtypes; None for one that stays as it is."""
+    return [
+        arg if dtype is None else RULES["convert"](arg, dtype)
+        for arg, dtype in zip(args, dtypes, strict=True)
+    ]
 
 
 def operand_key(value: Any) -> Any:

@@ -61,10 +61,6 @@ def shifted(axis: int | None, *groups: tuple[int, ...]) -> list[tuple[int, ...]]
     return [tuple(i + (i >= axis) for i in group) for group in groups]
 
 
-def permuted(x: Any, order: tuple[int, ...] | None) -> Any:
-    return x if order is None else transpose(x, order)
-
-
 def narrowed(out: Any, dtype: Any) -> Any:
     """The product in the dtype of its operands: NumPy has no matmul for bfloat16 and answers in float32."""
     return out if out.dtype == dtype else out.astype(dtype)
@@ -126,12 +122,14 @@ class DotGeneral(Multilinear):
     def left_cotangent(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
         """The cotangent of `x`, of which only the shape counts."""
         contract, batch, order = left_plan(x.ndim, y.ndim, contract, batch)
-        return permuted(self(cotangent, y, contract=contract, batch=batch), order)
+        product = self(cotangent, y, contract=contract, batch=batch)
+        return product if order is None else transpose(product, order)
 
     def right_cotangent(self, cotangent: Any, x: Any, y: Any, contract: Axes, batch: Axes) -> Any:
         """The cotangent of `y`, of which only the shape counts."""
         contract, batch, order = right_plan(x.ndim, y.ndim, contract, batch)
-        return permuted(self(x, cotangent, contract=contract, batch=batch), order)
+        product = self(x, cotangent, contract=contract, batch=batch)
+        return product if order is None else transpose(product, order)
 
     def batch(self, size: int, args: Any, axes: Any, *, contract: Axes, batch: Axes) -> tuple:
         del size

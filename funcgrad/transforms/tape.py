@@ -115,7 +115,7 @@ class Tape(Trace):
             if (
                 type(arg) is np.ndarray
                 and primitive.keeps_inputs
-                and state.ambient is None
+                and not (restraints and state.ambient is not None)
                 and (arg.flags.writeable or is_mutable(arg))
             ):
                 arg = self.protect(arg, primitive)
