@@ -82,3 +82,17 @@ def test_narrow_integers_from_large_floats():
         for source in (np.float64, np.float32):
             (found,) = check(lambda x: x.astype(dtype), x.astype(source))
             assert bits(found) == bits(x.astype(source).astype(dtype))
+
+
+def test_errors_after_floating_point_events():
+    """Nobody looks for warnings once an exception is set."""
+    f = fg.jit(
+        lambda x: np.linalg.inv(np.sqrt(x)[:, None] * 0.0 + fg.numpy.zeros((3, 3))) * np.log(x)
+    )
+    for _ in range(3):
+        with pytest.raises(np.linalg.LinAlgError, match="[Ss]ingular"):
+            f(np.array([1.0, 2.0, 3.0]))
+    g = fg.jit(lambda x, i: fg.numpy.take(np.log(x), i))
+    for _ in range(3):
+        with pytest.raises(IndexError, match="out of bounds"):
+            g(np.array([-1.0, 0.0, 1.0]), np.array([0, 7]))

@@ -385,6 +385,9 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
             f.store(constant("i64", 0), f.gep(failure, EVENTS_PLACE, "i64"), 8)
         note_events(f, failure)
         events = f.load("i64", f.gep(failure, EVENTS_PLACE, "i64"), 8)
+        # After a failure an exception may be set, and with one Python code must not run.
+        fine = f.icmp("eq", f.load("i64", failure, 8), constant("i64", 0))
+        events = f.select(fine, events, constant("i64", 0))
         bad = write_recheck(f, inputs, outputs, events)
         with f.when(bad):
             f.store(constant("i64", RECORDED), failure, 8)
