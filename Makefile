@@ -1,5 +1,6 @@
 # `make demo` and `make test` need only Python (3.11 or newer) and make.
 #   PYTHON=python3.12 VENV=.venv312   use another interpreter, in another environment
+#   SECONDS=60                        how long each test of `make fuzz` looks for failures
 #   ARGS="..."                        passed on to the example, to pytest or to the benchmarks
 #   PEERS=path/to/python              for `make bench`: a Python that has JAX and PyTorch already
 
@@ -7,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 SLOW_SECONDS ?= 20
+SECONDS ?= 600
 ARGS ?=
 PEERS ?=
 
@@ -27,6 +29,7 @@ help:
 	@echo "make test       run the tests and every documented example"
 	@echo "make test-python run those of operations and transformations without machine code"
 	@echo "make slow       run the long randomised tests"
+	@echo "make fuzz       compare random compiled programs with NumPy, SECONDS=600 for each kind"
 	@echo "make lint       check formatting and style"
 	@echo "make types      check types"
 	@echo "make bench      compare with JAX, PyTorch and others (installs them, or PEERS=their Python)"
@@ -48,6 +51,12 @@ test-python: $(VENV)/installed-test
 slow: $(VENV)/installed-test
 	$(ONE_BLAS_THREAD) FUNCGRAD_SLOW_SECONDS=$(SLOW_SECONDS) \
 		$(RUN) -m pytest -n $(WORKERS) -m slow $(ARGS) || test $$? -eq 5
+
+# Compiled code that cannot be made is an error here, and generated code is verified.
+fuzz: $(VENV)/installed-test
+	$(ONE_BLAS_THREAD) FUNCGRAD_SLOW_SECONDS=$(SECONDS) FUNCGRAD_CHECK_PROGRAMS=1 \
+		$(RUN) -m pytest -n $(WORKERS) -m slow $(ARGS) \
+		tests/compiler/test_compiled_random.py tests/transforms/test_random_programs.py
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff format --check .

@@ -1,5 +1,6 @@
 """Random programs: compiled results are those of the plain evaluation, in the same bits where arithmetic is exact."""
 
+import os
 import time
 
 import numpy as np
@@ -104,8 +105,20 @@ def test_long_programs(program):
     "strategy", [programs, large_programs, long_programs], ids=["usual", "large", "long"]
 )
 def test_for_a_long_time(strategy, slow_seconds):
-    end, number = time.monotonic() + slow_seconds, 0
+    """FUNCGRAD_SLOW_SEED, a number, leads to other programs than last time."""
+    end, number, count = (
+        time.monotonic() + slow_seconds,
+        int(os.environ.get("FUNCGRAD_SLOW_SEED", 0)),
+        0,
+    )
+
+    def counted(program):
+        nonlocal count
+        check(program)
+        count += 1
+
     while time.monotonic() < end:
         number += 1
-        batch = settings(quick, max_examples=100)
-        seed(number)(batch(given(strategy)(check)))()
+        batch = settings(quick, max_examples=50)
+        seed(number)(batch(given(strategy)(counted)))()
+    print(f"{count} programs")

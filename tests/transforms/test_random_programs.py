@@ -11,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings, strategies as st
 
 import funcgrad as fg
+from funcgrad.ir.builder import trace_flat
+from funcgrad.ir.tracer import type_of
+from tests.compiler.reference import mismatch
 from tests.transforms.programs import points, programs, run, run_plain
 
 # A program that makes a large number warns in NumPy too; fresh functions are compiled all the time.
@@ -111,6 +114,15 @@ def check_dtypes(steps, x, dtype):
         assert_close(found, expected, tolerance)
 
 
+def check_compiled(steps, x, stack):
+    """Machine code gives what the plain evaluation of the same Program gives."""
+    f = stacked(TRANSFORMS, stack, lambda x: run(steps, x))
+    traced, captured = trace_flat(lambda x: [f(x)], [type_of(x)], "random")
+    found = [np.asarray(out) for out in fg.jit(lambda x: (f(x),))(x)]
+    wrong = mismatch(traced, [*captured, x], found)
+    assert not wrong, wrong
+
+
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 dtypes = st.sampled_from([np.float32, np.float64, np.int64, np.int16])
 
@@ -119,6 +131,12 @@ dtypes = st.sampled_from([np.float32, np.float64, np.int64, np.int16])
 @given(programs, points, stacks)
 def test_stacks(steps, x, stack):
     check_stack(steps, x, stack)
+
+
+@quick
+@given(programs, points, stacks)
+def test_compiled(steps, x, stack):
+    check_compiled(steps, x, stack)
 
 
 @quick
@@ -136,8 +154,13 @@ def test_dtypes(steps, x, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("check", "arguments"),
-    [(check_stack, (stacks,)), (check_difference, ()), (check_dtypes, (dtypes,))],
-    ids=["stacks", "differences", "dtypes"],
+    [
+        (check_stack, (stacks,)),
+        (check_compiled, (stacks,)),
+        (check_difference, ()),
+        (check_dtypes, (dtypes,)),
+    ],
+    ids=["stacks", "compiled", "differences", "dtypes"],
 )
 def test_for_a_long_time(check, arguments, slow_seconds):
     end, number = time.monotonic() + slow_seconds, 0
