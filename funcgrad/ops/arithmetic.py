@@ -36,7 +36,9 @@ class SignedSum(Elementwise):
 
         def pullback(cotangent: Any) -> list[Any]:
             return [
-                unbroadcast(cotangent if sign == 1.0 else negative(cotangent), shape) if wanted else None
+                unbroadcast(cotangent if sign == 1.0 else negative(cotangent), shape)
+                if wanted
+                else None
                 for wanted, sign, shape in zip(active, self.signs, shapes, strict=True)
             ]
 

@@ -19,7 +19,16 @@ from funcgrad import lax, nn
 
 SMALL, LARGE = 4096, 300_000  # elements of the largest value
 LENGTHS = (1, 2, 3, 7, 17, 64, 100, 0, 1000, 1003)
-SHAPES = ((7, 17), (3, 1003), (2, 3, 17), (64, 100), (1003,), (5, 1, 33), (2, 16, 7, 3), (1000, 257))
+SHAPES = (
+    (7, 17),
+    (3, 1003),
+    (2, 3, 17),
+    (64, 100),
+    (1003,),
+    (5, 1, 33),
+    (2, 16, 7, 3),
+    (1000, 257),
+)
 DTYPES = {
     "float32": 12, "float64": 8, "float16": 3, "bfloat16": 3, "int32": 3, "int64": 3, "int8": 2, "int16": 1,
     "uint8": 2, "uint16": 1, "uint32": 2, "uint64": 1, "bool": 3, "complex64": 2, "complex128": 2,

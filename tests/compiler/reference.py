@@ -19,6 +19,8 @@ from funcgrad.ir.types import kind
 from funcgrad.transforms import call, custom_rules
 from tests.compiler.programs import bits
 
+# A product that underflows is -0.0 or, fused into a sum that begins with 0.0, may be 0.0; both are right.
+PRODUCTS = frozenset(("dot_general", "convolve"))
 ROUGH = 8.0  # units in the last place
 # Operations that have one right result for numbers that are not complex.
 EXACT = frozenset(
@@ -126,8 +128,14 @@ class Rounding:
         moved = out + size * self.rng.uniform(-1, 1, np.shape(out))
         if is_complex(out):
             moved = moved + 1j * size * self.rng.uniform(-1, 1, np.shape(out))
-        # What complex numbers that are not finite become depends on the order of the real operations.
-        other = self.rng.choice([np.nan, 1.0]) if is_complex(out) else out
+        if name in PRODUCTS and not is_complex(out):
+            moved = np.where(moved == 0, self.rng.choice([-0.0, 0.0]), moved)
+        # What complex numbers that are not finite become depends on the order of the real operations, and what
+        # finite numbers become whose sum overflows on the order of the additions.
+        overflows = name in SUMS and ~np.isfinite(size) & all(
+            np.all(np.isfinite(x)) for x in inputs
+        )
+        other = np.where(is_complex(out) | overflows, self.rng.choice([np.nan, 1.0]), out)
         return np.where(np.isfinite(out), moved, other).astype(dtype)[()]
 
     def out_of_range(self, x: Any, out: Any) -> Any:
