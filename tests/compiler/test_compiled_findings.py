@@ -96,3 +96,32 @@ def test_errors_after_floating_point_events():
     for _ in range(3):
         with pytest.raises(IndexError, match="out of bounds"):
             g(np.array([-1.0, 0.0, 1.0]), np.array([0, 7]))
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 2, 3), (2, 7, 8), (7, 8, 2), (2, 64, 100), (300, 40, 5), (3, 2000, 17)], ids=str
+)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_sums_written_into_a_wider_array(shape, axis):
+    """The loops of a reduction cannot be merged where its rows lie apart in memory."""
+    x = np.random.default_rng(0).integers(-9, 9, shape).astype(np.float64)
+    y = np.ones((x.shape[1] if axis == 0 else x.shape[0], 2))
+    check(lambda x: np.pad(np.sum(x, axis=axis), [(0, 0), (0, 9)]), x)
+    check(lambda x: np.pad(np.max(x, axis=axis), [(1, 2), (3, 0)]), x)
+    check(
+        lambda x, y: np.concatenate([np.sum(x * 2, axis=axis), y, np.sum(x, axis=axis)], axis=1),
+        x,
+        y,
+    )
+
+
+@pytest.mark.parametrize("shape", [(1000, 257), (200_003, 3), (3, 200_003), (5, 7)], ids=str)
+def test_long_sums_written_into_a_wider_array(shape):
+    x = np.random.default_rng(0).integers(-9, 9, shape).astype(np.float64)
+    for axis in (0, 1):
+        check(lambda x: np.pad(np.sum(x, axis=axis), 3), x)
+        check(
+            lambda x: np.stack([np.sum(x, axis=axis), np.max(x, axis=axis), np.mean(x, axis=axis)]),
+            x,
+        )
+    check(lambda x: np.stack([np.sum(x), np.max(x), np.min(x)]), x)

@@ -149,12 +149,9 @@ class Schedule:
     def collect(self) -> None:
         kernel = self.kernel
         for store in kernel.stores:
-            if isinstance(store.node, Reduce) and store.node in kernel.axes:
-                offset = flat_offset(loops_index(store.axes), store.node.shape)
-                self.accesses.append(Access(offset, store.node.type.size, True))
-            else:
-                offset = store_offset(store.axes, store.owner.shape, store.spec)
-                self.accesses.append(Access(offset, store.node.type.size, True))
+            offset = store_offset(store.axes, store.owner.shape, store.spec)
+            self.accesses.append(Access(offset, store.node.type.size, True))
+            if not (isinstance(store.node, Reduce) and store.node in kernel.axes):
                 self.visit(store.node, loops_index(store.axes))
         for node in kernel.reduced:
             self.visit(node.operands[0], reduced_index(kernel, node))
