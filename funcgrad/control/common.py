@@ -51,10 +51,10 @@ def record(
 
 
 def array_flat(value: Any, what: str) -> Flat:
-    """A tree all of whose leaves must be arrays or numbers; every position is its own leaf."""
+    """A tree of arrays and numbers, and functions, as models hold them; every position is its own leaf."""
     flat = Flat(value, what, tie=False)
     for index, leaf in enumerate(flat.leaves):
-        if not is_array_leaf(leaf):
+        if not is_array_leaf(leaf) and not callable(leaf):
             path = tree.path_string(flat.treedef.paths()[index])
             raise TypeError(
                 f"{what} must hold arrays, but {path or 'it'} is {type(leaf).__name__}: {leaf!r:.60}. "

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config
+from funcgrad.errors import compose
 from funcgrad.ir.attribution import current_location
 from funcgrad.ir.check import check_program
 from funcgrad.ir.freeze import FrozenArrays
 from funcgrad.ir.leaks import leak_checked
+from funcgrad.ir.mixing import constant_near
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.tracer import Trace, Tracer, raise_leaked, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import PYTHON_SCALARS, WEAK_TYPES, ArrayType
@@ -69,6 +71,7 @@ class Builder(Trace):
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []
         self.captured: dict[tuple, tuple[Any, Variable]] = {}
+        self.named: list[Any] = []  # kept alive, because their `id`s are keys of `captured`
         self.frozen = FrozenArrays()
 
     def __enter__(self) -> Any:
@@ -123,7 +126,9 @@ class Builder(Trace):
         else:
             key = (id(value),)
         if key not in self.captured:
-            held = value.snapshot() if isinstance(value, Tracer) else value
+            held = value.snapshot() if isinstance(value, Tracer) else constant_near(value, user)
+            if held is not value:
+                self.named.append(value)
             self.captured[key] = (held, Variable(type_of(value)))
             self.frozen.freeze(value, str(user))
         return self.captured[key][1]
@@ -200,6 +205,20 @@ def close_program(
 ) -> Program:
     """Record a function that captures nothing, such as a transformed Program."""
     program, captured = trace_flat(fun, types, name)
-    if captured:
-        raise AssertionError(f"{name} captured {captured!r}")
+    refuse_captured(captured, name)
     return program
+
+
+def refuse_captured(captured: Sequence[Any], name: str) -> None:
+    """A transformed Program has the inputs of the Program, and no place for others."""
+    if not captured:
+        return
+    types = ", ".join(str(type_of(value)) for value in captured)
+    raise NotImplementedError(
+        compose(
+            f"[{name}] a derivative rule (custom_jvp, custom_vjp, primitive) uses arrays from outside of it ({types}) "
+            "inside of a function that was recorded before it was differentiated.",
+            fix="jit(grad(f))            # instead of grad(jit(f))\n"
+            "f(x, array)             # hand the array to the function with the rule, also in loops",
+        )
+    )

@@ -75,7 +75,7 @@ ARRAY_FIXES = {
         "np.linalg.solve(a, x)                   # NumPy's instead of SciPy's; also inv, det, eigh, ..."
     ),
     r"\]\s*=[^=]": BUFFER,
-    r"\w\[\w+\]": TABLE,
+    r"(?<!\b[rc]_)(?<=\w)\[(?!\])": TABLE,
 }
 
 
@@ -140,8 +140,9 @@ def refuse_index(tracer: Any) -> NoReturn:
 
 def refuse_memory(tracer: Any) -> NoReturn:
     line = user_line()
-    fixes = matching(ARRAY_FIXES, line)
-    caller = source.library_call()
+    cupy_function = source.cupy_call()
+    fixes = cupy_fix(cupy_function) or matching(ARRAY_FIXES, line)
+    caller = f"cupy.{cupy_function}" if cupy_function else source.library_call()
     if caller.startswith("scipy."):
         fixes = (fixes if any(re.search(p, line) for p in ARRAY_FIXES) else "") + f"\n{CALLBACK}"
     raise errors.TracerArrayConversionError(
@@ -163,13 +164,42 @@ OURS = (
 )
 
 
+def cupy_fix(name: str) -> str:
+    """What to write instead of a function of CuPy that hands nothing over to traced values."""
+    if not name:
+        return ""
+    return f"np.{name}(...)    # or funcgrad.numpy.{name}(...), instead of cupy.{name}(...)"
+
+
+# How CuPy refuses a traced value: "got BuilderTracer", "not <class '...BuilderTracer'>", "Unsupported type ...".
+CUPY_REFUSAL = re.compile(r"(?:got |<class 'funcgrad[\w.]*\.)\w*Tracer\b")
+
+
+def explain_cupy(error: BaseException) -> BaseException:
+    """A clear error for one that CuPy raised because it was given a traced value."""
+    name = source.cupy_call_in(error)
+    return errors.TracerArrayConversionError(
+        errors.compose(
+            f"{f'cupy.{name}' if name else 'CuPy'} needs the memory of arrays, but got a traced value.",
+            where=source.where_raised(error),
+            why=f"CuPy asks traced values for some of its functions only; it said: {str(error).splitlines()[0]}",
+            fix=cupy_fix(name)
+            or "funcgrad.primitive(kernel, out_shape=..., vjp=...)(x)    # for a RawKernel or ReductionKernel\n"
+            "np.function(x) or funcgrad.numpy.function(x)             # instead of cupy.function(x)",
+            page="tracer-array",
+        )
+    )
+
+
 def unmasked(error: BaseException) -> BaseException:
-    """Our error, where NumPy put one of its own in its place."""
+    """Our error, where NumPy or CuPy put one of its own in its place."""
     cause = error.__cause__
     if isinstance(error, TypeError | ValueError) and isinstance(cause, OURS):
         error.__cause__ = None
         return cause
     text = str(error)
+    if type(error) is TypeError and CUPY_REFUSAL.search(text):
+        return explain_cupy(error)
     if type(error) is TypeError and "integer" in text and " traced by " in text:
         return errors.TracerIntegerConversionError(
             errors.compose(

@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad import errors
 from funcgrad.config import config
 from funcgrad.ir.attribution import current_location
+from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.tracer import Tracer, state
 from funcgrad.ir.types import kind
 
@@ -26,7 +27,8 @@ def check_finite(name: str, args: Sequence[Any], outs: Sequence[Any]) -> None:
 
 
 def is_floating(value: Any) -> bool:
-    return isinstance(value, np.ndarray | np.generic) and kind(value.dtype) in "fc"
+    is_array = isinstance(value, np.ndarray | np.generic) or is_cupy_array(value)
+    return is_array and kind(value.dtype) in "fc"
 
 
 def raise_found(what: str, test: Any, name: str, args: Sequence[Any]) -> None:
@@ -52,7 +54,7 @@ def raise_found(what: str, test: Any, name: str, args: Sequence[Any]) -> None:
 
 def describe_operand(value: Any) -> str:
     """Type, range of the finite elements, and how many are not finite."""
-    array = np.asarray(value)
+    array = value.get() if is_cupy_array(value) else np.asarray(value)
     text = f"{array.dtype.name}{list(array.shape)}"
     if array.ndim == 0:
         return f"{text} = {array.item()!r}"

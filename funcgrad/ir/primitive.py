@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config, restraints
+from funcgrad.ir.devices import computed_on
 from funcgrad.ir.finite import check_finite
+from funcgrad.ir.mixing import on_one_device
 from funcgrad.ir.tracer import Trace, Tracer, check_running, state
 from funcgrad.ir.types import ArrayType, dtype_of
 
@@ -204,8 +206,11 @@ class Primitive:
 
     def execute(self, *args: Any, **params: Any) -> Any:
         """Run on concrete arrays."""
-        xp = array_module(args) if "cupy" in sys.modules else np
-        out = self.numpy(xp, *args, **params)
+        if "cupy" in sys.modules:
+            device, operands = on_one_device(args, self)
+            out = computed_on(device, self.numpy, *operands, **params)
+        else:
+            out = self.numpy(np, *args, **params)
         if config.checks_values:
             check_finite(self.name, args, out if self.multiple else (out,))
         return out
@@ -215,20 +220,3 @@ class Primitive:
 
     def __str__(self) -> str:
         return self.name
-
-
-def array_module(args: Sequence) -> Any:
-    """numpy, or cupy when an argument is a CuPy array."""
-    cupy = sys.modules.get("cupy")
-    if cupy is None:
-        return np
-    on_gpu = [isinstance(arg, cupy.ndarray) for arg in args]
-    if not any(on_gpu):
-        return np
-    for index, arg in enumerate(args):
-        if isinstance(arg, np.ndarray) and arg.ndim:
-            raise TypeError(
-                f"Mixed devices: argument {on_gpu.index(True)} is a cupy.ndarray, argument {index} a "
-                f"numpy.ndarray of shape {arg.shape}. Move one: cupy.asarray(x) or x.get()."
-            )
-    return cupy

@@ -84,10 +84,11 @@ class Program:
     """Inputs, equations, outputs. Constants captured by a closure are the first inputs.
 
     Attributes:
+        is_fast: whether machine code may round differently from NumPy (see `fast_math` of `jit`).
         memo: what transforms and the compiler remember about this Program.
     """
 
-    __slots__ = ("__weakref__", "equations", "inputs", "memo", "name", "outputs")
+    __slots__ = ("__weakref__", "equations", "inputs", "is_fast", "memo", "name", "outputs")
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class Program:
         self.equations = tuple(equations)
         self.outputs = tuple(outputs)
         self.name = name
+        self.is_fast = False
         self.memo: dict[Any, Any] = {}
 
     @property

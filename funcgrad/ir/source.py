@@ -18,7 +18,8 @@ def package_dir(name: str) -> str:
 
 PACKAGE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LIBRARIES = tuple(package_dir(name) for name in ("numpy", "scipy", "cupy"))
-NOT_USER = (PACKAGE_DIR, "<funcgrad", "<__array_function__", *LIBRARIES)
+# Tracebacks name CuPy's compiled files as they were called when it was built.
+NOT_USER = (PACKAGE_DIR, "<funcgrad", "<__array_function__", "cupy/", "cupy_backends/", *LIBRARIES)
 
 
 class SourceLocation:
@@ -118,6 +119,43 @@ def where_raised(error: BaseException) -> str:
     while traceback is not None:
         if is_user_frame(traceback.tb_frame):
             found = SourceLocation(traceback.tb_frame.f_code, traceback.tb_lasti).describe()
+        traceback = traceback.tb_next
+    return found
+
+
+CUPY = LIBRARIES[2]
+KEPT = ("linalg", "fft")  # of the modules inside CuPy, those that are part of the public name
+
+
+def cupy_name(frame: FrameType) -> str:
+    """'linalg.inv': the public name in CuPy of the function that a frame runs; '' for other libraries."""
+    name = frame.f_code.co_name
+    if not frame.f_code.co_filename.startswith(CUPY) or name.startswith("_"):
+        return ""
+    if hasattr(sys.modules["cupy"], name):
+        return name
+    module = frame.f_globals.get("__name__", "").split(".")
+    return ".".join([*[part for part in module if part in KEPT], name])
+
+
+def cupy_call() -> str:
+    """The function of CuPy that the user's line called and that runs now; '' if it called none."""
+    found = ""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_user_frame(frame):
+        found = cupy_name(frame) or found
+        frame = frame.f_back
+    return found
+
+
+def cupy_call_in(error: BaseException) -> str:
+    """The function of CuPy that the innermost user's line had called when an exception was raised."""
+    found, traceback = "", error.__traceback__
+    while traceback is not None:
+        if is_user_frame(traceback.tb_frame):
+            found = ""
+        else:
+            found = found or cupy_name(traceback.tb_frame)
         traceback = traceback.tb_next
     return found
 

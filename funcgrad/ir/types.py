@@ -72,7 +72,13 @@ class ArrayType:
 
     def __repr__(self) -> str:
         lengths = ",".join("?" if length is None else str(length) for length in self.shape)
-        return f"{'weak ' if self.weak else ''}{self.dtype.name}[{lengths}]"
+        return f"{'weak ' if self.weak else ''}{dtype_name(self.dtype)}[{lengths}]"
+
+
+@functools.cache
+def dtype_name(dtype: np.dtype) -> str:
+    """What NumPy works out anew each time."""
+    return dtype.name
 
 
 @functools.cache

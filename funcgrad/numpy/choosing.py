@@ -49,7 +49,7 @@ def where(
         >>> fnp.where(fnp.arange(4) > 1, 1.0, 0.0)
         array([0., 0., 1., 1.])
     """
-    if x is not None and y is not None and is_plain():
+    if x is not None and y is not None and is_plain(condition, x, y):
         return np.where(condition, x, y)
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)

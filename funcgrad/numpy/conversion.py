@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.devices import new_arrays_on, placed
 from funcgrad.ir.tracer import state
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.numpy.dtypes import DEFAULT_DTYPES
@@ -17,15 +18,6 @@ from funcgrad.ops.sequences import as_array, contains_tracer
 from funcgrad.ops.shape import reshape
 
 FLOAT32 = np.dtype(np.float32)
-
-
-def check_device(device: Any) -> None:
-    """Creation functions make NumPy arrays; `device` is there for the array API only."""
-    if device not in (None, "cpu"):
-        raise ValueError(
-            f"[funcgrad.numpy] got device={device!r}, but these functions make NumPy arrays. "
-            'Use device=None or "cpu", and funcgrad.device_put(x, device) to move an array.'
-        )
 
 
 @numpy_function(np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray)
@@ -74,7 +66,7 @@ def asarray(
     Args:
         obj: array, traced value, number, or nested list of these.
         dtype: dtype of the result.
-        device: None or "cpu".
+        device: where a new array goes; the default device if it is None.
         copy: True for a result that shares no memory with `obj`; False to forbid a copy.
         order: accepted as in NumPy; traced arrays have no memory order.
 
@@ -83,13 +75,14 @@ def asarray(
         >>> fnp.asarray([1.0, 2.0]).dtype
         dtype('float32')
     """
-    check_device(device)
     if dtype is None:
         dtype = default_dtype(obj)
-    if state.stack and type(obj) in PYTHON_SCALARS:
-        return create.full((), obj, np.dtype(dtype))
-    if not contains_tracer(obj) and not hasattr(obj, "__cuda_array_interface__"):
-        return indexable(np.asarray(obj, dtype, order=order, copy=copy))  # type: ignore[call-overload]
+    with new_arrays_on(device):
+        if state.stack and type(obj) in PYTHON_SCALARS:
+            return create.full((), obj, np.dtype(dtype))
+        if not contains_tracer(obj):
+            array = np.asarray(obj, dtype, order=order, copy=copy)  # type: ignore[call-overload]
+            return indexable(placed(array))
     out = as_operand(obj)
     out = as_array(out) if dtype is None else convert(out, np.dtype(dtype))
     if copy is False and out is not obj:

@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad import errors
 from funcgrad.ir import source
+from funcgrad.ir.devices import placed
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS, is_inexact
 from funcgrad.numpy.accumulations import diff
@@ -122,7 +123,7 @@ def histogram(
     counts = at(full((count,), 0, weight.dtype))[place].add(weight, mode="drop")
     if density:
         counts = divide(divide(counts, diff(edges)), sum_of(counts))
-    return counts, edges
+    return counts, placed(edges)
 
 
 @numpy_function(np.isin)

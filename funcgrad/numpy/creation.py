@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.devices import near, new_arrays_on, only_numpy, placed
 from funcgrad.ir.tracer import FUNCTIONS, Tracer, state
 from funcgrad.ir.types import PYTHON_SCALARS, is_inexact
-from funcgrad.numpy.conversion import FLOAT32, check_device, default_dtype
-from funcgrad.numpy.register import numpy_function
+from funcgrad.numpy.conversion import FLOAT32, default_dtype
+from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.shape import as_shape
 from funcgrad.ops import create
 from funcgrad.ops.arithmetic import add, multiply
@@ -45,7 +47,7 @@ def zeros(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
     Args:
         shape: int or tuple of ints.
         dtype: float32 by default.
-        device: None or "cpu".
+        device: where it goes; the default device if it is None.
 
     Example:
         >>> import funcgrad.numpy as fnp
@@ -63,8 +65,8 @@ def ones(shape: Any, dtype: Any = FLOAT32, *, device: Any = None) -> Any:
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """An array filled with one value, which may be traced, or an array that broadcasts to `shape`."""
-    check_device(device)
-    return writeable(filled(as_shape(shape), fill_value, dtype))
+    with new_arrays_on(device):
+        return writeable(filled(as_shape(shape), fill_value, dtype))
 
 
 def filled(shape: tuple[int, ...], value: Any, dtype: Any = None) -> Any:
@@ -75,7 +77,7 @@ def filled(shape: tuple[int, ...], value: Any, dtype: Any = None) -> Any:
         return create.full(shape, np.dtype(dtype).type(value).item(), dtype)
     value = as_array(value)
     out = broadcast_to(value if dtype is None else convert(value, dtype), shape)
-    return out if isinstance(out, Tracer) else np.array(out)
+    return placed(np.array(out)) if isinstance(out, np.ndarray | np.generic) else copy_of(out)
 
 
 def zeros_like(
@@ -120,13 +122,14 @@ def full_like(
         dtype: another dtype than that of `a`.
         order, subok: accepted as in NumPy, without effect.
         shape: another shape than that of `a`.
-        device: None or "cpu".
+        device: where it goes; beside `a` if it is None.
     """
     del order, subok
-    check_device(device)
     a = as_array(a)
     lengths = shape_of(a) if shape is None else as_shape(shape)
-    return writeable(filled(lengths, fill_value, a.dtype if dtype is None else dtype))
+    beside = contextlib.nullcontext() if only_numpy() else near((a,))
+    with beside, new_arrays_on(device):
+        return writeable(filled(lengths, fill_value, a.dtype if dtype is None else dtype))
 
 
 numpy_function(np.zeros_like, np.empty_like)(zeros_like)
@@ -151,14 +154,13 @@ def arange(
     Args:
         start, stop, step: concrete numbers, because they decide the length; `arange(n)` starts at 0.
         dtype: float32 if any of them is a float, else int64.
-        device: None or "cpu".
+        device: where it goes; the default device if it is None.
 
     Example:
         >>> import funcgrad.numpy as fnp
         >>> fnp.arange(2, 10, 3)
         array([2, 5, 8])
     """
-    check_device(device)
     start, stop = (0, start) if stop is None else (start, stop)
     for number in (start, stop, step):
         if isinstance(number, Tracer):
@@ -169,15 +171,16 @@ def arange(
         dtype = np.result_type(*known, *python) if known else default_dtype(python)
     dtype = np.dtype(dtype)
     if state.ambient is None:
-        return np.arange(start, stop, step, dtype)  # type: ignore[call-overload]
+        with new_arrays_on(device):
+            return placed(np.arange(start, stop, step, dtype))  # type: ignore[call-overload]
     index = create.iota((len(np.arange(start, stop, step)),), 0, dtype)
     return add(multiply(index, dtype.type(step)), dtype.type(start))
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
     """Ones on the `k`-th diagonal of an N by M matrix, zeros elsewhere."""
-    check_device(device)
-    return convert(np.eye(N, M, k, np.bool_), FLOAT32 if dtype is None else dtype)
+    with new_arrays_on(device):
+        return placed(convert(np.eye(N, M, k, np.bool_), FLOAT32 if dtype is None else dtype))
 
 
 def identity(n: int, dtype: Any = None) -> Any:
@@ -187,13 +190,13 @@ def identity(n: int, dtype: Any = None) -> Any:
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones at and below the `k`-th diagonal, zeros above."""
-    return convert(np.tri(N, M, k, np.bool_), FLOAT32 if dtype is None else dtype)
+    return placed(convert(np.tri(N, M, k, np.bool_), FLOAT32 if dtype is None else dtype))
 
 
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = None) -> Any:
     """`function` called on the index arrays of an array of this shape."""
     index = np.indices(as_shape(shape), np.int64)
-    return function(*[convert(row, FLOAT32 if dtype is None else dtype) for row in index])
+    return function(*[placed(convert(row, FLOAT32 if dtype is None else dtype)) for row in index])
 
 
 # np.zeros(3, like=t) and its relatives arrive here, with NumPy's own default dtypes.
@@ -204,12 +207,12 @@ LIKE: dict[Any, Callable[..., Any]] = {
     np.full: lambda shape, fill_value, dtype=None, order="C", **rest: full(
         shape, as_array(fill_value), dtype, **rest
     ),
-    np.arange: lambda *args, **options: writeable(np.arange(*args, **options)),
-    np.eye: lambda *args, **options: writeable(np.eye(*args, **options)),
-    np.identity: lambda *args, **options: writeable(np.identity(*args, **options)),
-    np.tri: lambda *args, **options: writeable(np.tri(*args, **options)),
+    np.arange: lambda *args, **options: writeable(placed(np.arange(*args, **options))),
+    np.eye: lambda *args, **options: writeable(placed(np.eye(*args, **options))),
+    np.identity: lambda *args, **options: writeable(placed(np.identity(*args, **options))),
+    np.tri: lambda *args, **options: writeable(placed(np.tri(*args, **options))),
     np.fromfunction: lambda function, shape, dtype=float, **options: function(
-        *np.indices(shape, dtype), **options
+        *map(placed, np.indices(shape, dtype)), **options
     ),
 }
 

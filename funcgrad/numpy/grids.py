@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.devices import new_arrays_on, placed
 from funcgrad.ir.types import is_inexact
-from funcgrad.numpy.conversion import FLOAT32, check_device, default_dtype
+from funcgrad.numpy.conversion import FLOAT32, default_dtype
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.shape import as_shape, broadcast_to, expand_dims, moveaxis, reshape
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
@@ -42,17 +43,18 @@ def linspace(
         retstep: return also the distance.
         dtype: float32 for Python numbers, else the promoted dtype of the arrays.
         axis: where the new axis goes.
-        device: None or "cpu".
+        device: where it goes; the default device if it is None.
 
     Example:
         >>> import funcgrad.numpy as fnp
         >>> fnp.linspace(0.0, 1.0, 5)
         array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    check_device(device)
     if default_dtype([start, stop]) is not None:
         start, stop = convert(start, FLOAT32), convert(stop, FLOAT32)
-    return numpy_linspace(start, stop, num, endpoint, retstep, dtype, axis)
+    with new_arrays_on(device):
+        out = numpy_linspace(start, stop, num, endpoint, retstep, dtype, axis)
+        return (placed(out[0]), out[1]) if retstep else placed(out)
 
 
 @numpy_function(np.linspace)
@@ -213,13 +215,13 @@ def diag_indices(n: int, ndim: int = 2) -> tuple:
 @numpy_function(np.tril_indices_from)
 def tril_indices_from(arr: Any, k: int = 0) -> tuple:
     """Indices of the elements at and below the `k`-th diagonal of `arr`."""
-    return np.tril_indices(shape_of(arr)[-2], k, shape_of(arr)[-1])
+    return tuple(map(placed, np.tril_indices(shape_of(arr)[-2], k, shape_of(arr)[-1])))
 
 
 @numpy_function(np.triu_indices_from)
 def triu_indices_from(arr: Any, k: int = 0) -> tuple:
     """Indices of the elements at and above the `k`-th diagonal of `arr`."""
-    return np.triu_indices(shape_of(arr)[-2], k, shape_of(arr)[-1])
+    return tuple(map(placed, np.triu_indices(shape_of(arr)[-2], k, shape_of(arr)[-1])))
 
 
 @numpy_function(np.diag_indices_from)

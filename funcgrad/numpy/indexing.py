@@ -65,7 +65,7 @@ def take(
         >>> fnp.take(fnp.asarray([5, 6, 7]), [2, 0])
         array([7, 5])
     """
-    if mode in (None, "raise") and is_plain():
+    if mode in (None, "raise") and is_plain(a, indices):
         return np.take(a, indices, axis, out)
     a, indices = as_array(a), as_array(indices)
     if axis is None:
@@ -122,7 +122,7 @@ def take_along_axis(
         axis: None takes from the flattened array.
         mode, fill_value: as in `take`.
     """
-    if mode in (None, "raise") and is_plain():
+    if mode in (None, "raise") and is_plain(arr, indices):
         return np.take_along_axis(as_array(arr), as_array(indices), axis)
     arr, indices, axis = lines("take_along_axis", arr, indices, axis)
     place = at(arr)[places_along(arr, indices, axis)]

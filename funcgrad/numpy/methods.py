@@ -9,6 +9,8 @@ import numpy as np
 
 from funcgrad import errors
 from funcgrad.ir import source
+from funcgrad.ir.conversions import cupy_fix
+from funcgrad.ir.devices import Device, as_device, device_of_new_arrays, place_of
 from funcgrad.ir.tracer import Tracer, rebind
 from funcgrad.ir.types import is_complex
 from funcgrad.numpy import (
@@ -124,11 +126,25 @@ def searchsorted(self: Tracer, v: Any, side: str = "left", sorter: Any = None) -
 
 
 def to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
-    if device != self.device or stream is not None:
+    if stream is not None or as_device(device) != device_of(self):
         raise ValueError(
             f"A traced value is on device {self.device!r}, and cannot move to {device!r}."
         )
     return self
+
+
+def device_of(self: Any) -> Device:
+    return place_of(self) or device_of_new_arrays()
+
+
+def with_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that CuPy's function of the same name calls with `dtype`, which NumPy's has not."""
+
+    def method(self: Tracer, *args: Any, dtype: Any = None, **options: Any) -> Any:
+        out = function(self, *args, **options)
+        return out if dtype is None else out.astype(dtype)
+
+    return method
 
 
 def set_real(self: Any, value: Any) -> None:
@@ -156,7 +172,7 @@ def refusal(name: str, fix: str) -> Callable[..., Any]:
                 f"{name} needs the memory of an array, but got {self!r}.",
                 where=source.where(),
                 why="A traced value has no memory yet.",
-                fix=fix,
+                fix=cupy_fix(source.cupy_call()) or fix,
                 page="tracer-array",
             )
         )
@@ -172,13 +188,15 @@ METHODS: dict[str, Callable[..., Any]] = {
     "to_device": to_device, "sum": reductions.sum, "prod": reductions.prod, "max": reductions.max,
     "min": reductions.min, "any": reductions.any_, "all": reductions.all_, "mean": reductions.mean,
     "var": statistics.var, "std": statistics.std, "cumsum": accumulations.cumsum,
-    "cumprod": accumulations.cumprod, "argmax": searching.argmax, "argmin": searching.argmin,
+    "cumprod": accumulations.cumprod, "argmax": with_dtype(searching.argmax),
+    "argmin": with_dtype(searching.argmin),
     "argsort": sorting.argsort, "argpartition": sorting.argpartition, "nonzero": searching.nonzero,
     "ravel": shapes.ravel, "squeeze": shapes.squeeze, "round": elementwise.round,
     "take": indexing.take, "put": indexing.put, "choose": indexing.choose,
     "repeat": rearranging.repeat, "diagonal": diagonals.diagonal, "trace": diagonals.trace,
     "view": refusal("view()", "x.astype(dtype)                    # converts the values\n"
                     "funcgrad.lax.bitcast_convert_type(x, dtype)    # keeps the bits"),
+    "get": refusal("get()", "funcgrad.device_get(x)    # of the result, outside of the traced function"),
     "byteswap": refusal("byteswap()", "x.astype(dtype)"),
     "tobytes": refusal("tobytes()", "return the value from the traced function first"),
     "tofile": refusal("tofile()", "return the value from the traced function first"),
@@ -191,7 +209,7 @@ PROPERTIES: dict[str, Any] = {
     "imag": property(lambda self: elementwise.imag(self), set_imag),
     "flat": property(shapes.flat_view),
     "at": property(lambda self: At(self)),
-    "device": property(lambda self: "cpu"),
+    "device": property(lambda self: str(device_of(self))),
     "strides": property(refusal("strides", "x.shape and x.dtype are known")),
     "data": property(refusal("data", "return the value from the traced function first")),
     "flags": property(refusal("flags", "return the value from the traced function first")),

@@ -7,6 +7,7 @@ by their names. What has no counterpart raises TypeError: nothing ever falls bac
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -21,11 +22,16 @@ from funcgrad.numpy.ufunc import call_ufunc, new_value
 from funcgrad.ops.operators import is_operand
 
 KNOWN_TYPES = (np.ndarray, Tracer)
-# CuPy names some kernels differently from the ufuncs they stand for.
+# CuPy names some kernels differently from the functions they stand for.
+CUPY_PREFIXES = ("cupyx_scipy_special_", "cupyx_scipy_", "cupy_")
 CUPY_KERNELS: Any = {"copy": "positive"}
 CUPY_REDUCTIONS: Any = {
-    "cupy_sum": "add", "cupy_sum_keep_dtype": "add", "cupy_prod": "multiply", "cupy_max": "maximum",
-    "cupy_min": "minimum", "cupy_any": "logical_or", "cupy_all": "logical_and",
+    "cupy_sum": np.sum, "cupy_sum_keep_dtype": np.sum, "cupy_prod": np.prod,
+    "cupy_prod_keep_dtype": np.prod, "cupy_max": np.max, "cupy_min": np.min, "cupy_any": np.any,
+    "cupy_all": np.all, "cupy_argmax": np.argmax, "cupy_argmin": np.argmin, "cupy_mean": np.mean,
+    "cupy_count_nonzero": np.count_nonzero, "cupy_nansum": np.nansum, "cupy_nanprod": np.nanprod,
+    "cupy_nanmax": np.nanmax, "cupy_nanmin": np.nanmin, "cupy_nanargmax": np.nanargmax,
+    "cupy_nanargmin": np.nanargmin,
 }  # fmt: skip
 
 
@@ -74,13 +80,28 @@ def array_namespace(self: Tracer, *, api_version: str | None = None) -> Any:
 
 def cupy_elementwise(self: Tracer, kernel: Any, *args: Any, **options: Any) -> Any:
     """CuPy's hook for elementwise kernels: the NumPy ufunc of the same name is meant."""
-    name = kernel.name.removeprefix("cupy_")
-    ufunc = getattr(np, CUPY_KERNELS.get(name, name), None)
+    if type(kernel).__name__ == "ElementwiseKernel":
+        # Imported when there is a kernel of the user.
+        primitives = importlib.import_module("funcgrad.transforms.user_primitives")
+        return primitives.primitive_of(kernel)(*args, **options)
+    ufunc = numpy_function_of(kernel.name)
     if isinstance(ufunc, np.ufunc):
         return call_ufunc(ufunc, args[: ufunc.nin], cupy_options(ufunc, args, options))
     if ufunc in FUNCTIONS:
         return FUNCTIONS[ufunc](*args, **options)
     raise unknown_kernel(kernel)
+
+
+def numpy_function_of(kernel: str) -> Any:
+    """The function of NumPy or SciPy that a kernel of CuPy stands for; None if there is none."""
+    prefix = next((prefix for prefix in CUPY_PREFIXES if kernel.startswith(prefix)), "")
+    name = kernel.removeprefix(prefix)
+    found = getattr(np, CUPY_KERNELS.get(name, name), None)
+    if found is not None or not prefix:
+        return found
+    from scipy import special
+
+    return getattr(special, name, None)
 
 
 def cupy_options(ufunc: Any, args: tuple, options: dict) -> dict:
@@ -92,10 +113,11 @@ def cupy_reduction(
     self: Tracer, kernel: Any, axis: Any, dtype: Any, out: Any, keepdims: bool
 ) -> Any:
     """CuPy's hook for reduction kernels."""
-    name = CUPY_REDUCTIONS.get(kernel.name)
-    if name is None:
+    function = FUNCTIONS.get(CUPY_REDUCTIONS.get(kernel.name))
+    if function is None or out is not None:
         raise unknown_kernel(kernel)
-    return UFUNC_METHODS["reduce"](getattr(np, name), self, axis, dtype, out, keepdims)
+    result = function(self, axis=axis, keepdims=keepdims)
+    return result if dtype is None else result.astype(dtype)
 
 
 def unknown_kernel(kernel: Any) -> TypeError:
@@ -104,7 +126,7 @@ def unknown_kernel(kernel: Any) -> TypeError:
             f"The CuPy kernel {kernel.name!r} has no counterpart for traced values.",
             where=source.where(),
             fix="np.function(x) or funcgrad.numpy.function(x) instead of cupy.function(x)\n"
-            "funcgrad.custom_vjp for kernels of your own",
+            "funcgrad.primitive(kernel, out_shape=..., vjp=...) for kernels of your own",
             page="no-counterpart",
         )
     )

@@ -13,14 +13,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 from funcgrad.config import config
+from funcgrad.ir.devices import is_cupy_array, near, only_numpy
 from funcgrad.ir.tracer import FUNCTIONS, Tracer, state
+from funcgrad.tree import leaves
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def is_plain() -> bool:
-    """Whether nothing is traced in this thread, so that NumPy itself may be called."""
-    return not (state.stack or config.checks_values)
+def is_plain(*values: Any) -> bool:
+    """Whether NumPy itself may be called for these arguments: nothing is traced, and none is on a GPU."""
+    return not (state.stack or config.checks_values or has_gpu_array(values))
+
+
+def has_gpu_array(values: Any) -> bool:
+    """Whether a CuPy array is among the leaves of a tree. CuPy lacks some functions, and others differ from NumPy's."""
+    return not only_numpy() and any(map(is_cupy_array, leaves(values)))
 
 
 def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], Function]:
@@ -41,6 +48,9 @@ def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], 
         def call(*args: Any, **kwargs: Any) -> Any:
             if state.stack or config.checks_values:
                 return traced(*args, **kwargs)
+            if has_gpu_array((args, kwargs)):
+                with near(leaves((args, kwargs))):
+                    return traced(*args, **kwargs)
             return eager(*args, **kwargs)
 
         return call  # type: ignore[return-value]
@@ -68,4 +78,4 @@ def copy_of(value: Any) -> Any:
     """The same array, sharing no memory with `value` and not following writes to it."""
     if isinstance(value, Tracer):
         return value.new_copy()
-    return value.copy() if isinstance(value, np.ndarray) else value
+    return value.copy() if isinstance(value, np.ndarray) or is_cupy_array(value) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import importlib
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,7 +16,7 @@ from funcgrad.config import config
 from funcgrad.ir import source
 from funcgrad.ir.tracer import UFUNC_METHODS, UFUNCS, Tracer, rebind, state
 from funcgrad.ir.types import SCALAR_DTYPES
-from funcgrad.numpy.register import copy_of
+from funcgrad.numpy.register import copy_of, has_gpu_array
 from funcgrad.ops.cast import convert
 from funcgrad.ops.families import as_operand, operand_key, shape_of
 from funcgrad.ops.operators import fit_output
@@ -25,6 +26,7 @@ from funcgrad.ops.shape import broadcast_to
 
 FIRST_IN_PLACE, LAST_IN_PLACE = 13, 25  # NB_INPLACE_ADD to NB_INPLACE_XOR of BINARY_OP
 IGNORED = ("order", "subok")
+IN_PLACE_OPTIONS = {"out", "where"}
 
 
 class Ufunc:
@@ -41,7 +43,11 @@ class Ufunc:
         UFUNCS[ufunc] = function
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        if state.stack or config.checks_values:
+        if (
+            state.stack
+            or config.checks_values
+            or (has_gpu_array(args) and not options.keys() & IN_PLACE_OPTIONS)
+        ):
             return call_with_positional_out(self.ufunc, args, options)
         return self.ufunc(*args, **options)
 
@@ -66,7 +72,7 @@ class Ufunc:
         self.method("at", a, indices, *args)
 
     def method(self, name: str, *args: Any, **options: Any) -> Any:
-        if state.stack or config.checks_values:
+        if state.stack or config.checks_values or has_gpu_array(args):
             return UFUNC_METHODS[name](self.ufunc, *args, **options)
         return getattr(self.ufunc, name)(*args, **options)
 
@@ -125,6 +131,7 @@ def find_special(ufunc: Any) -> Callable[..., Any] | None:
     special = sys.modules.get("scipy.special")
     if special is None or getattr(special, ufunc.__name__, None) is not ufunc:
         return None
+    importlib.import_module("funcgrad.scipy.special")  # fills the table
     return SPECIAL.get(ufunc.__name__)
 
 

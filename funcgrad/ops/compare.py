@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.types import ArrayType
+from funcgrad.ir.types import BOOL, ArrayType
 from funcgrad.ops.families import Elementwise, broadcast_shapes
 from funcgrad.ops.public import binary, unary
 
@@ -145,7 +145,20 @@ class Signbit(Predicate):
 # --- logic ---
 
 
-class LogicalAnd(Predicate):
+class Logic(Predicate):
+    """Logic of truth values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.direct = getattr(np, self.ufunc)
+
+    def numpy(self, xp: Any, *xs: Any) -> Any:
+        if xp is not np:  # CuPy's logic knows no complex numbers
+            xs = tuple([x != 0 if getattr(x, "dtype", BOOL).kind == "c" else x for x in xs])
+        return super().numpy(xp, *xs)
+
+
+class LogicalAnd(Logic):
     """Whether both elements are true (not zero).
 
     Example:
@@ -156,7 +169,7 @@ class LogicalAnd(Predicate):
     ufunc = "logical_and"
 
 
-class LogicalOr(Predicate):
+class LogicalOr(Logic):
     """Whether at least one of the elements is true (not zero).
 
     Example:
@@ -167,7 +180,7 @@ class LogicalOr(Predicate):
     ufunc = "logical_or"
 
 
-class LogicalXor(Predicate):
+class LogicalXor(Logic):
     """Whether exactly one of the elements is true (not zero).
 
     Example:
@@ -178,7 +191,7 @@ class LogicalXor(Predicate):
     ufunc = "logical_xor"
 
 
-class LogicalNot(Predicate):
+class LogicalNot(Logic):
     """Whether each element is false (zero).
 
     Example:

@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.types import FLOAT64, ArrayType, is_complex
 from funcgrad.ops.arithmetic import multiply, negative
-from funcgrad.ops.create import full
+from funcgrad.ops.create import full_beside
 from funcgrad.ops.families import (
     Elementwise,
     Linear,
@@ -127,7 +127,7 @@ def imag(x: Any, /) -> Any:
         np.float64(2.0)
     """
     x = as_array(x)
-    return IMAG(x) if is_complex(x.dtype) else full(x.shape, 0, x.dtype)
+    return IMAG(x) if is_complex(x.dtype) else full_beside(x, x.shape, 0, x.dtype)
 
 
 def conjugate(x: Any, /) -> Any:

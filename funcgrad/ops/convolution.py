@@ -9,6 +9,7 @@ from typing import Any
 from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Multilinear, move_batch_first, shape_of
+from funcgrad.ops.precision import matrix_product
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import STATIC_SLICE
 from funcgrad.ops.sliding import ALONE, Window, spread
@@ -69,7 +70,7 @@ def multiply_windows(xp: Any, w: Any, windows: Any, rank: int) -> Any:
         parts = xp.array_split(xp.moveaxis(windows, axis, 0), pieces)
         parts = [multiply_windows(xp, w, xp.moveaxis(part, 0, axis), rank) for part in parts]
         return xp.concatenate(parts, axis)
-    out = xp.matmul(w, windows.reshape((groups, rows, math.prod(columns))))
+    out = matrix_product(xp, w, windows.reshape((groups, rows, math.prod(columns))))
     return out.reshape((groups, w.shape[1], *columns))
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.devices import computed_on, device_of_new_arrays, near, only_numpy
 from funcgrad.ir.primitive import Primitive
+from funcgrad.ir.tracer import state
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import RULES
 
@@ -19,6 +21,11 @@ class Creation(Primitive):
     def type_rule(self, *, shape: tuple[int, ...], dtype: np.dtype, **params: Any) -> ArrayType:
         del params
         return ArrayType(shape, dtype)
+
+    def __call__(self, **params: Any) -> Any:
+        if state.ambient is None and not only_numpy():
+            return computed_on(device_of_new_arrays(), self.numpy, **params)
+        return super().__call__(**params)
 
 
 class Full(Creation):
@@ -56,6 +63,14 @@ FULL, IOTA = Full(), Iota()
 def full(shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
     """An array of this shape and dtype, filled with a Python scalar."""
     return FULL(shape=tuple(shape), value=value, dtype=np.dtype(dtype))
+
+
+def full_beside(x: Any, shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
+    """`full` on the device of `x`."""
+    if only_numpy():
+        return full(shape, value, dtype)
+    with near((x,)):
+        return full(shape, value, dtype)
 
 
 def iota(shape: tuple[int, ...], axis: int = 0, dtype: Any = np.int64) -> Any:

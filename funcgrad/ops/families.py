@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.config import config, restraints
+from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.primitive import CONCRETE, LinearInput, Primitive
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import Tracer, type_of
@@ -132,6 +133,8 @@ def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
     """NumPy's broadcasting, with an error that names the operation and shows all shapes."""
     if shapes.count(shapes[0]) == len(shapes):
         return shapes[0]
+    if len(shapes) == 2 and () in shapes:
+        return shapes[0] or shapes[1]
     rank = max(map(len, shapes))
     result = []
     for axis in range(-rank, 0):
@@ -332,8 +335,10 @@ def as_operand(value: Any) -> Any:
         return np.asarray(value)
     if isinstance(value, list | tuple):
         return RULES["asarray"](value)
-    if hasattr(value, "__array__") or hasattr(value, "__cuda_array_interface__"):
-        return value if type(value).__module__.startswith("cupy") else np.asarray(value)
+    if is_cupy_array(value):
+        return value
+    if hasattr(value, "__array__"):
+        return np.asarray(value)
     if isinstance(value, LinearInput):
         raise TypeError(
             "[linear_transpose] the function is not linear: it multiplies values that all depend on its "

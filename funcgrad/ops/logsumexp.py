@@ -39,7 +39,10 @@ class LogSumExp(WeightedReduction):
     def numpy(self, xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
         wide = x.astype(accumulator(x.dtype), copy=False)
         with np.errstate(divide="ignore"):
-            largest = xp.max(wide.real, axis=axes, keepdims=True, initial=-np.inf)
+            if 0 in x.shape:  # CuPy's `max` has no start value
+                largest = xp.full(keep_axes(x.shape, axes), -np.inf, wide.real.dtype)
+            else:
+                largest = xp.max(wide.real, axis=axes, keepdims=True)
             shift = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
             total = xp.log(xp.sum(xp.exp(wide - shift), axis=axes))
             return (total + shift.reshape(total.shape)).astype(x.dtype, copy=False)

@@ -9,6 +9,7 @@ from typing import Any
 from funcgrad.ir.primitive import Operation, is_linear
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.families import Multilinear, ndim_of, shape_of
+from funcgrad.ops.precision import matrix_product
 from funcgrad.ops.shape import TRANSPOSE, transpose
 
 Axes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -86,7 +87,7 @@ class DotGeneral(Multilinear):
         if x.ndim == 2 and y.ndim == 2 and len(contract[0]) == 1 and not batch[0]:
             left = x if contract[0][0] else x.T
             right = y.T if contract[1][0] else y
-            out = xp.matmul(left, right)
+            out = matrix_product(xp, left, right)
             return out if out.dtype is x.dtype else narrowed(out, x.dtype)
         free_x = free_axes(x.ndim, contract[0], batch[0])
         free_y = free_axes(y.ndim, contract[1], batch[1])
@@ -98,7 +99,7 @@ class DotGeneral(Multilinear):
         left = left.reshape((*lead, math.prod(shape_x), inner))
         right = right.reshape((*lead, inner, math.prod(shape_y)))
         # An outer product per batch element is a product with broadcasting.
-        out = left * right if inner == 1 else xp.matmul(left, right)
+        out = left * right if inner == 1 else matrix_product(xp, left, right)
         return narrowed(out, x.dtype).reshape((*lead, *shape_x, *shape_y))[()]
 
     def transpose(

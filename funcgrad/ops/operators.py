@@ -14,6 +14,7 @@ import numpy as np
 
 from funcgrad import errors
 from funcgrad.ir import source
+from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.tracer import Tracer, rebind
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.arithmetic import ADD, DIVIDE, MULTIPLY, SUBTRACT, divide, multiply, negative
@@ -41,7 +42,7 @@ OPERANDS = (Tracer, np.ndarray, np.generic, *PYTHON_SCALARS, list, tuple)
 
 def is_operand(value: Any) -> bool:
     """Whether an operator may compute with `value`; types with their own NumPy protocol go first."""
-    if isinstance(value, OPERANDS) or type(value).__module__.startswith("cupy"):
+    if isinstance(value, OPERANDS) or is_cupy_array(value):
         return True
     return hasattr(value, "__array__") and not hasattr(value, "__array_ufunc__")
 

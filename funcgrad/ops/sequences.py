@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.cast import convert
@@ -15,10 +16,10 @@ from funcgrad.ops.shape import stack
 
 
 def contains_tracer(value: Any) -> bool:
-    """Whether a nested list holds a traced value."""
+    """Whether a nested list holds a traced value, or an array on a GPU: NumPy can read neither."""
     if isinstance(value, list | tuple):
         return any(map(contains_tracer, value))
-    return isinstance(value, Tracer)
+    return isinstance(value, Tracer) or is_cupy_array(value)
 
 
 def from_sequence(values: Any) -> Any:

@@ -57,7 +57,7 @@ class PairQuotient(MatrixOperation):
     def numpy(self, xp: Any, x: Any, w: Any, *, sign: int, separately: bool) -> Any:
         if not x.size:
             return x
-        rounding = 16 * x.shape[-1] * xp.finfo(x.dtype).eps
+        rounding = float(16 * x.shape[-1] * xp.finfo(x.dtype).eps)
         part = symmetric(xp, x, sign)
         gap = w[..., None, :] - w[..., :, None]
         is_equal = abs(gap) <= rounding * abs(w).max(-1)[..., None, None]

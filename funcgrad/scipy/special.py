@@ -15,6 +15,7 @@ from funcgrad.numpy.shape import broadcast_to, reshape
 from funcgrad.numpy.ufunc import SPECIAL
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.bessel import i0, i0e, i1, i1e
+from funcgrad.ops.bessel_j import j0, j1, jv, zeta
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, isfinite, logical_and
 from funcgrad.ops.exponential import exp, exp2, expit, expm1, log, log1p, log_sigmoid
@@ -22,6 +23,7 @@ from funcgrad.ops.extremal_reduce import reduce_max
 from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.floats import absolute, sign
 from funcgrad.ops.gamma import betaln, digamma, gamma, gammaln, polygamma
+from funcgrad.ops.incomplete import betainc, gammainc, gammaincc
 from funcgrad.ops.logsumexp import logsumexp as log_sum_exp
 from funcgrad.ops.power import cbrt, power, sqrt, square
 from funcgrad.ops.products import promoted_arrays
@@ -42,10 +44,11 @@ from funcgrad.ops.special import (
 from funcgrad.transforms.stop_gradient import stop_gradient
 
 __all__ = [
-    "beta", "betaln", "cbrt", "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "exp10", "expit",
-    "expm1", "gamma", "gammaln", "huber", "i0", "i0e", "i1", "i1e", "kl_div", "log1p", "log_expit",
+    "beta", "betainc", "betaln", "cbrt", "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "exp10", "expit",
+    "expm1", "gamma", "gammainc", "gammaincc", "gammaln", "huber", "i0", "i0e", "i1",
+    "i1e", "j0", "j1", "jv", "kl_div", "log1p", "log_expit",
     "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma",
-    "pseudo_huber", "psi", "rel_entr", "softmax", "xlog1py", "xlogy",
+    "pseudo_huber", "psi", "rel_entr", "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
 psi = digamma
@@ -182,7 +185,8 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
 
 
 SPECIAL.update(
-    beta=beta, betaln=betaln, cbrt=cbrt, entr=entr, erf=erf, erfc=erfc, erfinv=erfinv,
+    beta=beta, betainc=betainc, betaln=betaln, gammainc=gammainc, gammaincc=gammaincc, j0=j0, j1=j1,
+    cbrt=cbrt, entr=entr, erf=erf, erfc=erfc, erfinv=erfinv,
     exp2=exp2, exp10=exp10, expit=expit, expm1=expm1, gamma=gamma, gammaln=gammaln, huber=huber, i0=i0,
     i0e=i0e, i1=i1, i1e=i1e, kl_div=kl_div, log1p=log1p, log_expit=log_expit, log_ndtr=log_ndtr, logit=logit,
     ndtr=ndtr, ndtri=ndtri, pseudo_huber=pseudo_huber, psi=psi, rel_entr=rel_entr,

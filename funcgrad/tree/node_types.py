@@ -62,6 +62,11 @@ class NodeType:
         """Text of a node inside the print of a `PyTreeDef`."""
         return f"CustomNode({self.cls.__name__}[{aux}], [{', '.join(children)}])"
 
+    def constants(self, aux: Any) -> tuple[int, ...]:
+        """Numbers of the children whose leaves derivatives treat as constant."""
+        del aux
+        return ()
+
     def describe(self, aux: Any, count: int) -> str:
         """Text of a node inside an error message."""
         del aux, count
@@ -149,10 +154,12 @@ class AttributeNode(NodeType):
         names_of: Callable[[Any], tuple[str, ...]],
         build: Callable[[Any, tuple[Any, ...]], Any],
         identity: bool,
+        constants_of: Callable[[Any], tuple[str, ...]],
     ):
         super().__init__(cls, self._flatten, build, identity=identity)
         self.aux_of = aux_of
         self.names_of = names_of
+        self.constants_of = constants_of
 
     def _flatten(self, value: Any) -> tuple[tuple[Any, ...], Any]:
         aux = self.aux_of(value)
@@ -160,6 +167,10 @@ class AttributeNode(NodeType):
 
     def keys(self, aux: Any, count: int) -> tuple[Any, ...]:
         return tuple([GetAttrKey(name) for name in self.names_of(aux)])
+
+    def constants(self, aux: Any) -> tuple[int, ...]:
+        found = self.constants_of(aux)
+        return tuple([i for i, name in enumerate(self.names_of(aux)) if name in found])
 
     def describe(self, aux: Any, count: int) -> str:
         return f"{self.cls.__qualname__} with fields {list(self.names_of(aux))}"

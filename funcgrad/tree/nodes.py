@@ -105,6 +105,22 @@ def positions(root: Structure) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def constants(root: Structure) -> frozenset[int]:
+    """Numbers of the leaves that some node on their way declares constant."""
+    found, count = set(), 0
+    pending: list[tuple[Structure, bool]] = [(root, False)]
+    while pending:
+        part, is_constant = pending.pop()
+        if type(part) is Node:
+            chosen = part.kind.constants(part.aux)
+            below = [(c, is_constant or i in chosen) for i, c in enumerate(part.children)]
+            pending.extend(reversed(below))
+        elif is_constant:
+            found.add(part.index if type(part) is Tie else count)
+        count += part is LEAF
+    return frozenset(found)
+
+
 def count_leaves(root: Structure) -> int:
     """How many leaves of its own a structure has."""
     return sum([part is LEAF for part in parts(root)])

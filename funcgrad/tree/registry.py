@@ -136,6 +136,7 @@ def register_attributes(
     build: Callable[[Any, tuple[Any, ...]], Any],
     *,
     identity: bool = False,
+    constants_of: Callable[[Any], tuple[str, ...]] = lambda aux: (),
 ) -> None:
     """Make a class whose children are attributes a node, with generated code reading them.
 
@@ -146,6 +147,7 @@ def register_attributes(
         names_of: aux data -> names of the attributes that are children, in order.
         build: (aux data, children) -> instance.
         identity: as in `register_pytree_node`.
+        constants_of: aux data -> names of the attributes that derivatives treat as constant.
 
     >>> class Pair:
     ...     def __init__(self, left, right):
@@ -154,7 +156,7 @@ def register_attributes(
     ...     Pair, lambda pair: None, lambda aux: ("left", "right"), lambda aux, c: Pair(*c)
     ... )
     """
-    register(AttributeNode(nodetype, aux_of, names_of, build, identity))
+    register(AttributeNode(nodetype, aux_of, names_of, build, identity, constants_of))
 
 
 # --- the built-in containers ---

@@ -11,6 +11,7 @@ from funcgrad.tree.nodes import (
     Renumber,
     Structure,
     Tie,
+    constants,
     count_leaves,
     equality_key,
     parts,
@@ -46,6 +47,7 @@ class PyTreeDef:
         "_key",
         "_hash",
         "_build",
+        "_constants",
     )
 
     def __init__(self, root: Structure):
@@ -58,6 +60,7 @@ class PyTreeDef:
         self._key: tuple[Any, ...] | None = None
         self._hash: int | None = None
         self._build: Callable[[Any], Any] | None = None
+        self._constants: frozenset[int] | None = None
 
     # --- building and reading trees ---
 
@@ -109,6 +112,13 @@ class PyTreeDef:
     def paths(self) -> list[KeyPath]:
         """The key path of every leaf; of a tied leaf its first."""
         return [path for path, part in walk(self.root) if part is LEAF]
+
+    @property
+    def constants(self) -> frozenset[int]:
+        """Numbers of the leaves that derivatives treat as constant."""
+        if self._constants is None:
+            self._constants = constants(self.root)
+        return self._constants
 
     def children(self) -> list["PyTreeDef"]:
         """The structures below the root container."""

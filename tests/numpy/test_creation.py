@@ -135,8 +135,8 @@ def test_tables_indexed_by_traced_integers():
 
 
 def test_errors_say_what_to_write():
-    with pytest.raises(ValueError, match="device_put"):
-        fnp.zeros(3, device="gpu")
+    with pytest.raises(ValueError, match="is no device"):
+        fnp.zeros(3, device="tpu")
     with pytest.raises(ValueError, match="equal shapes"):
         jit(lambda x: fnp.asarray([x, [1.0, 2.0, 3.0]]))(np.ones(2))
     with pytest.raises(ValueError, match="copy=False"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from funcgrad.ops import bessel, gamma, special
+from funcgrad.ops import bessel, bessel_j, gamma, incomplete, special
 from tests.ops.case import Builder, Case, uniform
 
 DTYPES = ("float16", "float32", "float64", "int32")
@@ -59,4 +59,27 @@ CASES = [
     bessel_case(bessel.i0e),
     bessel_case(bessel.i1),
     bessel_case(bessel.i1e),
+    *[
+        special_case("bessel_j", function, uniform(0.5, 3), label=function.__name__)
+        for function in (bessel_j.j0, bessel_j.j1)
+    ],
+    special_case(
+        "zeta",
+        bessel_j.zeta,
+        uniform(2, 4),
+        uniform(0.5, 4, (3,)),
+        argnums=(1,),
+        dtypes=("float32", "float64"),
+        reference=lambda x, q: scipy.special.zeta(x, q).astype(x.dtype),
+    ),
+    special_case("gammainc", incomplete.gammainc, uniform(0.5, 4), uniform(0.5, 4, (3,))),
+    special_case("gammaincc", incomplete.gammaincc, uniform(0.5, 4), uniform(0.5, 4, (3,))),
+    special_case(
+        "betainc",
+        incomplete.betainc,
+        uniform(0.5, 4),
+        uniform(0.5, 4, (3,)),
+        uniform(0.1, 0.9),
+        dtypes=DTYPES[:3],
+    ),
 ]

@@ -13,6 +13,7 @@ from funcgrad.transforms import collectives
 from funcgrad.transforms.callback import DEBUG_CALLBACK, PURE_CALLBACK
 from funcgrad.transforms.checkpoint import checkpoint_name
 from funcgrad.transforms.stop_gradient import STOP_GRADIENT
+from funcgrad.transforms.user_primitives import primitive
 from funcgrad.transforms.vmap import vmap
 from tests.ops.case import EVERY, FLOAT, NUMERIC, Case, distinct, uniform
 
@@ -100,6 +101,14 @@ CASES = [
         doubled,
         (uniform(-2, 2),),
         reference=lambda x: x * 2,
+        dtypes=NUMERIC,
+        argnums=(),
+    ),
+    Case(
+        "user_call",
+        primitive(lambda x: x * x, out_shape=lambda x: x, vmap="elementwise"),
+        (uniform(-2, 2),),
+        reference=lambda x: x * x,
         dtypes=NUMERIC,
         argnums=(),
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.numpy.creation import check_device
+from funcgrad.ir.devices import new_arrays_on, placed
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.ops.arithmetic import divide, multiply
@@ -30,7 +30,7 @@ def fftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> A
     Args:
         n: number of points.
         d: distance between two points; it may be traced.
-        device: None or "cpu".
+        device: where it goes; the default device if it is None.
         dtype: of the result, float32 by default.
 
     Returns:
@@ -41,14 +41,14 @@ def fftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> A
         >>> fnp.fft.fftfreq(4, d=0.5)
         array([ 0. ,  0.5, -1. , -0.5], dtype=float32)
     """
-    check_device(device)
-    return frequencies("fftfreq", n, d, dtype, -(n // 2))
+    with new_arrays_on(device):
+        return placed(frequencies("fftfreq", n, d, dtype, -(n // 2)))
 
 
 def rfftfreq(n: int, d: Any = 1.0, device: Any = None, *, dtype: Any = None) -> Any:
     """Frequencies of the entries of an `rfft` with `n` points. Arguments as for `fftfreq`."""
-    check_device(device)
-    return frequencies("rfftfreq", n, d, dtype, 0)
+    with new_arrays_on(device):
+        return placed(frequencies("rfftfreq", n, d, dtype, 0))
 
 
 def shifted(name: str, x: Any, axes: Any, amounts: Any) -> Any:
