@@ -37,7 +37,8 @@ SUFFIX = ".fgc"
 TEMPORARY = ".tmp"
 REMEMBERED = 256  # entries of the layer in memory
 REMEMBERED_BYTES = MEGABYTE // 4  # larger entries are read from the disk again
-PRUNE_CHANCE = 0.01
+MOST_FILES = 1 << 14  # in the directory: looking at all of them must not take long
+PRUNE_CHANCE = 0.004
 STALE_SECONDS = 3600.0
 
 # A symbolic link in the place of an entry leads nowhere, a named pipe does not block.
@@ -126,7 +127,8 @@ class Cache:
 
     Args:
         directory: where the entries are; made when first used. None: nothing is kept on disk.
-        limit: how many bytes the directory may hold, roughly. Entries not used for the longest time go first.
+        limit: how many bytes the directory may hold, roughly. Entries not used for the longest time go first, also
+            if there are too many.
 
     Example:
         >>> cache = Cache(None)
@@ -176,20 +178,20 @@ class Cache:
         return [found for found in self._files() if found[0].suffix == SUFFIX]
 
     def prune(self) -> None:
-        """Remove what was used least recently until a fifth of the limit is free, and what killed processes left."""
+        """Remove what was used least recently, until a fifth of the limits is free, and what killed processes left."""
         now = time.time()
         for path, _, changed in self._files():
             if path.suffix == TEMPORARY and now - changed > STALE_SECONDS:
                 _remove(path)
         entries = self.entries()
-        total = sum(size for _, size, _ in entries)
-        if total <= self.limit:
+        total, count = sum(size for _, size, _ in entries), len(entries)
+        if total <= self.limit and count <= MOST_FILES:
             return
         for path, size, _ in sorted(entries, key=lambda entry: entry[2]):
-            if total <= 0.8 * self.limit:
+            if total <= 0.8 * self.limit and count <= 0.8 * MOST_FILES:
                 break
             _remove(path)
-            total -= size
+            total, count = total - size, count - 1
 
     def clear(self) -> tuple[int, int]:
         """Remove everything; returns how many files were removed and how many could not be."""

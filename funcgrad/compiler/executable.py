@@ -1,18 +1,23 @@
-"""What runs a Program: machine code where there can be some, else generated Python."""
+"""What runs a Program: machine code or launches where there can be some, else generated Python."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import importlib.util
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.loading.machine_code import NoLLVM
-from funcgrad.compiler.native import compile_native
-from funcgrad.compiler.pipeline import compiled
+from funcgrad.compiler.cuda.runtime import device as devices
+from funcgrad.compiler.llvm.target import NoLLVM
+from funcgrad.compiler.lowering.ragged import is_native_body
+from funcgrad.compiler.pipeline import compiled, simplified
+from funcgrad.compiler.report import Compilation, resuming
 from funcgrad.config import config
 from funcgrad.ir.program import Program
 
@@ -41,6 +46,35 @@ def executable(program: Program, xp: Any, donated: Sequence[int] = ()) -> Callab
     return compiled(program, xp)
 
 
+def on_cuda(
+    program: Program,
+    number: int,
+    donated: Sequence[int] = (),
+    compilation: Compilation | None = None,
+) -> Any:
+    """The launches of a Program as a callable of CuPy arrays, remembered; None where there can be none.
+
+    Args:
+        program: what to compile.
+        number: of the device.
+        donated: numbers of the inputs that the caller gives up.
+        compilation: where the time that it takes is noted.
+    """
+    if config.checks_values or not config.native:
+        return None
+    device = devices.device_of(number)
+    key = ("cuda", device, config.default_matmul_precision, *donated)
+    if key not in program.memo:
+        noted = contextlib.nullcontext() if compilation is None else resuming(compilation)
+        with _compiling, noted:
+            if key not in program.memo:  # another thread may have made it meanwhile
+                program.memo[key] = _compile_cuda(program, device, donated)
+    return program.memo[key]
+
+
+_compiling = threading.RLock()
+
+
 @functools.cache
 def has_llvm() -> bool:
     """Whether llvmlite is installed; says once if not."""
@@ -64,17 +98,35 @@ def warn_without_llvm(problem: str) -> None:
 
 def _compile_native(program: Program, donated: Sequence[int]) -> Any:
     """Machine code, or None with a warning if the compiler fails: then generated Python does the work."""
+    # Imported by the first call that compiles: half of the modules that one without jit does without.
+    native = importlib.import_module("funcgrad.compiler.native")
     try:
-        return compile_native(program, donated)
+        return native.compile_native(program, donated)
     except NoLLVM as error:
         warn_without_llvm(str(error))
         return None
     except Exception as error:
-        if config.check_programs:
-            raise
-        warnings.warn(
-            f"funcgrad: no machine code could be made for {program.name} ({type(error).__name__}: {error}). "
-            "It runs as generated Python. Please report this.",
-            stacklevel=2,
-        )
+        return _failed(program, "machine code", error)
+
+
+def _compile_cuda(program: Program, device: Any, donated: Sequence[int]) -> Any:
+    """Launches, or None: with a warning if the compiler fails, without one for lengths known only at run time."""
+    if not is_native_body(simplified(program)):
         return None
+    # Imported when there are arrays on a GPU: CuPy must be there.
+    runtime = importlib.import_module("funcgrad.compiler.cuda.runtime.callable")
+    try:
+        return runtime.compile_cuda(program, device, donated)
+    except Exception as error:
+        return _failed(program, "kernels", error)
+
+
+def _failed(program: Program, what: str, error: Exception) -> None:
+    """Say that a Program runs as generated Python, or raise if that is an error."""
+    if config.check_programs:
+        raise error
+    warnings.warn(
+        f"funcgrad: no {what} could be made for {program.name} ({type(error).__name__}: {error}). "
+        "It runs as generated Python. Please report this.",
+        stacklevel=3,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.program import Atom, Equation, Literal, Program
-from funcgrad.ir.types import ArrayType
+from funcgrad.ir.types import ArrayType, dtype_name
 
 
 class Unprintable(TypeError):
@@ -24,7 +23,7 @@ def fingerprint(program: Program) -> str | None:
 
     Example:
         >>> from funcgrad.ir.builder import trace_flat
-        >>> from funcgrad.ir.types import ArrayType
+        >>> from funcgrad.ir.types import ArrayType, dtype_name
         >>> program, _ = trace_flat(lambda x: [2 * x], [ArrayType((3,), "float32")])
         >>> print(fingerprint(program))
         float32[3]
@@ -56,6 +55,8 @@ def _lines(program: Program) -> list[str]:
         return _literal_text(atom) if isinstance(atom, Literal) else numbers[atom]
 
     lines = [" ".join([type_text(variable.type) for variable in program.inputs])]
+    if program.is_fast:
+        lines.append("fast")
     for equation in program.equations:
         parts = [operation_text(equation), *map(text, equation.inputs)]
         for variable in equation.outputs:
@@ -102,7 +103,7 @@ def value_text(value: Any) -> str:
 def _other_text(value: Any) -> str:
     name = type(value).__qualname__
     if isinstance(value, np.dtype):
-        return _dtype_text(value)
+        return dtype_name(value)
     if isinstance(value, Primitive):
         return f"{name} {value.name}"
     if isinstance(value, Enum):
@@ -119,17 +120,12 @@ def _other_text(value: Any) -> str:
 
 def type_text(type: ArrayType) -> str:
     shape = ",".join(map(str, type.shape))
-    return f"{'weak ' if type.weak else ''}{_dtype_text(type.dtype)}[{shape}]"
+    return f"{'weak ' if type.weak else ''}{dtype_name(type.dtype)}[{shape}]"
 
 
 def _literal_text(literal: Literal) -> str:
     value = literal.value
     return f"{type(value).__name__}:{value!r}"
-
-
-@functools.cache
-def _dtype_text(dtype: np.dtype) -> str:
-    return dtype.name
 
 
 def _dict_text(value: dict) -> str:

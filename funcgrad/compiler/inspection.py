@@ -7,14 +7,13 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from funcgrad.compiler.codegen import python_source
 from funcgrad.compiler.executable import has_llvm
 from funcgrad.compiler.llvm.loading.machine_code import assembly
 from funcgrad.compiler.lowering.ragged import is_native_body
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.config import config
+from funcgrad.ir.devices import CPU, Device, module_of
 from funcgrad.ir.program import Program
 
 
@@ -28,23 +27,27 @@ class Inspection:
         graph: array nodes.
         kernels: what is computed together: loops, and steps such as matrix products; as text.
         plan: which arrays share memory.
-        llvm: the text that LLVM compiles.
-        assembly: the machine code as text.
+        llvm: on the CPU, the text that LLVM compiles.
+        assembly: on the CPU, the machine code as text.
+        launches: on a GPU, what is launched in order, and on which memory.
+        cuda: on a GPU, the kernels as CUDA C.
 
-    Without machine code (no llvmlite, `FUNCGRAD_NATIVE=0`, or lengths known only at run time) those from `graph` on
-    are None.
+    Without compiled code (no llvmlite, `FUNCGRAD_NATIVE=0`, or lengths known only at run time) those from `graph` on
+    are None. `launches` and `cuda` need no GPU: for functions of NumPy arrays they show what CuPy arrays would run.
     """
 
-    def __init__(self, program: Program, donated: Sequence[int] = ()) -> None:
+    def __init__(self, program: Program, donated: Sequence[int] = (), device: Device = CPU) -> None:
         self.program = program
+        self.device = device
         self.simplified = simplified(program)
-        self.python = python_source(self.simplified, np)[0]
-        self._made = _compiled(program, donated)
+        self.python = python_source(self.simplified, module_of(device))[0]
+        self._donated = donated
+        self._made = _compiled(program, donated) if device == CPU else self._launched
 
     @property
     def stages(self) -> dict[str, Any]:
         """The attributes that there are, by name, in the order in which the compiler makes them."""
-        found = {name: getattr(self, name) for name in STAGES}
+        found = {name: getattr(self, name) for name in self._names}
         return {name: value for name, value in found.items() if value is not None}
 
     @property
@@ -61,11 +64,31 @@ class Inspection:
 
     @property
     def llvm(self) -> str | None:
-        return self._made["emit"].source.text if self._made else None
+        return self._made["emit"].source.text if "emit" in self._made else None
 
     @functools.cached_property
     def assembly(self) -> str | None:
-        return assembly(self._made["emit"].source) if self._made else None
+        return assembly(self._made["emit"].source) if "emit" in self._made else None
+
+    @functools.cached_property
+    def launches(self) -> str | None:
+        return _listing().listing(self._launched["write"]) if self._launched else None
+
+    @functools.cached_property
+    def cuda(self) -> str | None:
+        return _listing().cuda_text(self._launched["write"]) if self._launched else None
+
+    @functools.cached_property
+    def _launched(self) -> dict[str, Any]:
+        """What the stages for a GPU make; empty where there are no launches."""
+        if not config.native or not is_native_body(self.simplified):
+            return {}
+        stages = importlib.import_module("funcgrad.compiler.cuda.stages")
+        return stages.run_stages(self.program, stages.Context(self._donated))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return CPU_STAGES if self.device == CPU else GPU_STAGES
 
     def text(self, stage: str) -> str:
         """One stage.
@@ -78,10 +101,17 @@ class Inspection:
         value = getattr(self, stage)
         if value is None:
             raise ValueError(
-                f"[inspect] {self.program.name} has no stage {stage!r}, because it runs as generated Python. "
-                "Install llvmlite and leave FUNCGRAD_NATIVE on to see machine code; .python shows what runs."
+                f"[inspect] {self.program.name} has no stage {stage!r}{self._reason()}"
             )
         return str(value)
+
+    def _reason(self) -> str:
+        if self.device != CPU and self._made:
+            return ", because its arguments are on a GPU. .cuda and .launches show what runs."
+        return (
+            ", because it runs as generated Python. "
+            "Install llvmlite and leave FUNCGRAD_NATIVE on to see machine code; .python shows what runs."
+        )
 
     def show(self, stage: str | None = None) -> None:
         """Print one stage, or all that fit on a few screens."""
@@ -99,8 +129,16 @@ class Inspection:
     __repr__ = __str__
 
 
-STAGES = ("program", "simplified", "python", "graph", "kernels", "plan", "llvm", "assembly")
+SHARED_STAGES = ("program", "simplified", "python", "graph", "kernels", "plan")
+CPU_STAGES = (*SHARED_STAGES, "llvm", "assembly")
+GPU_STAGES = (*SHARED_STAGES, "launches", "cuda")
+STAGES = (*CPU_STAGES, "launches", "cuda")
 SUMMARY = ("program", "simplified", "kernels", "plan")
+
+
+def _listing() -> Any:
+    # Only those who look at launches import what makes them.
+    return importlib.import_module("funcgrad.compiler.cuda.listing")
 
 
 def _compiled(program: Program, donated: Sequence[int]) -> dict[str, Any]:
@@ -123,6 +161,7 @@ def kernel_lines(plan: Any) -> Iterator[str]:
                 yield from ["    " + line for line in kernel_lines(inner)]
             continue
         yield repr(unit)
-        if unit in plan.schedules:
-            yield from ["  " + line for line in str(plan.schedules[unit]).splitlines()]
-        yield from [f"    {node!r}" for node in sorted(unit.members, key=lambda n: n.number)]
+        for kernel in getattr(unit, "kernels", [unit]):  # those that run on parts of a product
+            if kernel in plan.schedules:
+                yield from ["  " + line for line in str(plan.schedules[kernel]).splitlines()]
+            yield from [f"    {node!r}" for node in sorted(kernel.members, key=lambda n: n.number)]

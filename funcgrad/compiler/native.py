@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import gc
 import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad.compiler.collector import collector_paused
 from funcgrad.compiler.fingerprint import Unprintable, fingerprint, operation_text, walk
 from funcgrad.compiler.llvm.calls import callbacks, failure, recheck
 from funcgrad.compiler.llvm.calls.callbacks import LibraryCall
 from funcgrad.compiler.llvm.loading import libraries
+from funcgrad.compiler.llvm.loading.keys import program_key
 from funcgrad.compiler.llvm.loading.load import (
     Loaded,
     compile_source,
-    program_key,
     recall,
     store,
     stored,
@@ -45,6 +44,8 @@ class NativeProgram:
         in_place: outputs that may be written to the memory of donated inputs: (output number, input number).
         spared: the number of coming calls that shall leave their inputs as they are all the same.
     """
+
+    has_fresh_results = True
 
     def __init__(
         self,
@@ -115,18 +116,6 @@ def compile_native(program: Program, donated: Sequence[int] = ()) -> NativeProgr
         return found
     with collector_paused():
         return _compile(key, program, donated)
-
-
-@contextlib.contextmanager
-def collector_paused() -> Iterator[None]:
-    """Meanwhile nobody looks for garbage: compiling makes many objects that live on, and it takes 15 ms to see that."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 # --- entries of the cache: the key of the machine code, the work of a call, what may be done in place, and the places

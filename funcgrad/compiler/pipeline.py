@@ -36,10 +36,12 @@ STAGES: list[Callable[[Program], Program]] = [
 
 def run_stages(program: Program) -> Program:
     """The simplified Program."""
+    is_fast = program.is_fast
     for stage in STAGES:
         program = stage(program)
         if config.check_programs:
             check_program(program)
+    program.is_fast = is_fast
     return program
 
 

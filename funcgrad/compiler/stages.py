@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from funcgrad.compiler.llvm.kernels.elements import supports
 from funcgrad.compiler.llvm.loading.machine_code import Source
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
-from funcgrad.compiler.llvm.steps.table import takes, write_step
+from funcgrad.compiler.llvm.steps.table import divisions, takes, write_fused, write_step
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
-from funcgrad.compiler.lowering.fusion import Partition, partition
+from funcgrad.compiler.lowering.fusion import partition
 from funcgrad.compiler.lowering.graph import Graph, Step, lower_program
 from funcgrad.compiler.lowering.in_place import Pairs
+from funcgrad.compiler.lowering.kernels import Partition
 from funcgrad.compiler.lowering.plan import Plan
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.report import count, timed
@@ -62,10 +63,11 @@ def plan(partition: Partition, donated: Collection[int] = ()) -> Plan:
 
     def inner(program: Program) -> Plan:
         if id(program) not in known:
-            known[id(program)] = Plan(fuse(lower(simplified(program))), inner)
+            inner_partition = fuse(lower(simplified(program)))
+            known[id(program)] = Plan(inner_partition, inner, divisions=divisions)
         return known[id(program)]
 
-    return Plan(partition, inner, donated)
+    return Plan(partition, inner, donated, divisions)
 
 
 def fuse(graph: Graph) -> Partition:
@@ -75,7 +77,8 @@ def fuse(graph: Graph) -> Partition:
 
 def emit(plan: Plan) -> Emitted:
     """LLVM text."""
-    writer = ModuleWriter(host(), write_step)
+    writer = ModuleWriter(host(), write_step, write_fused)
+    writer.module.is_fast = plan.graph.is_fast
     write_entry(writer, plan, ENTRY)
     count("kernels", len(writer.kernels))
     return Emitted(

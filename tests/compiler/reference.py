@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from funcgrad.control import cond, scan, while_loop
@@ -22,6 +23,7 @@ from tests.compiler.programs import bits
 # A product that underflows is -0.0 or, fused into a sum that begins with 0.0, may be 0.0; both are right.
 PRODUCTS = frozenset(("dot_general", "convolve"))
 ROUGH = 8.0  # units in the last place
+LIMITS = (np.nan, 1.0, np.inf, -np.inf)  # what sums that overflow on the way may be
 # Operations that have one right result for numbers that are not complex.
 EXACT = frozenset(
     """add subtract multiply masked_multiply quiet_multiply divide quiet_divide negative convert equal not_equal
@@ -117,6 +119,9 @@ class Rounding:
         is_sum = name in ("add", "subtract") and equation in self.loose
         if dtype is None or kind(dtype) not in "fc" or equation.primitive.kind == "higher_order":
             return out
+        if kind(dtype) == "f" and np.any(np.isnan(out)):
+            # IEEE arithmetic leaves the sign of NaN open, which copysign and signbit show.
+            out = np.where(np.isnan(out), self.rng.choice([-np.nan, np.nan]), out).astype(dtype)[()]
         if name in EXTREMA:
             signs = self.rng.choice(np.array([-1.0, 1.0]), np.shape(out)).astype(dtype)
             return np.where(out == 0, out * signs, out)[()]
@@ -124,19 +129,28 @@ class Rounding:
             return out
         if name in EXACT and not is_sum and not any(is_complex(x) for x in (*inputs, out)):
             return out
-        size = self.units * unit(dtype) * error_scale(equation, inputs, out)
+        scale = error_scale(equation, inputs, out)
+        size = self.units * (unit(dtype) * scale + np.where(scale > 0, least(dtype), 0.0))
         moved = out + size * self.rng.uniform(-1, 1, np.shape(out))
         if is_complex(out):
             moved = moved + 1j * size * self.rng.uniform(-1, 1, np.shape(out))
-        if name in PRODUCTS and not is_complex(out):
-            moved = np.where(moved == 0, self.rng.choice([-0.0, 0.0]), moved)
+        if name in PRODUCTS:
+            moved = self.signed_zeros(moved)
         # What complex numbers that are not finite become depends on the order of the real operations, and what
         # finite numbers become whose sum overflows on the order of the additions.
         overflows = name in SUMS and ~np.isfinite(size) & all(
             np.all(np.isfinite(x)) for x in inputs
         )
-        other = np.where(is_complex(out) | overflows, self.rng.choice([np.nan, 1.0]), out)
+        other = np.where(is_complex(out) | overflows, self.rng.choice(LIMITS), out)
         return np.where(np.isfinite(out), moved, other).astype(dtype)[()]
+
+    def signed_zeros(self, x: Any) -> Any:
+        """The same with zeros of either sign, also as parts of complex numbers."""
+        if is_complex(x):
+            x = np.array(x, x.dtype)
+            x.real, x.imag = self.signed_zeros(x.real), self.signed_zeros(x.imag)
+            return x
+        return np.where(x == 0, self.rng.choice([-0.0, 0.0]), x)
 
     def out_of_range(self, x: Any, out: Any) -> Any:
         """NumPy makes one number of a float that no uint32 can hold in some loops, and another one in others."""
@@ -152,6 +166,12 @@ def unit(dtype: np.dtype) -> float:
     """The distance of 1 to the next number of this dtype."""
     names = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "complex64": 2.0**-23}
     return names.get(dtype.name, 2.0**-52)
+
+
+def least(dtype: np.dtype) -> float:
+    """The smallest positive number of this dtype, which is what rounding is about where results underflow."""
+    name = {"complex64": "float32", "complex128": "float64"}.get(dtype.name, dtype)
+    return float(ml_dtypes.finfo(name).smallest_subnormal)
 
 
 def error_scale(equation: Any, inputs: Sequence[Any], out: Any) -> Any:

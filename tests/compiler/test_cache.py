@@ -332,6 +332,15 @@ def test_pruning_removes_what_was_used_least_recently(directory):
     assert sum(size for _, size, _ in Cache(directory).entries()) <= 0.8 * 11_000
 
 
+def test_directories_of_many_files_are_pruned(directory, monkeypatch):
+    monkeypatch.setattr(cache_module, "MOST_FILES", 10)
+    cache = Cache(directory)
+    for number in range(15):
+        cache.put(f"{number:048x}", {"object": b"code"})
+    cache.prune()
+    assert len(cache.entries()) == 8
+
+
 def test_directories_below_the_limit_are_not_pruned(directory):
     fill(directory, 5)
     Cache(directory, limit=MEGABYTE).prune()

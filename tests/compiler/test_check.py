@@ -7,8 +7,8 @@ import funcgrad as fg
 from funcgrad import tree
 from funcgrad.compiler import stages
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
-from funcgrad.compiler.lowering.fusion import Kernel
 from funcgrad.compiler.lowering.graph import Map, View
+from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.stages import run_stages
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.tracer import type_of

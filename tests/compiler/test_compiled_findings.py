@@ -125,3 +125,12 @@ def test_long_sums_written_into_a_wider_array(shape):
             x,
         )
     check(lambda x: np.stack([np.sum(x), np.max(x), np.min(x)]), x)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (64, 33)], ids=str)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_constants_in_loops(shape, dtype):
+    """A constant that a vector loop and the code before it share is written where both can read it."""
+    parts = np.random.default_rng(0).normal(size=(2, *shape))
+    x = (parts[0] + 1j * parts[1]).astype(dtype)
+    check(lambda x: (np.var(x), np.var(x, axis=0), np.mean(x, axis=-1) / (3 + 4j)), x)

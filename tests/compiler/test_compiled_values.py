@@ -276,3 +276,22 @@ def test_threefry_bits_are_the_same_inside_and_outside_of_kernels():
     np.testing.assert_array_equal(fg.jit(draw)(key), draw(key))
     inside = fg.jit(lambda key: fg.random.bits(key, (1003,)) ^ np.uint32(5))(key)
     np.testing.assert_array_equal(inside, draw(key) ^ np.uint32(5))
+
+
+def test_fast_math_contracts_and_is_asked_for():
+    x, y = np.float64(1 + 2.0**-30), np.ones(64) * (1 - 2.0**-30)
+    exact, fast = fg.jit(lambda x, y: x * y - 1), fg.jit(lambda x, y: x * y - 1, fast_math=True)
+    np.testing.assert_array_equal(exact(x, y), x * y - 1)
+    assert np.isin(
+        fast(x, y), [-(2.0**-60), 0.0]
+    ).all()  # one rounding, or two without hardware for it
+    assert "contract" in str(fg.debug.inspect(fast, x, y).llvm)
+    assert "contract" not in str(fg.debug.inspect(exact, x, y).llvm)
+
+
+def test_fast_math_keeps_infinities_and_nan():
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e308, 5e-324])
+    f = lambda x: (x * 2 + 1, x / 7, x - x, 1 / x)
+    with np.errstate(all="ignore"):
+        for got, want in zip(fg.jit(f, fast_math=True)(x), f(x), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-15, atol=1e-323)

@@ -12,9 +12,9 @@ from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.runtime import runtime
 from funcgrad.compiler.llvm.target import Target, host
 from funcgrad.compiler.llvm.windows import conv_lanes, conv_table, winograd_layout
-from funcgrad.compiler.llvm.windows.conv_spec import contiguous, conv_spec
 from funcgrad.compiler.llvm.windows.convolution import conv, supports
 from funcgrad.compiler.llvm.windows.winograd_layout import pays
+from funcgrad.compiler.lowering.conv_spec import contiguous, conv_spec
 from funcgrad.config import config
 from funcgrad.ops.convolution import CONVOLVE, Convolve
 from funcgrad.ops.sliding import Sliding

@@ -17,10 +17,10 @@ from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.products.dot_layout import Operand, dot_layout
 from funcgrad.compiler.llvm.products.dot_plan import count_parts, plan_dot
-from funcgrad.compiler.llvm.products.dot_spec import DotSpec, simplified
 from funcgrad.compiler.llvm.products.gemm import dot, dot_rows
 from funcgrad.compiler.llvm.runtime.runtime import ensure_blas
 from funcgrad.compiler.llvm.target import Target, host
+from funcgrad.compiler.lowering.dot_spec import DotSpec, simplified
 from funcgrad.config import config
 
 FLOATS = ("float32", "float64")
@@ -127,6 +127,18 @@ def test_shapes(dtype, m, n, k):
     out = np.full((m, n), np.nan, dtype)
     compiled(spec_of(x, y, out))(x, y, out)
     assert_product(out, x, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
+@pytest.mark.parametrize("n", [17, 18, 20, 22, 24, 36, 52, 100])
+def test_short_tails(dtype, n):
+    """The last columns of a row may be a shorter vector, with a mask or without."""
+    rng = np.random.default_rng(n)
+    for layout in ("rows", "columns"):
+        x, y = numbers(rng, (37, 30), dtype), matrix(rng, 30, n, dtype, layout)
+        out = np.zeros((37, n), dtype)
+        compiled(spec_of(x, y, out))(x, y, out)
+        assert_product(out, x, y)
 
 
 @pytest.mark.parametrize("right", LAYOUTS)

@@ -78,6 +78,18 @@ class TestInvariantWork:
         f = lambda c, w: fg.lax.scan(lambda c, _: (c * (w + 1.0), None), c, None, 5)[0]
         assert names(simplified(f, big, big)) == ["scan"]
 
+    def test_large_matrices_are_turned_once(self):
+        def f(w, h):
+            return fg.lax.scan(lambda h, _: (np.tanh(h @ w.T), None), h, None, 5)[0]
+
+        w, h = RNG.normal(size=(80, 80)), RNG.normal(size=(8, 80))
+        program = simplified(f, w, h, exact=False)
+        assert names(program) == ["transpose", "scan"]
+        (dot,) = loops(body(program), "dot_general")
+        assert dot.params["contract"] == ((1,), (0,))
+        assert names(simplified(f, w, h[:1], exact=False)) == ["scan"]
+        assert names(simplified(f, w[:9, :9], h[:, :9], exact=False)) == ["scan"]
+
     def test_effects_stay(self):
         def f(x, w):
             def step(c, z):

@@ -14,9 +14,11 @@ import pytest
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import Cache
 from funcgrad.compiler.llvm.builder import Module, constant, vector
-from funcgrad.compiler.llvm.loading import load as load_module, machine_code
+from funcgrad.compiler.llvm.loading import keys, load as load_module, machine_code
+from funcgrad.compiler.llvm.loading.elf import read_object
 from funcgrad.compiler.llvm.loading.image import Unsupported, lay_out
-from funcgrad.compiler.llvm.loading.load import link, load, program_key
+from funcgrad.compiler.llvm.loading.keys import program_key
+from funcgrad.compiler.llvm.loading.load import link, load
 from funcgrad.compiler.llvm.loading.machine_code import Source, build
 from funcgrad.compiler.llvm.runtime import system
 from funcgrad.compiler.llvm.target import host
@@ -239,9 +241,9 @@ def test_tables_and_variables_hold_addresses(linker):
 
 def test_objects_that_are_not_understood_go_to_llvm():
     with pytest.raises(Unsupported, match="CPU family 183"):
-        lay_out([b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + b"\xb7\0" + bytes(200)])
+        lay_out([read_object(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + b"\xb7\0" + bytes(200))])
     with pytest.raises(ValueError, match="not an object file"):
-        lay_out([b"MZ"])
+        read_object(b"MZ")
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
@@ -310,7 +312,7 @@ def load_counts(text, **options):
 
 def test_a_new_process_finds_the_code(disk):
     _, counts = load_counts(adder(11))
-    assert counts["cache_misses"] == 1 and counts["object_bytes"] > 100
+    assert counts["cache_misses"] == 1 and counts["object_bytes"] > 0
     forget(disk)
     loaded, counts = load_counts(adder(11))
     assert counts == {"cache_hits": 1}
@@ -330,10 +332,10 @@ def test_damaged_entries_are_compiled_again(disk):
 
 def test_entries_of_other_machines_and_versions_are_not_used(disk, monkeypatch):
     load(adder(13))
-    platform = load_module._platform()
+    platform = keys.platform()
     for changed in range(len(platform)):
         other = tuple(part + "x" * (i == changed) for i, part in enumerate(platform))
-        monkeypatch.setattr(load_module, "_platform", lambda other=other: other)
+        monkeypatch.setattr(keys, "platform", lambda other=other: other)
         assert load_counts(adder(13))[1]["cache_misses"] == 1
     assert len(disk.entries()) == 1 + len(platform)
 
@@ -341,9 +343,9 @@ def test_entries_of_other_machines_and_versions_are_not_used(disk, monkeypatch):
 def test_program_keys_depend_on_machine_and_sources(monkeypatch):
     key = program_key("program", b"types")
     assert key == program_key("program", b"types") != program_key("program", b"typos")
-    monkeypatch.setattr(load_module, "_origin", lambda: "edited")
+    monkeypatch.setattr(keys, "origin", lambda: "edited")
     edited = program_key("program", b"types")
-    monkeypatch.setattr(load_module, "_platform", lambda: ("another machine",))
+    monkeypatch.setattr(keys, "platform", lambda: ("another machine",))
     assert len({key, edited, program_key("program", b"types")}) == 3
 
 

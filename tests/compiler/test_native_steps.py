@@ -282,3 +282,11 @@ def test_a_carried_zero_stays_zero():
     factor = np.array([1.0, np.inf, np.nan, 2.0, np.inf])
     term = np.array([0.0, 0.0, 3.0, 0.0, -6.0])
     same(fg.jit(linear_recurrence)(factor, term), [0.0, 0.0, 3.0, 6.0, np.inf])
+
+
+def test_a_changed_array_whose_old_value_is_a_result_is_copied():
+    def run(x):
+        step = lambda x, i: (dynamic_update_slice(x, x[:1] + 1.0, (i,)), x)
+        return fg.lax.scan(step, x, np.arange(5))
+
+    check(run, np.zeros(6))

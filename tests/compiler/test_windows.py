@@ -8,7 +8,8 @@ import pytest
 from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.runtime import runtime
-from funcgrad.compiler.llvm.windows.windows import WindowSpec, supports, windows
+from funcgrad.compiler.llvm.windows.windows import supports, windows
+from funcgrad.compiler.lowering.window_spec import WindowSpec
 from funcgrad.config import config
 from funcgrad.ops.sliding import ALONE, Sliding
 from funcgrad.ops.windows import (

@@ -9,6 +9,7 @@ instructions, so that code can still be added to a block that is already left: l
 from __future__ import annotations
 
 import contextlib
+import operator
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -58,6 +59,7 @@ class Module:
         self.functions: list[Function] = []
         self.sites: list[Any] = []  # equations that the code names by number in its errors
         self.site: Any = None  # the equation whose code is being written
+        self.is_fast = False  # whether products and sums of the user may be contracted
 
     def declare(self, name: str, result: str, types: Sequence[str]) -> None:
         """Make an external function known; once is enough."""
@@ -164,6 +166,25 @@ def zero(type: str) -> Value:
     )
 
 
+def trivial(name: str, a: Value, b: Value) -> Value | None:
+    """What `add`, `sub` and `mul` of i64 give without an instruction: for two constants, or 0 or 1."""
+    if b.text == ("1" if name == "mul" else "0") and name in ("add", "sub", "mul"):
+        return a
+    if a.text == {"add": "0", "mul": "1"}.get(name):
+        return b
+    if name not in _EXACT or not (_is_number(a.text) and _is_number(b.text)):
+        return None
+    exact = _EXACT[name](int(a.text), int(b.text))
+    return constant("i64", (exact + 2**63) % 2**64 - 2**63)
+
+
+_EXACT = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdigit()
+
+
 class Loop:
     """A counted loop that is being written. `index` is the counter, `preheader` runs once before it."""
 
@@ -192,6 +213,7 @@ class Function:
             for i, parameter in enumerate(parameters)
         ]
         self.count = 0
+        self.pairs: dict[str, tuple[Value, Value]] = {}  # the halves of those made here
         self.entry = Block("entry")
         self.blocks = [self.entry]
         self.block = self.entry
@@ -310,8 +332,13 @@ class Function:
         self.block.lines.append(f"  {text}")
 
     def op(self, name: str, a: Value, b: Value) -> Value:
-        """Binary instruction on operands of one type: `op("fadd", x, y)`."""
-        return self.emit(a.type, f"{name} {a.type} {a.text}, {b.text}")
+        """Binary instruction on operands of one type: `op("fadd", x, y)`; none for indices where that is trivial."""
+        known = trivial(name, a, b) if a.type == "i64" else None
+        return known or self.emit(a.type, f"{name} {a.type} {a.text}, {b.text}")
+
+    def arithmetic(self, name: str, a: Value, b: Value) -> Value:
+        """`op`, for floating point arithmetic that the user wrote."""
+        return self.op(f"{name} contract arcp" if self.module.is_fast else name, a, b)
 
     def fneg(self, a: Value) -> Value:
         return self.emit(a.type, f"fneg {a.type} {a.text}")
@@ -329,12 +356,24 @@ class Function:
     def pair(self, a: Value, b: Value) -> Value:
         """Two values of one type as one."""
         type = pair_of(a.type)
+        if "%" not in a.text + b.text:
+            found = Value(type, f"{{{a}, {b}}}")
+            self.pairs[found.text] = a, b
+            return found
         first = self.emit(type, f"insertvalue {type} poison, {a}, 0")
-        return self.emit(type, f"insertvalue {first}, {b}, 1")
+        found = self.emit(type, f"insertvalue {first}, {b}, 1")
+        self.pairs[found.text] = a, b
+        return found
 
     def parts(self, a: Value) -> tuple[Value, Value]:
         """The two halves of a pair."""
+        if a.text in self.pairs:
+            return self.pairs[a.text]
         part = part_of(a.type)
+        if a.text[0] == "{":
+            middle = a.text.index(f", {part} ")
+            first, second = a.text[1:middle], a.text[middle + 2 : -1]
+            return Value(part, first[len(part) + 1 :]), Value(part, second[len(part) + 1 :])
         first = self.emit(part, f"extractvalue {a}, 0")
         return first, self.emit(part, f"extractvalue {a}, 1")
 

@@ -7,6 +7,7 @@ the same thing (the layers of a model) are one function.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from funcgrad.compiler.llvm.calls.failure import (
     write_answer,
     write_memory_check,
 )
+from funcgrad.compiler.llvm.kernels.flat import FlatWriter, is_flat
 from funcgrad.compiler.llvm.kernels.floating import (
     NUMBER,
     can_look,
@@ -28,20 +30,20 @@ from funcgrad.compiler.llvm.kernels.floating import (
     write_recheck,
 )
 from funcgrad.compiler.llvm.kernels.kernel import KernelWriter
+from funcgrad.compiler.llvm.kernels.memory import ALIGNED
 from funcgrad.compiler.llvm.kernels.merge_parts import write_merge
 from funcgrad.compiler.llvm.kernels.registers import memory_type
+from funcgrad.compiler.llvm.kernels.small_arrays import load_elements
 from funcgrad.compiler.llvm.kernels.tiny import TinyWriter
-from funcgrad.compiler.llvm.kernels.values import ALIGNED
-from funcgrad.compiler.llvm.steps.carried import load_elements
 from funcgrad.compiler.llvm.steps.stacks import Stack, write_frame, write_release
 from funcgrad.compiler.llvm.target import Target
-from funcgrad.compiler.lowering.fusion import Kernel
+from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Map, Node, Reduce, Step, accumulator_dtype
+from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.plan import Plan, nbytes, tiny_loads
 from funcgrad.compiler.lowering.views import located
 
 EVENTS_PLACE = 7  # of the record: floating point events of all threads
-MANY_UNITS = 24  # of a program without loops, whose own code is not worth optimising
 STACK_BYTES = 1 << 13  # up to which the arena lies on the stack
 
 
@@ -54,10 +56,16 @@ class ModuleWriter:
         is_loud: whether something may cause a warning of NumPy.
     """
 
-    def __init__(self, target: Target, write_step: Callable[[Any, Step], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        write_step: Callable[[Any, Step], None],
+        write_fused: Callable[[Any, Fused], None],
+    ) -> None:
         self.module = Module()
         self.target = target
         self.write_step = write_step
+        self.write_fused = write_fused
         self.kernels: dict[str, str] = {}
         self.libraries: list[Step] = []
         self.work = 0
@@ -127,6 +135,9 @@ class ProgramWriter:
         for unit in self.plan.units:
             if isinstance(unit, Kernel):
                 self.write_kernel(unit)
+            elif isinstance(unit, Fused):
+                self.writer.module.site = unit.step.equation
+                self.writer.write_fused(self, unit)
             else:
                 self.write_step(unit)
         for number, node in self.plan.copies:
@@ -136,7 +147,7 @@ class ProgramWriter:
 
     # --- memory ---
 
-    @property
+    @functools.cached_property
     def streamed(self) -> frozenset[Node]:
         """Large results of the whole program, which are written past the cache."""
         if self.writer.target.vector_bytes != ALIGNED or not can_look(self.writer.target):
@@ -194,22 +205,27 @@ class ProgramWriter:
         if kernel.is_tiny:
             self.write_tiny(kernel)
             return
-        schedule = self.plan.schedules[kernel]
         keys = self.kernel_buffers(kernel)
         name, chunks = self.kernel_function(kernel, keys)
-        points = int(np.prod(kernel.domain, dtype=np.int64)) if kernel.domain else 1
-        self.writer.work += points * max(1, schedule.cost)
-        self.writer.is_loud |= schedule.is_loud
-        pointers = [
-            self.failure if key == "failure" else self.pointer(self.memory_key(key)) for key in keys
-        ]
-        arguments = pointer_array(self.f, pointers)
+        self.count_work(kernel)
+        arguments = pointer_array(self.f, [self.buffer(key) for key in keys])
         if chunks == 1:
             self.f.call(name, "void", [arguments, constant("i64", 0)])
         else:
             task = Value("ptr", f"@{name}")
             self.f.external("fg_parallel", "void", [task, arguments, constant("i64", chunks)])
         self.merge_parts(kernel, chunks)
+
+    def count_work(self, kernel: Kernel) -> None:
+        """Note what a kernel does: how much, and whether it may cause a warning."""
+        schedule = self.plan.schedules[kernel]
+        points = int(np.prod(kernel.domain, dtype=np.int64)) if kernel.domain else 1
+        self.writer.work += points * max(1, schedule.cost)
+        self.writer.is_loud |= schedule.is_loud
+
+    def buffer(self, key: Any) -> Value:
+        """The address that a kernel finds in its array of pointers."""
+        return self.failure if key == "failure" else self.pointer(self.memory_key(key))
 
     def kernel_buffers(self, kernel: Kernel) -> list[Any]:
         """What a kernel finds in its array of pointers, in order."""
@@ -276,7 +292,11 @@ class ProgramWriter:
         self.writer.is_loud |= any(isinstance(n, Map) and n.is_loud for n in kernel.members)
         nodes = [*tiny_loads(kernel, self.plan.in_memory), *[s.owner for s in kernel.stores]]
         buffers = {node: self.pointer(node) for node in nodes}
-        tiny = TinyWriter(self.f, kernel, buffers, self.writer.target, self.failure, self.registers)
+        tiny: FlatWriter | TinyWriter
+        if is_flat(kernel, {**buffers, **self.registers}):
+            tiny = FlatWriter(self.f, kernel, buffers, self.registers)
+        else:
+            tiny = TinyWriter(self.f, kernel, buffers, self.failure, self.registers)
         self.registers.update(tiny.write(self.captured - self.plan.needed_in_memory))
 
     # --- steps ---
@@ -297,8 +317,9 @@ STREAMED_BYTES = 8 << 20  # results of which nothing would stay in a cache
 def is_streamed(node: Node, plan: Plan) -> bool:
     """Whether a result is so large that it is written past the cache; what replaces an input has just been read."""
     place = plan.places[node]
-    is_in_place = any(number == place.number for number, _ in plan.in_place)
-    return place.kind == "output" and nbytes(node) >= STREAMED_BYTES and not is_in_place
+    if place.kind != "output" or nbytes(node) < STREAMED_BYTES:
+        return False
+    return not any(number == place.number for number, _ in plan.in_place)
 
 
 def write_alignment(
@@ -399,5 +420,6 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
     if not on_stack:
         f.external("fg_free", "void", [arena])
     f.ret(answer)
-    if len(plan.units) > MANY_UNITS and not any(plan.inner.values()):
-        f.attributes += " noinline optnone"  # calls and stores, which are done faster than improved
+    # Without loops it runs faster than it could be improved. With pairs LLVM's quick way makes wrong code.
+    if not any(plan.inner.values()) and not f.pairs:
+        f.attributes += " noinline optnone"

@@ -10,6 +10,10 @@ from typing import Any
 from funcgrad.compiler.report import timed
 
 
+class NoLLVM(RuntimeError):
+    """Llvmlite cannot be imported."""
+
+
 class Target:
     """What code generation needs to know of the CPU.
 

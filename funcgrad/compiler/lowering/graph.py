@@ -252,13 +252,18 @@ class Result(Node):
 
 
 class Graph:
-    """Nodes in execution order, and those that are results."""
+    """Nodes in execution order, and those that are results.
+
+    Attributes:
+        is_fast: whether arithmetic may be contracted (`Program.is_fast`).
+    """
 
     def __init__(self, name: str, inputs: list[Input]) -> None:
         self.name = name
         self.inputs = inputs
         self.nodes: list[Node] = []
         self.outputs: list[Node] = []
+        self.is_fast = False
 
     def __str__(self) -> str:
         lines = [repr(node) for node in self.nodes]
@@ -514,13 +519,15 @@ def lower_program(
     program: Program,
     supports: Supports,
     takes: Callable[[str, Sequence[Node], dict], bool],
+    kind: type[Lowering] = Lowering,
 ) -> Graph:
-    """The graph of a Program."""
-    lowering = Lowering(supports, takes)
+    """The graph of a Program; `kind` is what its primitives talk to."""
+    lowering = kind(supports, takes)
     inputs = [Input(variable.type, position) for position, variable in enumerate(program.inputs)]
     for node in inputs:
         lowering.add(node)
     graph = Graph(program.name, inputs)
+    graph.is_fast = program.is_fast
     graph.outputs = run_program(lowering, program, inputs)
     graph.nodes = lowering.nodes
     return graph

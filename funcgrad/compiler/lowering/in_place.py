@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from funcgrad.compiler.lowering.fusion import (
-    Kernel,
-    Store,
-    Unit,
-    loops_index,
-    operand_reads,
-    reduced_index,
-)
+from funcgrad.compiler.lowering.epilogues import Fused, PlannedUnit
 from funcgrad.compiler.lowering.graph import (
     Constant,
     Full,
@@ -25,6 +18,8 @@ from funcgrad.compiler.lowering.graph import (
     View,
 )
 from funcgrad.compiler.lowering.index import Affine, Index, combine, flat_offset
+from funcgrad.compiler.lowering.kernels import Kernel, Store, loops_index, reduced_index
+from funcgrad.compiler.lowering.reads import operand_reads
 from funcgrad.compiler.lowering.schedule import Schedule
 from funcgrad.compiler.lowering.views import contiguous_base, view_index
 from funcgrad.ir.program import has_effect
@@ -132,8 +127,12 @@ class _Uses:
 # --- whether one unit may write over what it reads ---
 
 
-def may_overwrite(plan: Plan, unit: Unit, output: Node, x: Input) -> bool:
+def may_overwrite(plan: Plan, unit: PlannedUnit, output: Node, x: Input) -> bool:
     """Whether a unit reads no element of an input after it has written an output to that place."""
+    if isinstance(unit, Fused):
+        parts = [unit.step, *unit.kernels]
+        readers = [part for part in parts if x in plan.reads(part)]
+        return len(readers) == 1 and may_overwrite(plan, readers[0], output, x)
     if isinstance(unit, Step):
         return _changes_operand(plan, unit, output, x)
     if unit.is_tiny:  # computes everything before it stores anything
@@ -149,6 +148,8 @@ def _changes_operand(plan: Plan, step: Step, output: Node, x: Input) -> bool:
     place, params = step.operands.index(x), step.params
     if step.how in WRITES_INTO:
         return place == 0
+    if step.how == "dot":  # the library reads what it adds before it writes
+        return place == params.get("added")
     if step.how == "scan":
         before, consts, count = 0, params["num_consts"], params["num_carry"]
     elif step.how == "while":
@@ -177,7 +178,7 @@ class _Aligned:
             return False
         if not self.is_written_last():
             return False
-        place = flat_offset(loops_index(store.axes), store.owner.shape).key
+        place = flat_offset(loops_index(store.axes), store.shape).key
         return all(
             is_early and offset is not None and offset.key == place
             for root, index, is_early in self.roots()
@@ -241,11 +242,11 @@ class _Aligned:
 # --- an order in which more outputs can lie where inputs were ---
 
 
-def postponed(plan: Plan, donated: Collection[int]) -> list[Unit]:
+def postponed(plan: Plan, donated: Collection[int]) -> list[PlannedUnit]:
     """The units, with those that would overwrite an input moved behind the others that read it, where they can be."""
     order = list(plan.units)
     outputs = set(plan.graph.outputs)
-    readers: dict[Input, list[Unit]] = {}
+    readers: dict[Input, list[PlannedUnit]] = {}
     for unit in order:
         for node in plan.reads(unit):
             if isinstance(node, Input) and node.position in donated and node.shape:
@@ -259,7 +260,7 @@ def postponed(plan: Plan, donated: Collection[int]) -> list[Unit]:
     return order
 
 
-def _replacement(plan: Plan, unit: Unit, x: Input, outputs: set[Node]) -> Node | None:
+def _replacement(plan: Plan, unit: PlannedUnit, x: Input, outputs: set[Node]) -> Node | None:
     """An output by which a unit could overwrite an input."""
     for node, _ in plan.writes(unit):
         is_output = isinstance(node, Node) and node in outputs and _kind(node) == _kind(x)
@@ -268,11 +269,13 @@ def _replacement(plan: Plan, unit: Unit, x: Input, outputs: set[Node]) -> Node |
     return None
 
 
-def _moved(plan: Plan, order: list[Unit], writer: Unit, readers: list[Unit]) -> list[Unit]:
+def _moved(
+    plan: Plan, order: list[PlannedUnit], writer: PlannedUnit, readers: list[PlannedUnit]
+) -> list[PlannedUnit]:
     """The same order with a unit, and what needs it, behind these readers; unchanged if one of them needs it."""
     start = order.index(writer)
     stop = 1 + max(order.index(unit) for unit in readers)
-    later: list[Unit] = []
+    later: list[PlannedUnit] = []
     written: set[Any] = set()
     for unit in order[start:stop]:
         fills = {key for key, _ in plan.writes(unit)}

@@ -6,7 +6,9 @@ import bisect
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from funcgrad.compiler.lowering.fusion import STRIDED, Kernel, Partition, Unit, is_leaf
+from funcgrad.compiler.lowering.costs import is_leaf
+from funcgrad.compiler.lowering.epilogues import Divisions, Fused, PlannedUnit, fused
+from funcgrad.compiler.lowering.fusion import STRIDED
 from funcgrad.compiler.lowering.graph import (
     Constant,
     Node,
@@ -16,6 +18,7 @@ from funcgrad.compiler.lowering.graph import (
 )
 from funcgrad.compiler.lowering.in_place import WRITES_INTO, Pairs, in_place_pairs, postponed
 from funcgrad.compiler.lowering.index import strides_of
+from funcgrad.compiler.lowering.kernels import Kernel, Partition
 from funcgrad.compiler.lowering.schedule import Schedule
 from funcgrad.compiler.lowering.views import Located, located, step_strides
 from funcgrad.ir.program import Program
@@ -40,7 +43,7 @@ class Plan:
     """What runs, in order, and where every array lies.
 
     Attributes:
-        units: kernels and steps.
+        units: kernels and steps, and steps fused with kernels if `divisions` are given.
         schedules: the loops of each kernel that is not tiny.
         places: per node in memory, and per part of a divided reduction `("part", node)`, its memory.
         copies: outputs that are equal to an input or another output: (output number, node).
@@ -51,6 +54,7 @@ class Plan:
         partition: what to plan for.
         plan_of: makes the plans of the Programs inside.
         donated: numbers of the inputs whose memory may be written to.
+        divisions: how products divide, for machines that run kernels on parts of them.
     """
 
     def __init__(
@@ -58,10 +62,11 @@ class Plan:
         partition: Partition,
         plan_of: Callable[[Program], Plan],
         donated: Collection[int] = (),
+        divisions: Divisions | None = None,
     ) -> None:
         self.graph = graph = partition.graph
         self.partition = partition
-        self.units = [unit for unit in self.partition.units if not is_empty(unit)]
+        self.units: list[Any] = [u for u in self.partition.units if not is_empty(u)]
         in_memory = {*self.partition.stored, *graph.inputs}
         self.schedules = {
             unit: Schedule(unit, in_memory)
@@ -78,6 +83,8 @@ class Plan:
         self.copies: list[tuple[int, Node]] = []
         self.arena = 0
         self.in_place: Pairs = ()
+        if divisions is not None:
+            self.units = fused(self, divisions)
         if donated:
             self.units = postponed(self, donated)
         self.place_inputs_and_outputs()
@@ -110,6 +117,8 @@ class Plan:
             node, result = self.graph.inputs[first + k], self.graph.outputs[k]
             if self.graph.outputs.count(result) > 1 or not isinstance(result, Result):
                 continue
+            if any(copied is node for _, copied in self.copies):  # what it was is a result, too
+                continue
             step = result.operands[0]
             assert isinstance(step, Step)
             if (
@@ -125,16 +134,22 @@ class Plan:
 
     # --- lifetimes ---
 
-    def reads(self, unit: Unit) -> Iterable[Node]:
-        """The nodes in memory that a unit reads."""
+    def reads(self, unit: PlannedUnit) -> Iterable[Node]:
+        """The nodes in memory that a unit reads, but those that only it knows."""
+        if isinstance(unit, Fused):
+            every = [self.reads(part) for part in (unit.step, *unit.kernels)]
+            return [node for nodes in every for node in nodes if node not in unit.own]
         if isinstance(unit, Step):
             return [memory_of(unit, operand, self.in_memory).base for operand in unit.operands]
         if unit.is_tiny:
             return tiny_loads(unit, self.in_memory)
         return self.schedules[unit].loads
 
-    def writes(self, unit: Unit) -> Iterable[tuple[Any, int]]:
+    def writes(self, unit: PlannedUnit) -> Iterable[tuple[Any, int]]:
         """What a unit fills, with its size in bytes."""
+        if isinstance(unit, Fused):
+            parts = unit.kernels if unit.is_local else [unit.step, *unit.kernels]
+            return [pair for part in parts for pair in self.writes(part)]
         if isinstance(unit, Step):
             found = [(r, nbytes(r)) for r in unit.results if self.is_stored(r)]
             if self.inner[unit]:
@@ -248,7 +263,7 @@ def nbytes(node: Node) -> int:
     return node.type.size * node.dtype.itemsize
 
 
-def is_empty(unit: Unit) -> bool:
+def is_empty(unit: PlannedUnit) -> bool:
     """Whether a kernel writes no elements."""
     return isinstance(unit, Kernel) and all(store.node.type.size == 0 for store in unit.stores)
 

@@ -96,20 +96,24 @@ def located(node: Node) -> Located | None:
     return None if base is None else Located(*base, strides_of(node.shape))
 
 
-def located_anyhow(node: Node) -> Located | None:
-    """The memory behind a chain of views, in any order; None if its positions are not affine."""
+def located_anyhow(node: Node) -> Located:
+    """The memory behind a chain of views, in any order: down to a view whose positions are not affine."""
     found = located(node)
     if found is not None:
         return found
     axes = range(len(node.shape))
     index: Index = tuple([ZERO if node.shape[i] == 1 else variable(i) for i in axes])
+    start = 0
     while isinstance(node, View):
         inner = view_index(node, index)
         if inner is None:
-            return None
+            break
         node, index = node.operands[0], inner
     offset = flat_offset(index, node.shape)
-    return Located(node, offset.constant, tuple([offset.factor(i) for i in axes]))
+    behind = contiguous_base(node)
+    if behind is not None:
+        node, start = behind
+    return Located(node, start + offset.constant, tuple([offset.factor(i) for i in axes]))
 
 
 def merged_axes(
@@ -127,8 +131,6 @@ def step_strides(step: Step, operand: Node) -> Located | None:
     """Where a matrix product finds an operand; None if it must be copied first: its axes must merge into those of
     a matrix, none of which runs backward or stands still."""
     found = located_anyhow(operand)
-    if found is None:
-        return None
     # A product of an array with itself reads it in two ways.
     places = [place for place, known in enumerate(step.operands) if known is operand]
     for axes in [axes for place in places for axes in matrix_axes(step, place)]:

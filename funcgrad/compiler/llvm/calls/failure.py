@@ -8,7 +8,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, mangled
+from funcgrad.compiler.llvm.builder import (
+    Block,
+    Function,
+    Module,
+    Value,
+    constant,
+    lanes_of,
+    mangled,
+)
 from funcgrad.compiler.llvm.runtime import system
 from funcgrad.ir.program import Equation
 from funcgrad.ops.bounds import out_of_bounds_error, window_error
@@ -78,10 +86,22 @@ def write_index_failure(
             first = f.intrinsic("llvm.cttz", f"i{lanes}", [bits, constant("i1", 1)])
             text = f"extractelement {index.type} {index.text}, i{lanes} {first.text}"
             index = f.emit("i64", text)
+        numbers = [index, *[constant("i64", n) for n in (*where, site_number(f))]]
+        f.call(note_function(f.module), "void", [record, *numbers])
+
+
+def note_function(module: Module) -> str:
+    """The function that writes a record, unless there is one; one for all places that may, since none is likely to."""
+    name = "note_index"
+    if not module.defines(name):
+        f = module.function(name, "void", ["ptr", *["i64"] * 5], "internal")
+        f.attributes += " noinline optnone"
+        record, *numbers = f.arguments
         with f.when(f.icmp("eq", f.load("i64", record, 8), constant("i64", 0))):
-            numbers = [index, *[constant("i64", n) for n in (*where, site_number(f))]]
             for place, number in enumerate([constant("i64", INDEX), *numbers]):
                 f.store(number, f.gep(record, place, "i64"), 8)
+        f.ret()
+    return name
 
 
 def site_number(f: Function) -> int:

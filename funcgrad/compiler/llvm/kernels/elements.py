@@ -106,8 +106,10 @@ class Elements:
             return Element(dtype, self.function.op(op, x.value, y.value))
         if dtype.kind == "c":
             return self.complex(name, x, y)
-        op = ARITHMETIC[name][dtype.kind in "iu"]
-        return self.rounded(dtype, self.function.op(op, x.value, y.value))
+        floating, whole = ARITHMETIC[name]
+        if dtype.kind in "iu":
+            return Element(dtype, self.function.op(whole, x.value, y.value))
+        return self.rounded(dtype, self.function.arithmetic(floating, x.value, y.value))
 
     def add(self, x: Element, y: Element) -> Element:
         return self.arithmetic("add", x, y)
@@ -124,7 +126,7 @@ class Elements:
             raise Unsupported("divide")
         if x.dtype.kind == "c":
             return self.complex("divide", x, y)
-        return self.rounded(x.dtype, self.function.op("fdiv", x.value, y.value))
+        return self.rounded(x.dtype, self.function.arithmetic("fdiv", x.value, y.value))
 
     def negative(self, x: Element) -> Element:
         (x,) = self.same(x)

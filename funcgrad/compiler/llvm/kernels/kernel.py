@@ -6,18 +6,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Block, Function, Value, constant, lanes_of, vector
+from funcgrad.compiler.llvm.builder import Block, Function, Loop, Value, constant, lanes_of, vector
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.registers import memory_type, register_bytes, register_type
-from funcgrad.compiler.llvm.kernels.values import Placed, ValueWriter
+from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.kernels.values import ValueWriter
 from funcgrad.compiler.llvm.target import Target
-from funcgrad.compiler.lowering.fusion import Kernel, Store, loops_index, reduced_index
+from funcgrad.compiler.lowering.accesses import store_offset
 from funcgrad.compiler.lowering.graph import POSITIONS, Node, Reduce, accumulator_dtype
 from funcgrad.compiler.lowering.index import flat_offset
-from funcgrad.compiler.lowering.schedule import Level, Schedule, store_offset
+from funcgrad.compiler.lowering.kernels import Kernel, Store, loops_index, reduced_index
+from funcgrad.compiler.lowering.schedule import Level, Schedule
 
 UNROLLED_COST = 48  # operations in the body of a loop up to which it is unrolled
 MAX_UNROLL = 4
+FEW_TURNS = 4  # of an unrolled loop, which are not worth its code
+SHORT = 8  # vectors in a loop up to which its body is written only once, with a mask for the rest
 
 
 class Accumulator:
@@ -74,7 +78,7 @@ class KernelWriter:
         self.buffers = buffers
         self.chunk = chunk
         self.lanes = self.choose_lanes(target)
-        self.values = ValueWriter(function, schedule, buffers, self.lanes, target, failure)
+        self.values = ValueWriter(function, schedule, buffers, self.lanes, failure)
         self.first_of: dict[int, Value] = {}
         self.streamed = streamed if self.chunks_are_aligned() else frozenset()
         self.keep_values()
@@ -99,7 +103,7 @@ class KernelWriter:
             return 1
         cost = self.schedule.cost + 2 * len(self.schedule.accesses)
         copies = max(1, min(MAX_UNROLL, UNROLLED_COST // max(1, cost)))
-        while copies > 1 and level.extent < 2 * copies * self.lanes:
+        while copies > 1 and level.extent < FEW_TURNS * copies * self.lanes:
             copies //= 2
         return copies
 
@@ -164,7 +168,8 @@ class KernelWriter:
     ) -> list[tuple[Value, Value, bool]]:
         """Ranges in steps of whole vectors, and the rest that needs a mask."""
         if length is not None:
-            whole = length - length % step
+            is_short = length % self.lanes and length < SHORT * self.lanes
+            whole = 0 if is_short else length - length % step
             parts = [(start, constant("i64", whole), False)] if whole else []
             if whole < length:
                 parts.append((constant("i64", whole), stop, True))
@@ -321,6 +326,8 @@ class KernelWriter:
         f.branch(before)
         f.block = before
         is_constant = start.text[0] != "%" and stop.text[0] != "%"
+        if is_constant and int(stop.text) - int(start.text) <= step:
+            return self.single_turn(level, start, state, body, lanes)
         skipped = before
         if not is_constant:
             inside, skipped = f.new_block("some"), f.new_block("none")
@@ -335,6 +342,17 @@ class KernelWriter:
                 for phi, following in zip(parts, after[n], strict=True):
                     f.update(loop, phi, following)
         return after if is_constant else self.join_paths(before, skipped, state, after)
+
+    def single_turn(
+        self, level: Level, index: Value, state: dict, body: Any, lanes: int
+    ) -> dict[Any, tuple[Value, ...]]:
+        """The body of a loop that runs once, after the current block."""
+        f = self.f
+        before, inside = f.block, f.new_block("once")
+        f.branch(inside)
+        f.block = inside
+        with self.values.scope(level, Loop(index, before, inside), lanes):
+            return body(state)
 
     def join_paths(self, before: Block, skipped: Block, state: dict, after: dict) -> dict:
         """Registers after a loop that may have been skipped."""
@@ -475,7 +493,7 @@ class KernelWriter:
 
     def store(self, store: Store) -> None:
         placed = self.values.value(store.node, loops_index(store.axes))
-        offset = store_offset(store.axes, store.owner.shape, store.spec)
+        offset = store_offset(store.axes, store.shape, store.spec)
         if self.is_readable(store):
             self.values.written.setdefault(store.node, self.values.phase)
         past_cache = store.owner in self.streamed and self.values.is_aligned(offset)

@@ -8,11 +8,11 @@ from typing import Any
 from funcgrad.compiler.llvm.builder import Function, Value, constant
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.registers import register_type
-from funcgrad.compiler.llvm.kernels.values import Placed, ValueWriter
-from funcgrad.compiler.llvm.target import Target
-from funcgrad.compiler.lowering.fusion import Kernel
+from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.kernels.values import ValueWriter
 from funcgrad.compiler.lowering.graph import Node, Reduce, View, accumulator_dtype
 from funcgrad.compiler.lowering.index import Affine, Index, constant as constant_index, flat_offset
+from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.schedule import Schedule
 from funcgrad.compiler.lowering.views import contiguous_base, view_index
 
@@ -25,11 +25,10 @@ class TinyWriter(ValueWriter):
         function: Function,
         kernel: Kernel,
         buffers: dict[Any, Value],
-        target: Target,
         failure: Value | None,
         registers: dict[Node, list[Value]],
     ) -> None:
-        super().__init__(function, Schedule.of_nothing(kernel), buffers, 0, target, failure)
+        super().__init__(function, Schedule.of_nothing(kernel), buffers, 0, failure)
         self.registers = registers
 
     def write(self, unstored: set[Node]) -> dict[Node, list[Value]]:

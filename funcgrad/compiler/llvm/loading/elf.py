@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MAGIC = b"\x7fELF\x02\x01\x01"  # 64 bits, little-endian
@@ -49,13 +48,21 @@ class Symbol:
     is_local: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Object:
     """An object file. `machine` is ELF's number of the CPU family."""
 
     machine: int
     sections: list[Section]
     symbols: list[Symbol]
+
+    def exported(self) -> dict[str, int]:
+        """The numbers of the symbols that other files may use."""
+        return {
+            symbol.name: number
+            for number, symbol in enumerate(self.symbols)
+            if not symbol.is_local and symbol.section != UNDEFINED
+        }
 
 
 def read_object(data: bytes) -> Object:
@@ -70,35 +77,6 @@ def read_object(data: bytes) -> Object:
         return _read(data)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"[elf] the object file is damaged: {error}") from None
-
-
-def joined(objects: Sequence[Object]) -> Object:
-    """One object that holds all; what one of them defines is known to the others by its name.
-
-    Errors:
-        ValueError: they are made for different CPUs.
-    """
-    if len({found.machine for found in objects}) > 1:
-        raise ValueError("[elf] objects for different CPUs cannot be joined")
-    whole = Object(objects[0].machine, [], [])
-    for found in objects:
-        first_section, first_symbol = len(whole.sections), len(whole.symbols)
-        for section in found.sections:
-            section.relocations = [
-                (offset, kind, first_symbol + symbol, addend)
-                for offset, kind, symbol, addend in section.relocations
-            ]
-        for symbol in found.symbols:
-            if symbol.section not in (UNDEFINED, COMMON, ABSOLUTE):
-                symbol.section += first_section
-        whole.sections += found.sections
-        whole.symbols += found.symbols
-    defined = {s.name: s for s in whole.symbols if not s.is_local and s.section != UNDEFINED}
-    whole.symbols = [
-        defined.get(symbol.name, symbol) if symbol.section == UNDEFINED else symbol
-        for symbol in whole.symbols
-    ]
-    return whole
 
 
 def _read(data: bytes) -> Object:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from funcgrad.compiler.llvm.loading import elf
-from funcgrad.compiler.llvm.loading.elf import Object, Section, joined, read_object
+from funcgrad.compiler.llvm.loading.elf import Object, Section
 
 X86_64 = 62
 PAGE = 4096
@@ -57,39 +58,63 @@ class Image:
         return cls(bytearray(sections["image"]), *json.loads(sections["layout"]))
 
 
-def lay_out(objects: Sequence[bytes], exported: Container[str] | None = None) -> Image:
-    """The image of object files that belong together.
+def lay_out(
+    objects: Sequence[Object],
+    roots: Collection[str] | None = None,
+    own: Mapping[str, Object | None] | None = None,
+) -> Image:
+    """The image of object files that belong together, without what nobody needs.
 
     Args:
         objects: the files.
-        exported: the names that others may use; None for all that are not local.
+        roots: the names that others may use; None for all that are not local.
+        own: names that belong into this image, and the files with those that `objects` do not define. References to
+            others stay open, even if one of the files defines them. None for all.
 
     Errors:
         Unsupported: they hold what this linker does not know.
     """
-    found = joined([read_object(data) for data in objects])
-    if found.machine != X86_64:
-        raise Unsupported(f"[image] objects for CPU family {found.machine} are not supported")
-    image = _Layout(found).image
-    if exported is not None:
-        image.symbols = {name: at for name, at in image.symbols.items() if name in exported}
-    return image
+    layout = _Layout(objects, own)
+    for found in objects:
+        if found.machine != X86_64:
+            raise Unsupported(f"[image] objects for CPU family {found.machine} are not supported")
+    return layout.make(layout.defined if roots is None else roots)
+
+
+class Place(NamedTuple):
+    """A place in a section of an object file."""
+
+    file: Object
+    section: int
+    offset: int
 
 
 class _Layout:
-    """The state of one layout."""
+    """The state of one layout. What a relocation refers to is a `Place`, or the name of an outside symbol."""
 
-    def __init__(self, found: Object) -> None:
-        self.symbols = found.symbols
-        self.sections = found.sections
+    def __init__(self, objects: Sequence[Object], own: Mapping[str, Object | None] | None) -> None:
+        self.own = own
         self.image = Image(bytearray())
-        self.offsets: dict[int, int] = {}
-        self.slots: dict[int, int] = {}
-        self.jumps: dict[int, int] = {}
-        parts: list[list[int]] = [[], [], []]
-        for number, section in enumerate(found.sections):
+        self.defined: dict[str, Place] = {}
+        self.targets: dict[tuple[Object, int], Place | str] = {}
+        self.offsets: dict[tuple[Object, int], int] = {}
+        self.slots: dict[Place | str, int] = {}
+        self.jumps: dict[str, int] = {}
+        for found in objects:
+            self.add(found)
+
+    def add(self, found: Object) -> None:
+        for name, number in found.exported().items():
+            symbol = found.symbols[number]
+            self.defined.setdefault(name, Place(found, symbol.section, symbol.value))
+
+    def make(self, roots: Iterable[str]) -> Image:
+        roots = [name for name in roots if name in self.defined]
+        parts: list[list[tuple[Object, int]]] = [[], [], []]
+        for file, number in self.reachable(roots):
+            section = file.sections[number]
             if section.flags & elf.ALLOCATED and section.name != SKIPPED:
-                parts[_part_of(section)].append(number)
+                parts[_part_of(section)].append((file, number))
         self.place(parts[0])
         self.make_jumps([*parts[0], *parts[1], *parts[2]])
         self.place(parts[1])
@@ -99,19 +124,55 @@ class _Layout:
             self.extend(PAGE)
             self.place(parts[2])
         self.image.size = _up(len(self.image.content), PAGE)
-        for symbol, slot in self.slots.items():
-            self.note_address(slot, symbol, 0)
-        for number in self.offsets:
-            for relocation in self.sections[number].relocations:
-                self.relocate(self.offsets[number], *relocation)
-        self.finish()
+        for target, slot in self.slots.items():
+            self.note_address(slot, target, 0)
+        for (file, number), base in self.offsets.items():
+            for offset, kind, symbol, addend in file.sections[number].relocations:
+                self.relocate(base + offset, kind, self.target(file, symbol), addend)
+        self.image.symbols = {name: self.place_of(self.defined[name]) for name in roots}
+        self.drop_zeros()
+        return self.image
 
-    def finish(self) -> None:
-        """Name what others may use, and drop the zeros at the end."""
+    def reachable(self, roots: Iterable[str]) -> dict[tuple[Object, int], None]:
+        """The sections that the roots need, in a fixed order."""
+        found: dict[tuple[Object, int], None] = {}
+        pending = [self.defined[name] for name in reversed(sorted(roots))]
+        while pending:
+            place = pending.pop()
+            key = (place.file, place.section)
+            if key in found or place.section >= len(place.file.sections):
+                continue
+            found[key] = None
+            for _, _, symbol, _ in place.file.sections[place.section].relocations:
+                target = self.target(place.file, symbol)
+                if isinstance(target, Place):
+                    pending.append(target)
+        return found
+
+    def target(self, file: Object, number: int) -> Place | str:
+        """What a symbol stands for."""
+        key = (file, number)
+        if key not in self.targets:
+            symbol = file.symbols[number]
+            found: Place | str | None = Place(file, symbol.section, symbol.value)
+            if not symbol.is_local:
+                found = self.global_target(symbol.name) or symbol.name
+            self.targets[key] = found
+        return self.targets[key]
+
+    def global_target(self, name: str) -> Place | None:
+        """The place in this image of what others may use; None if it is outside."""
+        if self.own is not None:
+            if name not in self.own:
+                return None
+            file = self.own[name]
+            if name not in self.defined and file is not None:
+                self.add(file)
+        return self.defined.get(name)
+
+    def drop_zeros(self) -> None:
+        """Drop the zeros at the end."""
         image = self.image
-        for symbol in self.symbols:
-            if not symbol.is_local and symbol.section in self.offsets:
-                image.symbols[symbol.name] = self.offsets[symbol.section] + symbol.value
         written = [place for places in image.outer.values() for place, _ in places]
         written += [place for place, _ in image.inner]
         kept = max([len(image.content.rstrip(b"\0")), *[place + WORD for place in written]])
@@ -124,61 +185,60 @@ class _Layout:
         content.extend(bytes(-len(content) % alignment))
         return len(content)
 
-    def place(self, numbers: list[int]) -> None:
-        for number in numbers:
-            section = self.sections[number]
-            self.offsets[number] = self.extend(section.alignment)
+    def place(self, sections: list[tuple[Object, int]]) -> None:
+        for file, number in sections:
+            section = file.sections[number]
+            self.offsets[file, number] = self.extend(section.alignment)
             self.image.content += section.data or bytes(section.size)
 
-    def make_jumps(self, numbers: list[int]) -> None:
+    def make_jumps(self, sections: list[tuple[Object, int]]) -> None:
         """Room for a jump to each outside function that is called, and note which symbols need a slot."""
-        for number in numbers:
-            for _, kind, symbol, _ in self.sections[number].relocations:
-                is_outside = self.symbols[symbol].section == elf.UNDEFINED
-                if kind in (DISTANCE, CALL) and is_outside and symbol not in self.jumps:
-                    self.jumps[symbol] = self.extend(WORD)
+        for file, number in sections:
+            for _, kind, symbol, _ in file.sections[number].relocations:
+                target = self.target(file, symbol)
+                is_outside = isinstance(target, str)
+                if is_outside and kind in (DISTANCE, CALL) and target not in self.jumps:
+                    self.jumps[target] = self.extend(WORD)
                     self.image.content += bytes(WORD)
-                if kind in SLOTS or symbol in self.jumps:
-                    self.slots.setdefault(symbol, 0)
+                if kind in SLOTS or (is_outside and target in self.jumps):
+                    self.slots.setdefault(target, 0)
 
     def make_slots(self) -> None:
         """The table of addresses, and the jumps that use it."""
         content = self.image.content
-        for symbol in self.slots:
-            self.slots[symbol] = self.extend(WORD)
+        for target in self.slots:
+            self.slots[target] = self.extend(WORD)
             content += bytes(WORD)
-        for symbol, place in self.jumps.items():
-            distance = self.slots[symbol] - place - JUMP_BYTES
+        for name, place in self.jumps.items():
+            distance = self.slots[name] - place - JUMP_BYTES
             content[place : place + JUMP_BYTES] = JUMP + struct.pack("<i", distance)
 
     # --- relocations ---
 
-    def relocate(self, base: int, offset: int, kind: int, symbol: int, addend: int) -> None:
-        place = base + offset
+    def relocate(self, place: int, kind: int, target: Place | str, addend: int) -> None:
         if kind == ADDRESS:
-            self.note_address(place, symbol, addend)
+            self.note_address(place, target, addend)
             return
         if kind in SLOTS:
-            target = self.slots[symbol]
-        elif kind in (DISTANCE, CALL):
-            target = self.jumps[symbol] if symbol in self.jumps else self.target(symbol)
+            found = self.slots[target]
+        elif kind not in (DISTANCE, CALL):
+            raise Unsupported(f"[image] relocation {kind}")
         else:
-            raise Unsupported(f"[image] relocation {kind} of {self.symbols[symbol].name!r}")
-        struct.pack_into("<i", self.image.content, place, target + addend - place)
+            found = self.jumps[target] if isinstance(target, str) else self.place_of(target)
+        struct.pack_into("<i", self.image.content, place, found + addend - place)
 
-    def note_address(self, place: int, symbol: int, addend: int) -> None:
+    def note_address(self, place: int, target: Place | str, addend: int) -> None:
         """A place that will hold the address of a symbol."""
-        found = self.symbols[symbol]
-        if found.section == elf.UNDEFINED:
-            self.image.outer.setdefault(found.name, []).append((place, addend))
+        if isinstance(target, str):
+            self.image.outer.setdefault(target, []).append((place, addend))
         else:
-            self.image.inner.append((place, self.target(symbol) + addend))
+            self.image.inner.append((place, self.place_of(target) + addend))
 
-    def target(self, symbol: int) -> int:
-        found = self.symbols[symbol]
-        if found.section not in self.offsets:
-            raise Unsupported(f"[image] symbol {found.name!r} lies in section {found.section}")
-        return self.offsets[found.section] + found.value
+    def place_of(self, target: Place) -> int:
+        key = (target.file, target.section)
+        if key not in self.offsets:
+            raise Unsupported(f"[image] a symbol lies in section {target.section}")
+        return self.offsets[key] + target.offset
 
 
 def _part_of(section: Section) -> int:

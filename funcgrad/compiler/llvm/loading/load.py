@@ -6,18 +6,16 @@ links objects with JITLink, where an unresolved name or a broken object is an ex
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
-import numpy as np
-
-from funcgrad.compiler.cache import Sections, default_cache, digest, package_stamp
+from funcgrad.compiler.cache import Sections, default_cache, digest
+from funcgrad.compiler.llvm.loading import keys
 from funcgrad.compiler.llvm.loading.image import Image
+from funcgrad.compiler.llvm.loading.known_units import KnownUnits
 from funcgrad.compiler.llvm.loading.machine_code import (
     LEVEL,
     Source,
@@ -29,9 +27,8 @@ from funcgrad.compiler.llvm.loading.machine_code import (
     lock,
 )
 from funcgrad.compiler.llvm.loading.mapped import Mapped
-from funcgrad.compiler.llvm.loading.split import declared_names
+from funcgrad.compiler.llvm.loading.units import declared_names
 from funcgrad.compiler.llvm.runtime import system
-from funcgrad.compiler.llvm.target import machine
 from funcgrad.compiler.report import count, timed
 
 _loaded: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
@@ -41,7 +38,7 @@ _made: dict[str, Sections] = {}  # and those that nobody has linked yet
 
 def key_of(source: Source) -> str:
     """The key of its machine code in the cache."""
-    return digest(source.text, *source.passes, f"level {source.level}", *_platform())
+    return digest(source.text, *source.passes, f"level {source.level}", *keys.platform())
 
 
 class Loaded:
@@ -93,7 +90,7 @@ def load_known(name: str, write: Callable[[], Source]) -> Loaded:
     """
     with lock:
         if name not in _kept:
-            key = program_key("module", name)
+            key = keys.program_key("module", name)
             made = _made.pop(name, None)
             found = recall(key, write) if made is None else link(made, write)
             _kept[name] = found or _compile(key, write)
@@ -121,9 +118,9 @@ def compile_source(source: Source) -> tuple[str, Loaded]:
         missing = _missing(source)
         with timed("emit"):
             sources = [source, *[write() for write in missing.values()]]
-        made, *others = build_all(sources)
+        made, *others = build_all(sources, _units)
         for name, sections in zip(missing, others, strict=True):
-            store(program_key("module", name), sections)
+            store(keys.program_key("module", name), sections)
             _made[name] = sections
         store(key, made)
         return key, link(made, lambda: source)
@@ -136,7 +133,7 @@ def _missing(source: Source) -> dict[str, Callable[[], Source]]:
         module_of = None if name in system.symbols else _behind(name, _modules)
         if module_of is not None:
             module, write = module_of(name)
-            if module not in {*_kept, *found} and not is_stored(program_key("module", module)):
+            if module not in {*_kept, *found} and not is_stored(keys.program_key("module", module)):
                 count("cache_misses")
                 found[module] = write
     return found
@@ -250,24 +247,5 @@ def _behind(name: str, table: Mapping[str, Any]) -> Any:
     return table[max(prefixes, key=len)] if prefixes else None
 
 
-def program_key(*parts: str | bytes) -> str:
-    """The key of what our Python code computes for this machine, such as a whole compiled Program.
-
-    Besides `parts` it depends on the target, on all versions, and on funcgrad's own source files.
-    """
-    return digest(*parts, *_platform(), _origin())
-
-
-@functools.cache
-def _origin() -> str:
-    return digest(package_stamp(), np.__version__, sys.version)
-
-
-@functools.cache
-def _platform() -> tuple[str, ...]:
-    """Everything besides the source that machine code depends on."""
-    # Only the package, not the library in it, which takes 25 ms to load. Its version says which LLVM it holds.
-    return (*machine(), f"llvmlite {__import__('llvmlite').__version__}")
-
-
+_units = KnownUnits(lambda: default_cache())
 _numbers = itertools.count()  # the names of libraries are never used again

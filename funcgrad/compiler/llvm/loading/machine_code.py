@@ -13,31 +13,32 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from funcgrad.compiler.cache import Sections
-from funcgrad.compiler.llvm.loading.image import Unsupported, lay_out
+from funcgrad.compiler.llvm.loading.elf import Object, read_object
+from funcgrad.compiler.llvm.loading.image import Image, Unsupported, lay_out
+from funcgrad.compiler.llvm.loading.known_units import KnownUnits
 from funcgrad.compiler.llvm.loading.mapped import is_supported
-from funcgrad.compiler.llvm.loading.split import exported_names, split_module
+from funcgrad.compiler.llvm.loading.units import Pool, Unit, Units, balanced, divide
 from funcgrad.compiler.llvm.runtime import limits
-from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.target import NoLLVM, host
 from funcgrad.compiler.report import count, timed
 from funcgrad.config import config
 
 # Measured on kernels of explicit vectors: levels 1 to 3 differ by less than 5 % in speed and in time to compile;
 # 0 compiles three times faster and runs at half the speed. Passes over the IR improve nothing there.
 LEVEL = 2
-PART = 1 << 14  # bytes of text that are worth a thread
+PART = 12 << 10  # bytes of text that are worth a thread
+QUICKER = 4  # how many times faster level 0 is than the others
+# Passes that find nothing to improve in loops written as ours are, and take a quarter of the time.
+LEFT_OUT = ("disable-lsr", "disable-post-ra")
 MAX_THREADS = 8
 
 # Taken before LLVM's own lock, and both before a fork (`_lock_for_fork`).
 lock = threading.RLock()
-
-
-class NoLLVM(RuntimeError):
-    """Llvmlite cannot be imported."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +64,71 @@ def build(source: Source) -> Sections:
     return build_all([source])[0]
 
 
-def build_all(sources: Sequence[Source]) -> list[Sections]:
-    """Compile several modules, those that are long in parts, by as many threads as compiled code may use."""
+def build_all(sources: Sequence[Source], known: KnownUnits | None = None) -> list[Sections]:
+    """Compile several modules by as many threads as compiled code may use.
+
+    Args:
+        sources: the modules.
+        known: machine code that is used again, and to which the new one is added.
+    """
+    known = known or KnownUnits()
     with lock, timed("llvm"):
         threads = min(config.num_threads or limits.available_cpus(), MAX_THREADS)
-        parts = [_parts(source, threads) for source in sources]
-        jobs = [_Job(part) for texts in parts for part in texts]
-        _run(jobs, threads)
-    made = iter(jobs)
-    return [
-        _sections(source, [next(made) for _ in texts])
-        for source, texts in zip(sources, parts, strict=True)
-    ]
+        pool = Pool()
+        divided = [_divided(source, pool) for source in sources]
+        known.look_for(pool.units.values())
+        groups = _groups(pool.missing(known.has), threads)
+        jobs = [
+            _Job(Source(pool.text(units), (), max([u.level for u in units]))) for units in groups
+        ]
+        whole = [
+            None if units is not None else _Job(source)
+            for source, units in zip(sources, divided, strict=True)
+        ]
+        # Taken now: new files may drive them out.
+        library = {name: known.get(name) for name in pool.units}
+        with _fewer_passes():
+            _run([*jobs, *filter(None, whole)], threads)
+    with timed("load"):
+        files = [known.add(job.code, units) for job, units in zip(jobs, groups, strict=True)]
+    count("text_bytes", sum(len(source.text) for source in sources))
+    made = []
+    for source, units, job in zip(sources, divided, whole, strict=True):
+        image = _image(units, job, files, library)
+        made.append(_object_sections(source, job) if image is None else image.sections())
+    count("object_bytes", sum(len(next(iter(sections.values()))) for sections in made))
+    return made
 
 
-def _parts(source: Source, threads: int) -> list[Source]:
-    if source.passes or not source.level or not is_supported():
-        return [source]
-    texts = split_module(source.text, min(threads, len(source.text) // PART))
-    return [Source(text, (), source.level) for text in texts]
+def _divided(source: Source, pool: Pool) -> Units | None:
+    """The units of a module, which the pool has taken; None if it must be compiled as it is."""
+    if source.passes or not is_supported():
+        return None
+    units = divide(source.text, source.level)
+    return units if units is not None and pool.take(units) else None
+
+
+def _groups(units: Sequence[Unit], threads: int) -> list[list[Unit]]:
+    """Units to be compiled together: those of level 0, which take little time, and the others, divided."""
+    quick = [unit for unit in units if not unit.level]
+    rest = [unit for unit in units if unit.level]
+    if not any(unit.is_function for unit in quick):
+        quick, rest = [], [*rest, *quick]
+    count = max(1, min(threads, sum(len(unit.text) for unit in rest) // PART))
+    first = sum(len(unit.text) for unit in quick) // QUICKER
+    return [*([quick] if quick else []), *balanced(rest, count, first)]
+
+
+@contextlib.contextmanager
+def _fewer_passes() -> Iterator[None]:
+    """Meanwhile LLVM leaves out some passes: in the whole process, since its options are global."""
+    for name in LEFT_OUT:
+        binding().set_option("", f"--{name}")
+    try:
+        yield
+    finally:
+        for name in LEFT_OUT:
+            binding().set_option("", f"--{name}=false")
 
 
 class _Job:
@@ -90,15 +137,12 @@ class _Job:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.code = b""
-        self.symbols: dict[str, list[str]] = {}
         self.error: BaseException | None = None
 
     def run(self, worker: int) -> None:
         try:
             with _module(self.source) as module:
                 self.code = _emit_object(_machine(self.source.level, worker), module)
-                if not is_supported():
-                    self.symbols = _symbols(module)
         except BaseException as error:
             self.error = error
 
@@ -106,7 +150,10 @@ class _Job:
 def _run(jobs: Sequence[_Job], threads: int) -> None:
     """Do all jobs, the long ones first."""
     binding()
-    waiting = deque(sorted(jobs, key=lambda job: -len(job.source.text)))
+    # Where there are enough jobs, the first thread does those of level 0: its machine for them exists mostly.
+    quick = [job for job in jobs if not job.source.level] if len(jobs) > threads else []
+    rest = [job for job in jobs if job not in quick]
+    waiting = deque(sorted(rest, key=lambda job: -len(job.source.text)))
 
     def work(worker: int) -> None:
         while waiting:
@@ -117,6 +164,8 @@ def _run(jobs: Sequence[_Job], threads: int) -> None:
     for helper in helpers:
         helper.start()
     try:
+        for job in quick:
+            job.run(0)
         work(0)
     finally:
         waiting.clear()
@@ -147,23 +196,27 @@ def _emit_object(machine: Any, module: Any) -> bytes:
         library.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
-def _sections(source: Source, jobs: Sequence[_Job]) -> Sections:
-    count("text_bytes", len(source.text))
-    count("object_bytes", sum(len(job.code) for job in jobs))
-    if is_supported():
-        exported = exported_names(source.text) if len(jobs) > 1 else None
-        with contextlib.suppress(Unsupported), timed("load"):
-            return lay_out([job.code for job in jobs], exported).sections()
-        if len(jobs) > 1:
-            with lock, timed("llvm"), _module(source) as module:
-                return _object_sections(
-                    _emit_object(_machine(source.level), module), _symbols(module)
-                )
-    return _object_sections(jobs[0].code, jobs[0].symbols)
+def _image(
+    units: Units | None,
+    job: _Job | None,
+    files: Sequence[Object],
+    library: Mapping[str, Object | None],
+) -> Image | None:
+    """What was compiled of a module, in units or as a whole, laid out; None where LLVM's linker must do it."""
+    with contextlib.suppress(Unsupported), timed("load"):
+        if units is not None:
+            own = {name: library[name] for name in units.units}
+            return lay_out(files, units.exported, own)
+        if job is not None and is_supported():
+            return lay_out([read_object(job.code)])
+    return None
 
 
-def _object_sections(code: bytes, symbols: dict[str, list[str]]) -> Sections:
-    return {"object": code, "symbols": json.dumps(symbols).encode()}
+def _object_sections(source: Source, job: _Job | None) -> Sections:
+    """A module as an object file with the names of what it defines and needs."""
+    with lock, timed("llvm"), _module(source) as module:
+        code = _emit_object(_machine(source.level), module) if job is None else job.code
+        return {"object": code, "symbols": json.dumps(_symbols(module)).encode()}
 
 
 def assembly(source: Source) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from funcgrad.compiler.llvm.products.dot_spec import BatchAxis, DotSpec
+from funcgrad.compiler.lowering.dot_spec import BatchAxis, DotSpec
 from funcgrad.ops.matmul import Axes, free_axes
 
 # Orders of the summed axes that are tried, besides those of the operands.

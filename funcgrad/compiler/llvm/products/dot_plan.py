@@ -10,9 +10,9 @@ import numpy as np
 
 from funcgrad.compiler.llvm.kernels.registers import is_half
 from funcgrad.compiler.llvm.products.dot_blas import prefers_blas
-from funcgrad.compiler.llvm.products.dot_spec import DotSpec
 from funcgrad.compiler.llvm.products.microkernel import Tile
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.lowering.dot_spec import DotSpec
 
 VECTOR_DTYPES = ("float32", "float64", "int32", "int64", "uint32", "uint64", "float16", "bfloat16")
 
@@ -24,6 +24,9 @@ SUM_CYCLES = 6
 SCATTER_CYCLES = 5.0
 COPY_CYCLES = {"rows": 0.15, "squares": 0.7, "elements": 2.0}
 LATENCY_CYCLES = 4
+
+# Vectors that take two turns of a unit, or more units at once: shorter ones take half of that.
+WIDE_BYTES = 64
 
 # Most products share one tile, so that little is compiled; others must be better by this factor.
 COMMON_TILES = {32: (6, 4), 16: (6, 2)}  # by the number of registers
@@ -122,7 +125,7 @@ def plan_dot(spec: DotSpec, target: Target) -> Plan:
         candidates += [
             plan
             for plan in (
-                _outer_plan(turned, is_swapped, lanes, target.registers),
+                _outer_plan(turned, is_swapped, lanes, target),
                 _inner_plan(turned, is_swapped, lanes),
             )
             if plan
@@ -169,20 +172,23 @@ def outer_shapes(registers: int) -> list[tuple[int, int]]:
     ]
 
 
-def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, registers: int) -> Plan:
+def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, target: Target) -> Plan:
     shapes = [
         shape
-        for shape in outer_shapes(registers)
+        for shape in outer_shapes(target.registers)
         if shape[0] <= spec.m and shape[1] <= ceil(spec.n, lanes)
     ]
-    costs = {shape: _outer_cycles(spec, lanes, *shape) for shape in shapes}
-    if COMMON_TILES[registers] in costs:
-        costs[COMMON_TILES[registers]] *= COMMON_FACTOR
+    tail = short_tail(spec.n, lanes, target)
+    costs = {shape: _outer_cycles(spec, lanes, *shape, tail) for shape in shapes}
+    if COMMON_TILES[target.registers] in costs:
+        costs[COMMON_TILES[target.registers]] *= COMMON_FACTOR
     rows, width = shape = min(shapes, key=lambda shape: costs[shape])
     cycles = costs[shape]
     packs = spec.y_strides[1] != 1 or _copies_pay(spec, rows, width * lanes)
-    masked = spec.n % lanes != 0 and spec.n < width * lanes
-    tile = Tile(spec.dtype, lanes, rows, width, "outer", masked)
+    is_wide = spec.n < width * lanes
+    tail = tail if is_wide else 0
+    masked = is_wide and spec.n % (tail or lanes) != 0
+    tile = Tile(spec.dtype, lanes, rows, width, "outer", masked, tail)
     by_columns = ceil(spec.m, rows) < ceil(spec.n, tile.columns) or packs
     if by_columns and ceil(spec.n, tile.columns) * spec.batches == 1:
         by_columns = False
@@ -194,13 +200,22 @@ def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, registers: int) -> 
     return Plan(spec, is_swapped, tile, packs, k_block, by_columns, cycles * spec.batches)
 
 
-def _outer_cycles(spec: DotSpec, lanes: int, rows: int, width: int) -> float:
+def short_tail(n: int, lanes: int, target: Target) -> int:
+    """Lanes of a shorter vector for the last columns of a row, which takes half the time of one of 64 bytes."""
+    rest = n % lanes
+    if target.vector_bytes < WIDE_BYTES or not rest or 2 * rest > lanes:
+        return 0
+    return lanes // 4 if 4 * rest <= lanes else lanes // 2
+
+
+def _outer_cycles(spec: DotSpec, lanes: int, rows: int, width: int, tail: int) -> float:
     vectors = ceil(spec.n, lanes)
     tiles = ceil(spec.m, rows) * ceil(vectors, width)
     # A vector that is not in the first cache takes two cycles.
     is_near = spec.m > rows and spec.k * width * lanes * spec.dtype.itemsize <= NEAR_BYTES
     load = 1 if is_near else 2
-    step = max(rows * width, rows + load * width, LATENCY_CYCLES)
+    sums = rows * (width - 0.5 if tail and width == vectors else width)
+    step = max(sums, rows + load * width, LATENCY_CYCLES)
     return tiles * (CALL_CYCLES + STORE_CYCLES * rows * width + step * spec.k)
 
 

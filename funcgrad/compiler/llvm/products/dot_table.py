@@ -16,8 +16,8 @@ from funcgrad.compiler.llvm.products.dot_plan import (
     ceil,
     lanes_of_dtype,
 )
-from funcgrad.compiler.llvm.products.dot_spec import DotSpec
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.lowering.dot_spec import DotSpec
 
 
 def plan_table(module: Module, plan: Plan) -> Value:

@@ -9,10 +9,10 @@ from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.products.dot_copy import at, repeat, stored_type
 from funcgrad.compiler.llvm.products.dot_driver import PRODUCT, SPAN
 from funcgrad.compiler.llvm.products.dot_plan import Plan, count_parts, plan_dot
-from funcgrad.compiler.llvm.products.dot_spec import DotSpec, simplified
 from funcgrad.compiler.llvm.products.dot_table import plan_table, store_name
 from funcgrad.compiler.llvm.products.microkernel import index
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.lowering.dot_spec import DotSpec, simplified
 
 libraries.register()
 
@@ -47,7 +47,14 @@ def write_dot(f: Function, spec: DotSpec, x: Value, y: Value, out: Value) -> Non
 
 
 def write_dot_rows(
-    f: Function, spec: DotSpec, x: Value, y: Value, out: Value, start: Value, stop: Value
+    f: Function,
+    spec: DotSpec,
+    x: Value,
+    y: Value,
+    out: Value,
+    start: Value,
+    stop: Value,
+    by_columns: bool = False,
 ) -> None:
     """Compute some rows of a product at this place of a function, by the thread that runs it.
 
@@ -57,15 +64,26 @@ def write_dot_rows(
     Args:
         f, spec, x, y, out: as for `write_dot`; the addresses are those of the whole product.
         start, stop: the rows, as i64.
+        by_columns: whether these are columns, of a product that `simplified` makes one of two matrices.
     """
     if not (spec.m and spec.n and spec.batches and spec.k):
         _without_terms(f, spec, out, start, stop)
         return
     plan = plan_dot(simplified(spec), host())
     operands = (y, x) if plan.is_swapped else (x, y)
-    by_columns = index(int(plan.is_swapped))
-    arguments = [plan_table(f.module, plan), *operands, out, start, stop, by_columns]
+    turned = index(int(plan.is_swapped != by_columns))
+    arguments = [plan_table(f.module, plan), *operands, out, start, stop, turned]
     f.external(SPAN, "void", arguments)
+
+
+def call_dot(f: Function, spec: DotSpec, x: Value, y: Value, out: Value) -> None:
+    """What `write_dot` does, by a call: of the shared loops, or of a function of the module if it takes more."""
+    is_empty = not (spec.m and spec.n and spec.batches and spec.k)
+    plan = None if is_empty else plan_dot(simplified(spec), host())
+    if plan is None or count_parts(plan) > 1:
+        f.call(dot(f.module, spec), "void", [x, y, out])
+    else:
+        _write_product(f, plan, x, y, out)
 
 
 def dot(module: Module, spec: DotSpec) -> str:
@@ -83,7 +101,8 @@ def dot_rows(module: Module, spec: DotSpec) -> str:
     name = f"fg_dot_rows_{spec.text}"
     if not module.defines(name):
         f = module.function(name, "void", ["ptr"] * 3 + ["i64"] * 2, "internal")
-        write_dot_rows(f, spec, *f.arguments)
+        x, y, out, start, stop = f.arguments
+        write_dot_rows(f, spec, x, y, out, start, stop)
         f.ret()
     return name
 

@@ -20,10 +20,10 @@ from funcgrad.compiler.llvm.builder import (
     Value,
     constant,
     lanes_of,
-    mangled,
     vector,
     zero,
 )
+from funcgrad.compiler.llvm.kernels.masked import masked_load, masked_store
 from funcgrad.compiler.llvm.kernels.registers import (
     from_memory,
     memory_type,
@@ -52,6 +52,7 @@ class Tile:
         width: its columns: of `outer` tiles in vectors, of others in elements.
         kind: "outer" adds outer products of a column of x and a row of y, "inner" sums products along k.
         masked: whether the last vector of a row has only some columns.
+        tail: lanes of the last vector, if it is shorter than the others.
     """
 
     dtype: np.dtype
@@ -60,10 +61,16 @@ class Tile:
     width: int
     kind: str
     masked: bool = False
+    tail: int = 0
 
     @property
     def columns(self) -> int:
-        return self.width * self.lanes if self.kind == "outer" else self.width
+        return sum(self.vectors) if self.kind == "outer" else self.width
+
+    @property
+    def vectors(self) -> list[int]:
+        """The lanes of each vector of an outer tile."""
+        return [self.lanes] * (self.width - 1) + [self.tail or self.lanes]
 
     @property
     def step(self) -> int:
@@ -73,7 +80,8 @@ class Tile:
     @property
     def text(self) -> str:
         """All of it, as part of a symbol; `parse_tile` reads it."""
-        parts = [self.kind, self.dtype.name, str(self.lanes), f"{self.rows}x{self.width}"]
+        lanes = f"{self.lanes}t{self.tail}"
+        parts = [self.kind, self.dtype.name, lanes, f"{self.rows}x{self.width}"]
         return ".".join(parts + ["masked"] * self.masked)
 
 
@@ -81,7 +89,8 @@ def parse_tile(text: str) -> Tile:
     """The tile with this text."""
     kind, dtype, lanes, shape, *masked = text.split(".")
     rows, width = map(int, shape.split("x"))
-    return Tile(np.dtype(dtype), int(lanes), rows, width, kind, bool(masked))
+    whole, tail = map(int, lanes.split("t"))
+    return Tile(np.dtype(dtype), whole, rows, width, kind, bool(masked), tail)
 
 
 def write_tile(f: Function, tile: Tile) -> None:
@@ -117,16 +126,9 @@ def adding(type: str) -> str:
 
 def lane_mask(f: Function, lanes: int, count: Value) -> Value:
     """The first `count` lanes."""
-    numbers = ", ".join(f"i64 {lane}" for lane in range(lanes))
-    return f.icmp("slt", Value(vector(lanes, "i64"), f"<{numbers}>"), f.splat(count, lanes))
-
-
-def masked_load(f: Function, type: str, address: Value, mask: Value) -> Value:
-    """The chosen lanes from memory, zero in the others."""
-    name = f"llvm.masked.load.{mangled(type)}.p0"
-    f.module.declare(name, type, ["ptr", mask.type, type])
-    text = f"call {type} @{name}(ptr align 1 {address.text}, {mask}, {type} zeroinitializer)"
-    return f.emit(type, text)
+    numbers = ", ".join(f"i32 {lane}" for lane in range(lanes))
+    count = f.splat(f.cast("trunc", count, "i32"), lanes)
+    return f.icmp("slt", Value(count.type, f"<{numbers}>"), count)
 
 
 def load_vector(
@@ -134,15 +136,8 @@ def load_vector(
 ) -> Value:
     """A vector of elements as it is held in a register, the lanes outside of a mask as zeros."""
     type = vector(lanes, memory_type(dtype))
-    raw = f.load(type, address) if mask is None else masked_load(f, type, address, mask)
+    raw = f.load(type, address) if mask is None else masked_load(f, type, address, 1, mask)
     return from_memory(f, dtype, raw)
-
-
-def masked_store(f: Function, value: Value, address: Value, mask: Value) -> None:
-    """The chosen lanes to memory."""
-    name = f"llvm.masked.store.{mangled(value.type)}.p0"
-    f.module.declare(name, "void", [value.type, "ptr", mask.type])
-    f.do(f"call void @{name}({value}, ptr align 1 {address.text}, {mask})")
 
 
 # --- vectors along a row of the result ---
@@ -152,32 +147,34 @@ def _outer(f: Function, tile: Tile) -> None:
     """Per step of k: `width` vectors of y, and for each row one number of x times all of them."""
     x, x_row, x_column, y, y_row, _, k, out, out_row, columns = f.arguments
     dtype, stored = tile.dtype, memory_type(tile.dtype)
-    type = vector(tile.lanes, register_type(dtype))
     step = tile.lanes * dtype.itemsize
-    last = tile.width - 1
-    valid = f.op("sub", columns, index(last * tile.lanes))
-    mask = lane_mask(f, tile.lanes, valid) if tile.masked else None
+    types = [vector(lanes, register_type(dtype)) for lanes in tile.vectors]
+    *_, tail = tile.vectors
+    mask = None
+    if tile.masked:
+        mask = lane_mask(f, tail, f.op("sub", columns, index(tile.columns - tail)))
+    masks = [None] * (tile.width - 1) + [mask]
     with f.loop(index(0), k) as loop:
         pointers = _row_pointers(f, loop, x, x_row, x_column, tile.rows)
         row = f.carry(loop, y)
-        totals = [[f.carry(loop, zero(type)) for _ in range(tile.width)] for _ in range(tile.rows)]
-        vectors = []
-        for v in range(tile.width):
-            address = f.gep(row, v * step)
-            chosen = mask if v == last else None
-            vectors.append(load_vector(f, dtype, tile.lanes, address, chosen))
+        totals = [[f.carry(loop, zero(type)) for type in types] for _ in range(tile.rows)]
+        vectors = [
+            load_vector(f, dtype, lanes, f.gep(row, v * step), chosen)
+            for v, (lanes, chosen) in enumerate(zip(tile.vectors, masks, strict=True))
+        ]
         sums = []
         for pointer, of_row in zip(pointers, totals, strict=True):
-            number = f.splat(from_memory(f, dtype, f.load(stored, pointer)), tile.lanes)
-            for vec, total in zip(vectors, of_row, strict=True):
-                sums.append(f.update(loop, total, multiply_add(f, number, vec, total)))
+            number = from_memory(f, dtype, f.load(stored, pointer))
+            splats = {lanes: f.splat(number, lanes) for lanes in tile.vectors}
+            for lanes, vec, total in zip(tile.vectors, vectors, of_row, strict=True):
+                sums.append(f.update(loop, total, multiply_add(f, splats[lanes], vec, total)))
         f.update(loop, row, f.gep(row, y_row))
     for i in range(tile.rows):
-        for v in range(tile.width):
+        for v, chosen in enumerate(masks):
             address = f.gep(out, v * step)
             value = to_memory(f, dtype, sums[i * tile.width + v])
-            if mask is not None and v == last:
-                masked_store(f, value, address, mask)
+            if chosen is not None:
+                masked_store(f, value, address, 1, chosen)
             else:
                 f.store(value, address)
         out = f.gep(out, out_row)

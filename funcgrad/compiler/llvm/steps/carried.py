@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funcgrad.compiler.llvm.builder import Block, Function, Value
-from funcgrad.compiler.llvm.kernels.registers import alignment, from_memory, memory_type, to_memory
-from funcgrad.compiler.lowering.fusion import TINY, Kernel
+from funcgrad.compiler.llvm.kernels.small_arrays import Elements, load_elements, store_elements
+from funcgrad.compiler.lowering.fusion import TINY
 from funcgrad.compiler.lowering.graph import Node
+from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.plan import Plan, nbytes, padded
 from funcgrad.ir.types import ArrayType
-
-Elements = list[Value]
 
 
 class Phis:
@@ -43,28 +42,6 @@ class Phis:
 
 def is_small(type: ArrayType) -> bool:
     return 0 < type.size <= TINY
-
-
-def load_elements(f: Function, pointer: Value, type: ArrayType) -> Elements:
-    """All elements of a small array."""
-    dtype = type.dtype
-    return [
-        from_memory(
-            f,
-            dtype,
-            f.load(memory_type(dtype), f.gep(pointer, i * dtype.itemsize), alignment(dtype)),
-        )
-        for i in range(type.size)
-    ]
-
-
-def store_elements(f: Function, elements: Elements, pointer: Value, type: ArrayType) -> None:
-    for i, element in enumerate(elements):
-        f.store(
-            to_memory(f, type.dtype, element),
-            f.gep(pointer, i * type.dtype.itemsize),
-            alignment(type.dtype),
-        )
 
 
 def only_tiny_readers(plans: Sequence[tuple[Plan, Node]]) -> bool:

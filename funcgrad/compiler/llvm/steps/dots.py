@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from funcgrad.compiler.llvm.builder import Function, Value
 from funcgrad.compiler.llvm.kernels.registers import is_native
-from funcgrad.compiler.llvm.products.dot_spec import DotSpec
-from funcgrad.compiler.llvm.products.gemm import dot
+from funcgrad.compiler.llvm.products.dot_plan import Plan, count_parts, plan_dot
+from funcgrad.compiler.llvm.products.gemm import call_dot, write_dot_rows
 from funcgrad.compiler.llvm.program import ProgramWriter
+from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.lowering.dot_spec import DotSpec, dot_spec, simplified
+from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Node, Step
+from funcgrad.compiler.lowering.parts import Division
 from funcgrad.compiler.lowering.plan import memory_of
-from funcgrad.compiler.lowering.views import Located, matrix_axes, merged_axes
+
+# A part of a product with a kernel is at least this long, and longer if there are many.
+PART_CYCLES = 32_000
+FEW_PARTS, MOST_PARTS = 16, 64
+LONG_PART_CYCLES = 400_000
+
+# Every part reads all of one operand, which should stay in the second cache. There parts made of columns must not be
+# high, for rows a power of two apart fall into few sets.
+NEAR_BYTES = 1 << 19
+MOST_ROWS = 256
 
 
 def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
@@ -23,35 +37,100 @@ def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
 def write(writer: ProgramWriter, step: Step) -> None:
     out = writer.result(step, 0)
     assert out is not None
+    spec = spec_of(step, writer.plan.in_memory)
+    call_dot(writer.f, spec, *operands(writer, step), out)
+    writer.writer.work += work(step, writer.plan.in_memory)
+
+
+def operands(writer: ProgramWriter, step: Step) -> tuple[Value, Value]:
+    """The addresses of the first elements of both operands."""
     places = [memory_of(step, operand, writer.plan.in_memory) for operand in step.operands]
-    spec = dot_spec(step, *places)
-    pointers = [
+    x, y = (
         writer.f.gep(writer.pointer(place.base), place.offset * place.base.dtype.itemsize)
         for place in places
-    ]
-    writer.f.call(dot(writer.writer.module, spec), "void", [*pointers, out])
-    writer.writer.work += spec.batches * spec.m * spec.n * spec.k // 8
+    )
+    return x, y
 
 
-def dot_spec(step: Step, x_place: Located, y_place: Located) -> DotSpec:
-    """The product as one of (batches of) matrices."""
-    x = step.operands[0]
-    (m, x_row), (k, x_column) = matrix(step, 0, x_place)
-    (_, y_row), (n, y_column) = matrix(step, 1, y_place)
-    batches, out_stride = [], m * n
-    for axis in reversed(range(step.params["batch"])):
-        extent = x.shape[axis]
-        batches.append((extent, x_place.strides[axis], y_place.strides[axis], out_stride))
-        out_stride *= extent
-    strides = (x_row, x_column), (y_row, y_column), (n, 1)
-    return DotSpec(x.dtype, tuple(reversed(batches)), m, n, k, *strides)
+def work(step: Step, in_memory: set[Node]) -> int:
+    """Simple operations of a product."""
+    spec = spec_of(step, in_memory)
+    return spec.batches * spec.m * spec.n * spec.k // 8
 
 
-def matrix(step: Step, number: int, place: Located) -> list[tuple[int, int]]:
-    """Lengths and strides of the rows and columns of an operand."""
+def spec_of(step: Step, in_memory: set[Node]) -> DotSpec:
+    """The product, of operands as they lie in memory."""
+    return dot_spec(step, *[memory_of(step, operand, in_memory) for operand in step.operands])
+
+
+# --- products in parts ---
+
+
+def divisions(step: Step, in_memory: set[Node]) -> list[Division]:
+    """The ways in which a product can be divided without becoming slower: none if it is small, or very large."""
+    spec = spec_of(step, in_memory)
+    if not (spec.m and spec.n and spec.batches and spec.k):
+        return []
+    plan = plan_dot(simplified(spec), host())
+    wanted = wanted_parts(plan.cycles)
+    if wanted < 2 or count_parts(plan) > 1:
+        return []
     found = []
-    for axes in matrix_axes(step, number):
-        merged = merged_axes(step.operands[number].shape, place.strides, axes)
-        assert merged is not None
-        found.append(merged)
+    for by_columns in (False, True):
+        are_rows = by_columns == plan.is_swapped  # of the product as it is planned
+        count = spec.n if by_columns else spec.batches * spec.m
+        unit = plan.tile.rows if are_rows else plan.columns
+        if plan.spec.batches >= wanted:
+            unit = count // plan.spec.batches
+        if divides_well(plan, are_rows, by_columns, wanted) and count > unit:
+            needs = None if by_columns else rows_of_first(step, in_memory)
+            found.append(Division(by_columns, count, unit, wanted, count // unit, needs))
     return found
+
+
+def rows_of_first(step: Step, in_memory: set[Node]) -> Node | None:
+    """The array whose rows are those of the first operand, in their order, if only that operand is read from it."""
+    x, y = (memory_of(step, operand, in_memory) for operand in step.operands)
+    spec = dot_spec(step, x, y)
+    (row, column), count = spec.x_strides, spec.batches * spec.m
+    length, rest = divmod(x.base.type.size, count)
+    wanted, strides = spec.m * length, [axis[:2] for axis in reversed(spec.batch)]
+    for extent, stride in strides:
+        if extent > 1 and stride != wanted:
+            return None
+        wanted *= extent
+    is_inside = column > 0 and x.offset + (spec.k - 1) * column < length
+    is_row = row == length or spec.m == 1
+    return x.base if is_row and is_inside and not rest and x.base is not y.base else None
+
+
+def divides_well(plan: Plan, are_rows: bool, by_columns: bool, wanted: int) -> bool:
+    """Whether parts of so many rows, or columns, cost about as much as the whole."""
+    spec = plan.spec
+    rows = spec.n if plan.is_swapped else spec.m  # of the result
+    if by_columns and (spec.batches > 1 or rows > MOST_ROWS):
+        return False
+    if spec.batches >= wanted:
+        return True
+    other = spec.k * (spec.n if are_rows else spec.m) * spec.dtype.itemsize
+    return other <= NEAR_BYTES and not (are_rows and plan.packs)
+
+
+def wanted_parts(cycles: float) -> int:
+    """A power of two, for so are the numbers of threads."""
+    few, many = int(cycles / PART_CYCLES), int(cycles / LONG_PART_CYCLES)
+    parts = min(MOST_PARTS, max(many, min(few, FEW_PARTS)))
+    return 1 << parts.bit_length() - 1 if parts else 0
+
+
+def write_part(
+    f: Function,
+    unit: Fused,
+    in_memory: set[Node],
+    pointers: Sequence[Value],
+    span: tuple[Value, Value],
+) -> None:
+    """Compute some rows or columns; the pointers are those of both operands and the result."""
+    x, y, out = pointers
+    spec, by_columns = spec_of(unit.step, in_memory), unit.division.by_columns
+    write_dot_rows(f, spec, x, y, out, *span, by_columns)

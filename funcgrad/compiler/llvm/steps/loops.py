@@ -7,6 +7,7 @@ from typing import Any
 
 from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
+from funcgrad.compiler.llvm.kernels.small_arrays import load_elements, store_elements
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.llvm.runtime.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.steps.carried import (
@@ -15,9 +16,7 @@ from funcgrad.compiler.llvm.steps.carried import (
     Phis,
     buffer_bytes,
     is_small,
-    load_elements,
     only_tiny_readers,
-    store_elements,
 )
 from funcgrad.compiler.llvm.steps.stacks import Stack
 from funcgrad.compiler.lowering.graph import Node, Step

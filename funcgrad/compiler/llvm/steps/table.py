@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.compiler.llvm.program import ProgramWriter
+from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Node, Step
+from funcgrad.compiler.lowering.parts import Division
 
 Takes = Callable[[Sequence[Node], dict[str, Any]], bool]
 Writes = Callable[[ProgramWriter, Step], None]
@@ -33,11 +35,15 @@ STEPS = {
 }
 
 
+def step_module(name: str) -> Any:
+    return importlib.import_module(f"funcgrad.compiler.llvm.steps.{name}")
+
+
 @functools.cache
 def functions(how: str) -> tuple[Takes, Writes]:
     """The two functions of a kind of steps."""
     module, takes, write = STEPS[how]
-    found = importlib.import_module(f"funcgrad.compiler.llvm.steps.{module}")
+    found = step_module(module)
     return getattr(found, takes), getattr(found, write)
 
 
@@ -48,3 +54,20 @@ def takes(how: str, operands: Sequence[Node], params: dict[str, Any]) -> bool:
 
 def write_step(writer: ProgramWriter, step: Step) -> None:
     functions(step.how)[1](writer, step)
+
+
+# Kinds of steps that can be done in parts, on each of which a kernel runs: the module with the functions `divisions`,
+# `operands`, `write_part` and `work`.
+IN_PARTS = {"dot": "dots", "convolution": "convolutions"}
+
+
+def divisions(step: Step, in_memory: set[Node]) -> Sequence[Division]:
+    """How a step divides into parts, the best way first."""
+    if step.how not in IN_PARTS:
+        return ()
+    return step_module(IN_PARTS[step.how]).divisions(step, in_memory)
+
+
+def write_fused(writer: ProgramWriter, unit: Fused) -> None:
+    """A step in parts, with the kernel that runs on each."""
+    step_module("fused").write(writer, unit, step_module(IN_PARTS[unit.step.how]))

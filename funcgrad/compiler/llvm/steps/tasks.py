@@ -22,6 +22,7 @@ class Task:
 
     Attributes:
         f: the function.
+        data: its array of pointers.
         chunk: the number of the chunk.
         pointers: what it finds in its array.
     """
@@ -31,9 +32,9 @@ class Task:
         self.given = pointers
         name = f"k{len(writer.writer.kernels)}"
         self.f = writer.writer.module.function(name, "void", ["ptr noalias", "i64"], "internal")
-        data, self.chunk = self.f.arguments
+        self.data, self.chunk = self.f.arguments
         self.pointers = [
-            self.f.load("ptr", self.f.gep(data, i, "ptr"), 8) for i in range(len(pointers))
+            self.f.load("ptr", self.f.gep(self.data, i, "ptr"), 8) for i in range(len(pointers))
         ]
 
     def bounds(self, count: int, size: int) -> tuple[Value, Value]:
@@ -43,8 +44,8 @@ class Task:
         stop = f.op("add", start, constant("i64", size))
         return start, f.intrinsic("llvm.smin", "i64", [stop, constant("i64", count)])
 
-    def run(self, chunks: int) -> None:
-        """Finish the function, and call it for every chunk."""
+    def run(self, chunks: int, is_interruptible: bool = False) -> None:
+        """Finish the function, and call it for every chunk; after Ctrl-C not for all, if it may be interrupted."""
         self.f.ret()
         f, name = self.writer.f, self.writer.writer.kernel(self.f)
         data = pointer_array(f, self.given)
@@ -52,7 +53,8 @@ class Task:
             f.call(name, "void", [data, constant("i64", 0)])
         else:
             task = Value("ptr", f"@{name}")
-            f.external("fg_parallel", "void", [task, data, constant("i64", chunks)])
+            result, region = ("i32", "_interruptible") if is_interruptible else ("void", "")
+            f.external(f"fg_parallel{region}", result, [task, data, constant("i64", chunks)])
 
 
 def begin_with_copy(writer: ProgramWriter, step: Step) -> tuple[Value, Sequence[Node]]:

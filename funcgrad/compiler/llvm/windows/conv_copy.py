@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
 from funcgrad.compiler.llvm.products.matrix_copy import at, copy_matrix, index, repeat
-from funcgrad.compiler.llvm.windows.conv_spec import ConvSpec, Part
 from funcgrad.compiler.llvm.windows.conv_tile import ConvTile
+from funcgrad.compiler.lowering.conv_spec import ConvSpec, Part
 
 # Lanes in which offsets are computed.
 OFFSETS = 16

@@ -10,7 +10,6 @@ from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.products.matrix_copy import index
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.windows.conv_copy import OFFSETS, place, write_offsets
-from funcgrad.compiler.llvm.windows.conv_spec import Axes, ConvSpec, Part, total
 from funcgrad.compiler.llvm.windows.conv_tasks import (
     LEAST_WORK,
     POLL_WORK,
@@ -21,6 +20,7 @@ from funcgrad.compiler.llvm.windows.conv_tasks import (
     unless_stopped,
 )
 from funcgrad.compiler.llvm.windows.conv_tile import multiply_add
+from funcgrad.compiler.lowering.conv_spec import Axes, ConvSpec, Part, total
 
 # Sums at a time: enough to hide the latency of additions.
 SUMS = 8

@@ -12,13 +12,13 @@ from funcgrad.compiler.llvm.products.matrix_copy import (
     index,
 )
 from funcgrad.compiler.llvm.target import host
-from funcgrad.compiler.llvm.windows.conv_spec import ConvSpec, Part, total
 from funcgrad.compiler.llvm.windows.conv_tasks import LEAST_BYTES, LEAST_WORK, POLL_WORK
 from funcgrad.compiler.llvm.windows.conv_tile import (
     PARAMETERS as TILE_PARAMETERS,
     ConvTile,
     choose_tile,
 )
+from funcgrad.compiler.lowering.conv_spec import ConvSpec, Part, total
 
 # A panel of this size stays in the second cache while the rows of a chunk pass.
 PANEL_BYTES = 1 << 18
@@ -155,24 +155,15 @@ def head_words(spec: ConvSpec, parts: int) -> list[str]:
 def part_words(module: Module, spec: ConvSpec, plan: Plan) -> list[str]:
     """All there is to know of a part. Strides and starts are in bytes, offsets of rows and terms in elements."""
     part, tile, size = plan.part, plan.tile, spec.dtype.itemsize
-    columns, w_column, out_column = part.columns[-1] if part.columns else (1, 0, 0)
-    row_length, _, out_row = part.rows[-1] if part.rows else (1, 0, 0)
-    term_length, _, w_term = part.terms[-1] if part.terms else (1, 0, 0)
+    columns, w_column, out_column = last_axis(part.columns)
+    row_length, _, out_row = last_axis(part.rows)
+    term_length, _, w_term = last_axis(part.terms)
     pack, pack_turns = copy_name(size, (tile.columns, 1), (w_term, w_column))
     store, store_turns = copy_name(size, (out_row, out_column), (tile.columns, 1))
     pointers = {"tile": tile.name, "pack": pack, "store": store}
-    groups, rows, terms = total(part.groups), total(part.rows), total(part.terms)
-    blocks, tiles = -(-columns // tile.columns), -(-rows // tile.rows)
-    work = tile.rows * terms * tile.width
-    most_rows = min(SUMS_BYTES // tile.row_bytes, MOST_ROWS)
     values = {
-        "groups": groups,
-        "rows": rows,
         "row_length": row_length,
-        "terms": terms,
         "term_length": term_length,
-        "blocks": blocks,
-        "panels": groups * blocks,
         "columns": columns,
         "group_axes": len(part.groups),
         "row_axes": len(part.rows),
@@ -186,16 +177,7 @@ def part_words(module: Module, spec: ConvSpec, plan: Plan) -> list[str]:
         "out_column": out_column * size,
         "pack_turns": pack_turns,
         "store_turns": store_turns,
-        "tile_rows": tile.rows,
-        "tile_columns": tile.columns,
-        "row_bytes": tile.row_bytes,
-        "panel_bytes": terms * tile.row_bytes,
-        "terms_at_once": plan.terms_at_once,
-        "pieces": max(terms * tile.row_bytes // LEAST_BYTES, 1),
-        "tiles": tiles,
-        "least_tiles": max(-(-LEAST_WORK // max(work, 1)), 1),
-        "most_tiles": max(most_rows // tile.rows, 1),
-        "polls": groups * blocks * tiles * work > POLL_WORK,
+        **tile_numbers(plan, columns),
     }
     for name, types in (
         (tile.name, TILE_PARAMETERS),
@@ -208,3 +190,34 @@ def part_words(module: Module, spec: ConvSpec, plan: Plan) -> list[str]:
     for axes in (part.groups, part.rows, part.terms):
         words += axis_words(axes)
     return words
+
+
+def last_axis(axes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The length and strides of the innermost axis."""
+    return axes[-1] if axes else (1, 0, 0)
+
+
+def tile_numbers(plan: Plan, columns: int) -> dict[str, int]:
+    """How the positions and terms of a part fall into tiles and panels, and how much work these are."""
+    part, tile = plan.part, plan.tile
+    groups, rows, terms = total(part.groups), total(part.rows), total(part.terms)
+    blocks, tiles = -(-columns // tile.columns), -(-rows // tile.rows)
+    work = tile.rows * terms * tile.width
+    most_rows = min(SUMS_BYTES // tile.row_bytes, MOST_ROWS)
+    return {
+        "groups": groups,
+        "rows": rows,
+        "terms": terms,
+        "blocks": blocks,
+        "panels": groups * blocks,
+        "tile_rows": tile.rows,
+        "tile_columns": tile.columns,
+        "row_bytes": tile.row_bytes,
+        "panel_bytes": terms * tile.row_bytes,
+        "terms_at_once": plan.terms_at_once,
+        "pieces": max(terms * tile.row_bytes // LEAST_BYTES, 1),
+        "tiles": tiles,
+        "least_tiles": max(-(-LEAST_WORK // max(work, 1)), 1),
+        "most_tiles": max(most_rows // tile.rows, 1),
+        "polls": groups * blocks * tiles * work > POLL_WORK,
+    }

@@ -24,11 +24,11 @@ from funcgrad.compiler.llvm.windows.conv_lanes import (
     runs_along_places,
     runs_along_terms,
 )
-from funcgrad.compiler.llvm.windows.conv_spec import ConvSpec, Part, total
 from funcgrad.compiler.llvm.windows.conv_table import conv_table, fits, with_one_column_axis
 from funcgrad.compiler.llvm.windows.conv_tasks import LEAST_BYTES, TaskWriter, share
 from funcgrad.compiler.llvm.windows.winograd import write_winograd
 from funcgrad.compiler.llvm.windows.winograd_layout import pays
+from funcgrad.compiler.lowering.conv_spec import ConvSpec, Part, total
 
 libraries.register()
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value
 from funcgrad.compiler.llvm.kernels.lane_access import Lanes
 from funcgrad.compiler.llvm.products.matrix_copy import at, index, repeat
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.windows.conv_copy import place
-from funcgrad.compiler.llvm.windows.conv_spec import contiguous, total
 from funcgrad.compiler.llvm.windows.conv_tasks import (
     LEAST_BYTES,
     POLL_WORK,
@@ -23,7 +19,9 @@ from funcgrad.compiler.llvm.windows.conv_tasks import (
     share,
     unless_stopped,
 )
-from funcgrad.ops.sliding import ALONE, Window
+from funcgrad.compiler.lowering.conv_spec import contiguous, total
+from funcgrad.compiler.lowering.window_spec import WindowSpec
+from funcgrad.ops.sliding import ALONE
 
 # Windows of more elements are loops.
 MOST_UNROLLED = 16
@@ -32,32 +30,6 @@ MOST_ELEMENTS = 1024
 EXTREMA = {"maximum": True, "minimum": False, "largest": True, "smallest": False}
 POSITIONS = ("largest", "smallest")
 CHOICES = ("take", "put")
-
-
-@dataclass(frozen=True)
-class WindowSpec:
-    """Windows of an array in C order.
-
-    Attributes:
-        what: "add", "maximum" or "minimum" of windows; the position of the "largest" or "smallest" element of each;
-            "take" elements at positions, or "put" them there, adding.
-        dtype: of the elements.
-        shape: of the array that the windows slide over.
-        window: a `Sliding` for each axis.
-    """
-
-    what: str
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    window: Window
-
-    @property
-    def places(self) -> tuple[int, ...]:
-        return tuple(w.places(n) for w, n in zip(self.window, self.shape, strict=True))
-
-    @property
-    def elements(self) -> int:
-        return math.prod(w.size for w in self.window)
 
 
 class WindowWriter(TaskWriter):

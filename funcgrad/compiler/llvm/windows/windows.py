@@ -14,9 +14,9 @@ from funcgrad.compiler.llvm.windows.window_choices import Choices
 from funcgrad.compiler.llvm.windows.window_planes import (
     CHOICES,
     MOST_ELEMENTS,
-    WindowSpec,
 )
 from funcgrad.compiler.llvm.windows.window_reductions import Reductions
+from funcgrad.compiler.lowering.window_spec import WindowSpec
 
 
 def supports(spec: WindowSpec) -> bool:

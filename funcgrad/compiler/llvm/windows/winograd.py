@@ -8,11 +8,11 @@ an overflow comes out, the result is computed again by the definition: a transfo
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.builder import Function, Module
-from funcgrad.compiler.llvm.windows.conv_spec import ConvSpec
 from funcgrad.compiler.llvm.windows.conv_tasks import flag, is_raised
 from funcgrad.compiler.llvm.windows.winograd_forward import Forward
 from funcgrad.compiler.llvm.windows.winograd_gradient import Gradient
 from funcgrad.compiler.llvm.windows.winograd_layout import layout_of
+from funcgrad.compiler.lowering.conv_spec import ConvSpec
 
 
 def write_winograd(module: Module, name: str, spec: ConvSpec, f: Function, direct: str) -> None:

@@ -11,7 +11,6 @@ from funcgrad.compiler.llvm.products.matrix_copy import at, index, repeat
 from funcgrad.compiler.llvm.windows.conv_copy import (
     place,
 )
-from funcgrad.compiler.llvm.windows.conv_spec import Part, Planes, chained
 from funcgrad.compiler.llvm.windows.conv_tasks import (
     TaskWriter,
     divided,
@@ -29,6 +28,7 @@ from funcgrad.compiler.llvm.windows.winograd_maps import (
     STEP,
 )
 from funcgrad.compiler.llvm.windows.winograd_transforms import transform_name
+from funcgrad.compiler.lowering.conv_spec import Part, Planes, chained
 
 # Elements of the window.
 WINDOW = 9

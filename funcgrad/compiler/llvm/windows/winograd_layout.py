@@ -10,9 +10,9 @@ from funcgrad.compiler.llvm.builder import Function, Value
 from funcgrad.compiler.llvm.products.matrix_copy import at, copy_matrix, index
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.windows.conv_copy import fill
-from funcgrad.compiler.llvm.windows.conv_spec import ConvSpec, Planes, total
 from funcgrad.compiler.llvm.windows.conv_tile import ConvTile, choose_tile
 from funcgrad.compiler.llvm.windows.winograd_maps import PRODUCTS, SIDE, STEP
+from funcgrad.compiler.lowering.conv_spec import ConvSpec, Planes, total
 
 # Transformed squares that a thread works on: they stay in its second cache.
 SQUARES_BYTES = 5 << 17

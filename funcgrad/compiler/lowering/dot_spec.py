@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from funcgrad.compiler.lowering.graph import Step
+from funcgrad.compiler.lowering.views import Located, matrix_axes, merged_axes
+
 Pair = tuple[int, int]
 BatchAxis = tuple[int, int, int, int]
 
@@ -37,6 +40,11 @@ class DotSpec:
     @property
     def batches(self) -> int:
         return math.prod(axis[0] for axis in self.batch)
+
+    @property
+    def products(self) -> int:
+        """How many numbers are multiplied."""
+        return self.batches * self.m * self.n * self.k
 
     @property
     def text(self) -> str:
@@ -95,3 +103,27 @@ def _merged(axes: list[BatchAxis]) -> list[BatchAxis]:
             extent *= merged.pop()[0]
         merged.append((extent, x, y, out))
     return merged
+
+
+def dot_spec(step: Step, x_place: Located, y_place: Located) -> DotSpec:
+    """The product as one of (batches of) matrices."""
+    x = step.operands[0]
+    (m, x_row), (k, x_column) = matrix(step, 0, x_place)
+    (_, y_row), (n, y_column) = matrix(step, 1, y_place)
+    batches, out_stride = [], m * n
+    for axis in reversed(range(step.params["batch"])):
+        extent = x.shape[axis]
+        batches.append((extent, x_place.strides[axis], y_place.strides[axis], out_stride))
+        out_stride *= extent
+    strides = (x_row, x_column), (y_row, y_column), (n, 1)
+    return DotSpec(x.dtype, tuple(reversed(batches)), m, n, k, *strides)
+
+
+def matrix(step: Step, number: int, place: Located) -> list[tuple[int, int]]:
+    """Lengths and strides of the rows and columns of an operand."""
+    found = []
+    for axes in matrix_axes(step, number):
+        merged = merged_axes(step.operands[number].shape, place.strides, axes)
+        assert merged is not None
+        found.append(merged)
+    return found
