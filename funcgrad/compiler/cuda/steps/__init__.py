@@ -1,0 +1,1 @@
+"""Steps as launches: products, convolutions, windows, changes of elements, running operations, loops."""
