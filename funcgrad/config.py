@@ -7,6 +7,7 @@ import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 __all__ = [
     "allow_nans",
@@ -14,6 +15,7 @@ __all__ = [
     "config",
     "debug_infs",
     "debug_nans",
+    "default_matmul_precision",
     "disable_jit",
     "threads",
 ]
@@ -37,6 +39,27 @@ def _thread_count() -> int:
     return int(text)
 
 
+# Names of precisions, by what matrix products of float32 are then computed with.
+PRECISIONS = {
+    "highest": "highest",
+    "float32": "highest",
+    "high": "tensorfloat32",
+    "tensorfloat32": "tensorfloat32",
+    "default": "highest",
+    "bfloat16": "bfloat16",
+}
+
+
+def precision_name(name: str | None) -> str:
+    """The canonical name of a precision of matrix products; None is the default one."""
+    if name is None:
+        return "highest"
+    if name not in PRECISIONS:
+        known = ", ".join(map(repr, PRECISIONS))
+        raise ValueError(f"[default_matmul_precision] {name!r} is not known. Write one of {known}.")
+    return PRECISIONS[name]
+
+
 # One element for each reason, in any thread, why native code must ask before it takes a call: a flag that changes how
 # functions run, or a trace that must see the call. It looks only at the length.
 restraints: list[None] = []
@@ -56,6 +79,8 @@ class Config(threading.local):
     native: run machine code; without it `jit` runs generated Python, which is slower and easier to look into.
     cache: keep compiled code on disk between processes.
     num_threads: how many threads compiled code may use; 0 stands for as many as there are CPUs.
+    default_device: where new arrays go, as "cpu" or "cuda:1"; "" stands for the CPU.
+    default_matmul_precision: "highest", "tensorfloat32" or "bfloat16", for products of float32 on a GPU.
     """
 
     def __init__(self) -> None:
@@ -70,6 +95,10 @@ class Config(threading.local):
         self.native = _flag("native", default="1")
         self.cache = _flag("cache", default="1")
         self.num_threads = _thread_count()
+        self.default_device = os.environ.get("FUNCGRAD_DEFAULT_DEVICE", "")
+        self.default_matmul_precision = precision_name(
+            os.environ.get("FUNCGRAD_DEFAULT_MATMUL_PRECISION") or None
+        )
         self.checks_values = self.debug_nans or self.debug_infs
         if self.is_unusual:
             restraints.append(None)
@@ -77,10 +106,11 @@ class Config(threading.local):
     @property
     def is_unusual(self) -> bool:
         """Whether calls of compiled functions must go through Python code in this thread."""
-        return bool(self.disable_jit or self.checks_values or not self.native)
+        has_gpu_default = self.default_device not in ("", "cpu")
+        return bool(self.disable_jit or self.checks_values or not self.native or has_gpu_default)
 
     @contextlib.contextmanager
-    def override(self, **flags: int) -> Iterator[None]:
+    def override(self, **flags: int | str) -> Iterator[None]:
         """Set flags of this thread inside a `with` block.
 
         Example:
@@ -100,7 +130,7 @@ class Config(threading.local):
         finally:
             self._set(saved)
 
-    def _set(self, flags: dict[str, int]) -> None:
+    def _set(self, flags: dict[str, Any]) -> None:
         was_unusual = self.is_unusual
         vars(self).update(flags)
         # One look tells the hot path that neither check is on.
@@ -186,3 +216,27 @@ def threads(count: int) -> contextlib.AbstractContextManager[None]:
             f"[threads] count is {count}, expected at least 1. Write threads(1) for one thread."
         )
     return config.override(num_threads=count)
+
+
+def default_matmul_precision(precision: str | None) -> contextlib.AbstractContextManager[None]:
+    """What float32 matrix products and convolutions on a GPU are computed with, inside a `with` block.
+
+    Outside of such blocks it is `FUNCGRAD_DEFAULT_MATMUL_PRECISION`, or "highest". JAX chooses TF32 for itself on
+    recent GPUs; funcgrad and PyTorch do not. The CPU always computes exactly, and so do other dtypes.
+
+    Args:
+        precision: "highest" (or "float32", "default", None): every product is one of float32 numbers, relative
+            error about 1e-7. "tensorfloat32" (or "high"): operands are rounded to 10 bits after the point, about
+            1e-3, several times faster. "bfloat16": operands are rounded to 7 bits, about 1e-2. Sums are of
+            float32 numbers in all of them.
+
+    Raises:
+        ValueError: the name is not known.
+
+    Example:
+        >>> import funcgrad as fg
+        >>> with fg.default_matmul_precision("tensorfloat32"):
+        ...     fg.config.default_matmul_precision
+        'tensorfloat32'
+    """
+    return config.override(default_matmul_precision=precision_name(precision))

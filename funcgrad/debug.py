@@ -24,7 +24,7 @@ def inspect(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Inspection
 
     Returns:
         The stages of its compilation: attributes `program`, `simplified`, `python`, `graph`, `kernels`, `plan`,
-        `llvm` and `assembly`, which print readably. `show("llvm")` prints one of them.
+        `llvm` and `assembly`, and `launches` and `cuda` for a GPU, which print readably. `show("llvm")` prints one.
 
     Example:
         >>> import numpy as np
@@ -38,4 +38,4 @@ def inspect(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Inspection
     """
     jitted = fun if isinstance(fun, JitFunction) else JitFunction(fun)
     entry = jitted.entry(*args, **kwargs)
-    return Inspection(entry.program, entry.donated)
+    return Inspection(entry.program, entry.donated, entry.device)

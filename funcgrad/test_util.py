@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.device import device_get, device_of, device_put
 from funcgrad.ir.types import is_complex, is_inexact
 from funcgrad.transforms.forward import jvp
 from funcgrad.transforms.grad import vjp
@@ -106,21 +107,25 @@ def check_vjp(
 def _random_like(value: Any, seed: int) -> Any:
     rng = np.random.default_rng(abs(seed))
 
-    def leaf(x: Any) -> Any:
-        x = np.asarray(x)
+    def leaf(given: Any) -> Any:
+        x = host(given)
         if not is_inexact(x.dtype):
             return None
         sample = rng.normal(size=x.shape)
         if is_complex(x.dtype):
             sample = sample + 1j * rng.normal(size=x.shape)
-        return np.asarray(sample, x.dtype)
+        return device_put(np.asarray(sample, x.dtype), device_of(given))
 
     return tree.map(leaf, value)
 
 
+def host(x: Any) -> np.ndarray:
+    return np.asarray(device_get(x))
+
+
 def _difference(f: Callable[..., Any], args: tuple, tangents: tuple, eps: float | None) -> Any:
     """Central difference of `f` along the tangents."""
-    dtypes = [np.asarray(x).dtype.name for x in tree.leaves(args)]
+    dtypes = [host(x).dtype.name for x in tree.leaves(args)]
     step = eps or max(STEPS.get(name, 1e-5) for name in dtypes)
 
     def moved(sign: float) -> Any:
@@ -128,13 +133,13 @@ def _difference(f: Callable[..., Any], args: tuple, tangents: tuple, eps: float 
         return f(*tree.map(shift, args, tangents))
 
     high, low = moved(1.0), moved(-1.0)
-    return tree.map(lambda a, b: (np.asarray(a) - np.asarray(b)) / (2 * step), high, low)
+    return tree.map(lambda a, b: (host(a) - host(b)) / (2 * step), high, low)
 
 
 def _inner(a: Any, b: Any) -> Any:
     """Real inner product of two trees, in JAX's convention for complex cotangents."""
     terms = [
-        np.sum(np.real(np.asarray(x) * np.asarray(y)))
+        np.sum(np.real(host(x) * host(y)))
         for x, y in zip(tree.leaves(a), tree.leaves(b), strict=True)
     ]
     return np.sum(terms) if terms else 0.0
@@ -144,7 +149,7 @@ def _compare(got: Any, expected: Any, atol: Any, rtol: Any, what: str) -> None:
     got_leaves, expected_leaves = tree.leaves(got), tree.leaves(expected)
     paths = tree.structure(got).paths()
     for path, g, e in zip(paths, got_leaves, expected_leaves, strict=True):
-        g, e = np.asarray(g), np.asarray(e)
+        g, e = host(g), host(e)
         tolerance = TOLERANCES.get(g.dtype.name, 1e-5)
         where = tree.path_string(path)
         np.testing.assert_allclose(

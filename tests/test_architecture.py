@@ -25,15 +25,15 @@ LAYERS = [
     {"compiler"},
     {"transforms"},
     {"control"},
-    {"numpy", "lax", "random", "scipy", "flatten_util", "debug", "test_util"},
-    {"nn", "optim", "io"},
+    {"numpy", "lax", "random", "scipy", "flatten_util", "debug", "test_util", "device"},
+    {"nn", "optim", "io", "distributions", "train"},
     {"__init__", "__main__"},
 ]
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Third-party packages that are optional or slow to import: these may be imported inside a function.
 LATE_PACKAGES = {
-    "cupy", "cupyx", "nvmath", "mpi4py", "llvmlite", "scipy", "ml_dtypes", "safetensors",
+    "cupy", "cupyx", "nvmath", "cudnn", "mpi4py", "llvmlite", "scipy", "ml_dtypes", "safetensors",
     "matplotlib", "tqdm", "threadpoolctl",
 }  # fmt: skip
 
@@ -137,7 +137,12 @@ def test_no_import_inside_a_function(module):
 
 # Imported by name when first needed: what only a compilation uses, which a start with a warm cache does without.
 IMPORTED_BY_NAME = {
+    "funcgrad.compiler.native",
     "funcgrad.compiler.stages",
+    "funcgrad.compiler.cuda.listing",
+    "funcgrad.compiler.cuda.stages",
+    "funcgrad.compiler.cuda.runtime.callable",
+    "funcgrad.compiler.cuda.runtime.cuda_device",
     "funcgrad.compiler.llvm.products.dot_library",
     "funcgrad.compiler.llvm.windows.conv_library",
 }

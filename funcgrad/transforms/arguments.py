@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ops.families import as_operand
 
@@ -23,8 +24,7 @@ def is_array_leaf(leaf: Any) -> bool:
         return True
     if isinstance(leaf, np.generic):
         return leaf.dtype.kind not in "USOMm"
-    cupy = sys.modules.get("cupy")
-    return cupy is not None and isinstance(leaf, cupy.ndarray)
+    return is_cupy_array(leaf)
 
 
 def check_leaf(leaf: Any, what: str) -> Any:
@@ -162,6 +162,16 @@ class Flat:
                 check_leaf(self.leaves[place], f"{what} at {path}" if path else what)
             raise
 
+    @property
+    def constants(self) -> frozenset[int] | set[int]:
+        """Numbers of the arrays that derivatives treat as constant."""
+        constant = self.treedef.constants
+        return (
+            {i for i, place in enumerate(self.places) if place in constant}
+            if constant
+            else constant
+        )
+
     def rebuild(self, arrays: Sequence[Any]) -> Any:
         """The tree with other arrays; static leaves stay."""
         if len(self.places) == len(self.leaves):
@@ -207,6 +217,9 @@ def fresh_outputs(outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> list[An
             taken.add(id(out))
         elif type(out) in (float, int, bool, complex):
             out = np.asarray(out)[()]
+        elif is_cupy_array(out):
+            out = fresh_on_gpu(out, taken)
+            taken.add(id(out))
         result.append(out)
     return result
 
@@ -217,11 +230,12 @@ def fresh_aux(aux: Any, lower: Callable[[Any], Any], inputs: Sequence[Any]) -> A
 
     def leaf(value: Any) -> Any:
         found = lower(value)
-        if type(found) is not np.ndarray:
+        is_host = type(found) is np.ndarray
+        if not is_host and not is_cupy_array(found):
             return found
         if found is value:  # an array that the function did not compute here
             taken.add(id(found))
-        found = fresh_array(found, taken)
+        found = fresh_array(found, taken) if is_host else fresh_on_gpu(found, taken)
         taken.add(id(found))
         return found
 
@@ -250,3 +264,9 @@ def fresh_array(array: np.ndarray, taken: set[int]) -> np.ndarray:
     ):
         return array
     return np.array(array, order="C")
+
+
+def fresh_on_gpu(array: Any, taken: set[int]) -> Any:
+    """A CuPy array that is no view, and not one of those that are taken."""
+    is_own = array.base is None and array.flags.c_contiguous
+    return array if is_own and id(array) not in taken else array.copy()

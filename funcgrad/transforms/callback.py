@@ -48,33 +48,55 @@ class PureCallback(Primitive):
         )
 
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
+        def run(given: Sequence[Any], types: tuple[ArrayType, ...]) -> list[Any]:
+            return self(*given, **{**params, "types": types})
+
         method, types = params["vmap_method"], params["types"]
-        count = len(types)
-        if size == 0:
-            return [full((0, *t.shape), 0, t.dtype) for t in types], [0] * count
-        if method == "sequential":
-            columns: list[list[Any]] = [[] for _ in types]
-            for i in range(size):
-                one = [
-                    x if a is None else index_axis(x, a, i) for x, a in zip(args, axes, strict=True)
-                ]
-                for column, out in zip(columns, self(*one, **params), strict=True):
-                    column.append(out)
-            return [stack(column) for column in columns], [0] * count
-        if method is None:
-            raise NotImplementedError(
-                "[pure_callback] vmap needs vmap_method='sequential' (one call per example), "
-                "'expand_dims' or 'broadcast_all' (one call with a leading batch axis)."
-            )
-        if method == "broadcast_all":
-            given = all_batched(size, args, axes)
-        else:
-            given = [
-                expand_dims(x, 0) if a is None else moveaxis(x, a, 0)
-                for x, a in zip(args, axes, strict=True)
-            ]
-        batched = tuple(ArrayType((size, *t.shape), t.dtype) for t in types)
-        return self(*given, **{**params, "types": batched}), [0] * count
+        return batch_opaque(run, self.name, method, size, args, axes, types)
+
+
+def batch_opaque(
+    run: Callable[[Sequence[Any], tuple[ArrayType, ...]], list[Any]],
+    name: str,
+    method: str | None,
+    size: int,
+    args: Sequence,
+    axes: Sequence,
+    types: tuple[ArrayType, ...],
+) -> tuple[list[Any], list[int]]:
+    """The results for all examples, and their batch axes, of a function that nothing is known about.
+
+    Args:
+        run: calls it, for arguments and the types of the results.
+        name: of the function, for the error message.
+        method: one of VMAP_METHODS, or None.
+        size, args, axes: of the batch.
+        types: of the results of one example.
+    """
+    count = len(types)
+    if size == 0:
+        return [full((0, *t.shape), 0, t.dtype) for t in types], [0] * count
+    if method == "sequential":
+        columns: list[list[Any]] = [[] for _ in types]
+        for i in range(size):
+            one = [x if a is None else index_axis(x, a, i) for x, a in zip(args, axes, strict=True)]
+            for column, out in zip(columns, run(one, types), strict=True):
+                column.append(out)
+        return [stack(column) for column in columns], [0] * count
+    if method is None:
+        raise NotImplementedError(
+            f"[{name}] vmap needs vmap_method='sequential' (one call per example), "
+            "'expand_dims' or 'broadcast_all' (one call with a leading batch axis)."
+        )
+    if method == "broadcast_all":
+        given = all_batched(size, args, axes)
+    else:
+        given = [
+            expand_dims(x, 0) if a is None else moveaxis(x, a, 0)
+            for x, a in zip(args, axes, strict=True)
+        ]
+    batched = tuple(ArrayType((size, *t.shape), t.dtype) for t in types)
+    return run(given, batched), [0] * count
 
 
 def _checked_result(xp: Any, result: Any, type: ArrayType) -> Any:

@@ -5,17 +5,16 @@ Both leave everything that they do not recognise to the slow path of `jit`, whic
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.compiler.llvm.calls import dispatch as native
-from funcgrad.compiler.llvm.calls.call_plan import Plan
+from funcgrad.ir.devices import CPU, is_cupy_array, several_devices
 from funcgrad.transforms.donation import is_owner
 from funcgrad.transforms.guards import Guard
-from funcgrad.transforms.native_calls import make_plan, shared
 from funcgrad.transforms.signature import Signature, has_state, object_state
 from funcgrad.tree import flatten
 from funcgrad.tree.treedef import PyTreeDef
@@ -34,8 +33,8 @@ class FastCalls:
 
     def __init__(self) -> None:
         self.portable: list[tuple[Dispatch, Any]] = []
-        self.plans: list[tuple[Plan, Any]] = []
-        self.native: native.Calls | None = None
+        self.plans: list[tuple[Any, Any]] = []  # of `native_calls.make_plan`
+        self.native: Any = None
 
     def learn(
         self, jitted: Any, signature: Signature, args: tuple, kwargs: dict, entry: Any
@@ -47,12 +46,12 @@ class FastCalls:
         if entry.calls < WORTHWHILE or entry.ways >= MAX_WAYS:
             return
         entry.ways += 1
-        plan = make_plan(jitted, signature, args, kwargs, entry)
+        plan = native_calls().make_plan(jitted, signature, args, kwargs, entry)
         if plan is not None:
-            self.plans = [(plan, entry), *self.plans][: native.MAX_PLANS]
+            self.plans = [(plan, entry), *self.plans][: native_calls().MAX_PLANS]
             self._install(jitted)
             return
-        if signature.donated:
+        if signature.donated and entry.device == CPU:
             return
         dispatch = portable_dispatch(jitted, signature, args, kwargs, entry)
         if dispatch is not None:
@@ -71,7 +70,12 @@ class FastCalls:
     def _install(self, jitted: Any) -> None:
         if self.plans or self.native is not None:
             plans = [plan for plan, _ in self.plans]
-            self.native = native.install(jitted, plans, shared())
+            self.native = native_calls().install(jitted, plans)
+
+
+def native_calls() -> Any:
+    """The module of native plans, imported by the first call that is worth one."""
+    return importlib.import_module("funcgrad.transforms.native_calls")
 
 
 def portable_dispatch(
@@ -167,6 +171,10 @@ def _leaf_test(
     constants[f"t{i}"], constants[f"d{i}"], constants[f"n{i}"] = cls, leaf.dtype, leaf.shape
     if cls is np.ndarray:
         return f"type({name}) is not ndarray or {name}.dtype is not d{i} or {name}.shape != n{i}"
+    if is_cupy_array(leaf):
+        test = f"type({name}) is not t{i} or {name}.dtype is not d{i} or {name}.shape != n{i}"
+        place = f" or {name}.data.device_id != {leaf.data.device_id}"
+        return test + place if several_devices() else test
     if isinstance(leaf, np.generic):
         return f"type({name}) is not t{i}"
     return None
@@ -176,7 +184,7 @@ def _tie_tests(names: list[str], leaves: Sequence[Any], owners: Sequence[int]) -
     """Arrays of one argument must be different objects; a tied model has another compiled program."""
     groups: dict[int, list[str]] = {}
     for name, leaf, owner in zip(names, leaves, owners, strict=True):
-        if isinstance(leaf, np.ndarray):
+        if isinstance(leaf, np.ndarray) or is_cupy_array(leaf):
             groups.setdefault(owner, []).append(name)
     return [
         f"len({{{', '.join(f'id({name})' for name in group)}}}) != {len(group)}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.ir.builder import Builder, trace_flat
+from funcgrad.ir.devices import beside_arguments
 from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.program import evaluate
 from funcgrad.ir.tracer import type_of
@@ -32,6 +33,7 @@ from funcgrad.transforms.transpose import backward_pass
 
 
 @leak_checked
+@beside_arguments
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
 ) -> tuple:
@@ -139,6 +141,7 @@ def _match_tangent(transform: str, name: str, tangent: Any, type: ArrayType) -> 
 
 
 @leak_checked
+@beside_arguments
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     """Value of a function, and its derivative at that point as a linear function.
 
@@ -194,6 +197,7 @@ class Pushforward:
         self._outputs = outputs
         self._linearized = linearized
 
+    @beside_arguments
     def __call__(self, *tangents: Any) -> Any:
         matched = match_tangents(self._fun, self._inputs, tangents, "linearize")
         given = [
@@ -250,6 +254,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     found[0].arrays = program.output_types
     linear = (False,) * len(captured) + (True,) * len(types)
 
+    @beside_arguments
     def transposed(cotangent: Any) -> tuple:
         seeds = match_cotangents(found[0], cotangent, "linear_transpose")
         pulled = backward_pass(program, linear, captured, seeds)

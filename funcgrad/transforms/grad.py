@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.ir.devices import beside_arguments, only_numpy, placed
 from funcgrad.ir.leaks import leak_checked
 from funcgrad.ir.tracer import state, type_of
 from funcgrad.ir.types import ArrayType, dtype_of, is_complex, is_inexact
@@ -52,7 +53,8 @@ def grad(
 
     Returns:
         A function with the arguments of `fun` that returns the gradient (with `has_aux`: gradient, aux).
-        It has the structure, shapes and dtypes of the argument; a tuple for a tuple of `argnums`.
+        It has the structure, shapes and dtypes of the argument; a tuple for a tuple of `argnums`. Frozen
+        parameters and buffers of modules have None.
 
     Raises:
         TypeError: the result is no real scalar, or an argument is not floating.
@@ -100,6 +102,7 @@ def value_and_grad(
 
     @wrap_like(fun, "value_and_grad")
     @leak_checked
+    @beside_arguments
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
         wanted = normalize_argnums(argnums, len(args), "grad")
         tape = Tape(name)
@@ -145,9 +148,12 @@ def _watch(
                 f"[grad] needs arrays to differentiate, but {describe_argument(fun, index)} is "
                 f"{args[index]!r:.60}. Choose other argnums, or register its class with funcgrad.tree_util."
             )
-        given, numbers = tape.watch_all(flat.arrays)
+        constants = flat.constants
+        given, numbers = tape.watch_all(flat.arrays, constants)
         if (None in numbers and not allow_int) or holomorphic:
             for place, leaf in enumerate(flat.arrays):
+                if place in constants:
+                    continue
                 _check_input(fun, index, flat.path(place), type_of(leaf), holomorphic, allow_int)
         flats.append(flat)
         all_numbers += numbers
@@ -204,7 +210,9 @@ def _seed(value: Any, holomorphic: bool) -> Any:
             f"[grad] the function returned {type_of(value)}, which has no derivative. Return a float, for example "
             "np.sum(x) of a float array; comparisons and integers are constant almost everywhere."
         )
-    return dtype.type(1)
+    one = dtype.type(1)
+    is_recorded = state.ambient is not None
+    return one if is_recorded or only_numpy() else placed(np.asarray(one))
 
 
 def _fit(
@@ -253,6 +261,7 @@ class Pullback:
         self._inputs = inputs
         self._input_numbers = input_numbers
 
+    @beside_arguments
     def __call__(self, cotangent: Any) -> tuple:
         cotangents = match_cotangents(self._outputs, cotangent, "vjp")
         pulled = self._tape.pull_back(self._output_numbers, cotangents, self._input_numbers)
@@ -305,6 +314,7 @@ def match_cotangents(outputs: Flat, cotangent: Any, transform: str) -> list[Any]
 
 
 @leak_checked
+@beside_arguments
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
     """Value of a function, and the function that pulls cotangents back through it.
 
@@ -334,7 +344,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple:
             flat = Flat(primal, partial(describe_argument, fun, index))
             # The pullback may run much later: keep what the arguments are now.
             snapshots = [x.copy() if type(x) is np.ndarray else x for x in flat.arrays]
-            given, numbers = tape.watch_all(snapshots)
+            given, numbers = tape.watch_all(snapshots, flat.constants)
             inputs.append(flat)
             input_numbers += numbers
             call_args.append(flat.rebuild(given))

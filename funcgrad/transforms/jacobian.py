@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.devices import beside_arguments, placed
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import is_complex, is_inexact
 from funcgrad.ops.families import shape_of
@@ -55,16 +56,20 @@ def jacfwd(
     check_callable(fun, "jacfwd")
 
     @wrap_like(fun, "jacfwd")
+    @beside_arguments
     def jacfwd_fun(*args: Any, **kwargs: Any) -> Any:
         wanted = normalize_argnums(argnums, len(args), "jacfwd")
         inputs = _inexact_inputs(fun, args, wanted, holomorphic, "jacfwd")
-        arrays = [x for flat in inputs for x in flat.arrays]
+        arrays = [x for flat in inputs for x, moves in _moving(flat) if moves]
         sizes = [int(np.prod(shape_of(x))) for x in arrays]
         found: list[Any] = []
 
         def push(*basis: Any) -> list[Any]:
             moved = iter(basis)
-            tangents = [flat.rebuild_only([next(moved) for _ in flat.arrays]) for flat in inputs]
+            tangents = [
+                flat.rebuild_only([next(moved) if moves else None for _, moves in _moving(flat)])
+                for flat in inputs
+            ]
 
             def partial(*values: Any) -> Any:
                 call_args = list(args)
@@ -117,6 +122,7 @@ def jacrev(
     check_callable(fun, "jacrev")
 
     @wrap_like(fun, "jacrev")
+    @beside_arguments
     def jacrev_fun(*args: Any, **kwargs: Any) -> Any:
         wanted = normalize_argnums(argnums, len(args), "jacrev")
         inputs = _inexact_inputs(fun, args, wanted, holomorphic, "jacrev", allow_int)
@@ -219,8 +225,11 @@ def _inexact_inputs(
     for index in wanted:
         name = f"argument {argument_name(fun, index)} of {name_of(fun)}"
         flat = Flat(args[index], name)
+        constants = flat.constants
         for place, x in enumerate(flat.arrays):
             found = type_of(x)
+            if place in constants:
+                continue
             if not is_inexact(found.dtype) and not allow_int:
                 at = f" at {flat.path(place)}" if flat.path(place) else ""
                 raise TypeError(
@@ -238,6 +247,15 @@ def _inexact_inputs(
                 )
         inputs.append(flat)
     return inputs
+
+
+def _moving(flat: Flat) -> list[tuple[Any, bool]]:
+    """The arrays, each with whether it is differentiated: not integers, buffers and frozen parameters."""
+    constants = flat.constants
+    return [
+        (x, is_inexact(type_of(x).dtype) and place not in constants)
+        for place, x in enumerate(flat.arrays)
+    ]
 
 
 def _check_output(outputs: Flat, holomorphic: bool, transform: str) -> None:
@@ -261,7 +279,7 @@ def _basis(arrays: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
     for x, size in zip(arrays, sizes, strict=True):
         block = np.zeros((total, size), type_of(x).dtype)
         block[start : start + size] = np.eye(size)
-        basis.append(block.reshape((total, *shape_of(x))))
+        basis.append(placed(block.reshape((total, *shape_of(x)))))
         start += size
     return basis
 
@@ -293,9 +311,7 @@ def _assemble(inputs: Sequence[Flat], blocks: Sequence[Any], argnums: Any) -> An
     """Blocks of one output in the structure of the differentiated arguments."""
     given = iter(blocks)
     parts = [
-        flat.rebuild_only(
-            [next(given) if is_inexact(type_of(x).dtype) else None for x in flat.arrays]
-        )
+        flat.rebuild_only([next(given) if moves else None for _, moves in _moving(flat)])
         for flat in inputs
     ]
     return parts[0] if isinstance(argnums, int) else tuple(parts)

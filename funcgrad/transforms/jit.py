@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.executable import executable, native
+from funcgrad.compiler.collector import collector_paused
+from funcgrad.compiler.executable import executable, native, on_cuda
 from funcgrad.compiler.llvm.calls.callable import NativeCallable, let_enter_natively
-from funcgrad.compiler.native import NativeProgram
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.report import Compilation, CompileReport, recording, resuming, timed
 from funcgrad.config import config
 from funcgrad.ir.builder import trace_flat
-from funcgrad.ir.primitive import array_module
+from funcgrad.ir.devices import CPU, Device, beside_arguments, module_of, near, using
+from funcgrad.ir.mixing import on_one_device
 from funcgrad.ir.program import Program
 from funcgrad.ir.tracer import Tracer, state, type_of
 from funcgrad.transforms.arguments import (
@@ -43,6 +44,7 @@ class Compiled:
     Attributes:
         captured: arrays from outside, the first inputs of the Program.
         donated: numbers of the inputs that the caller gives up.
+        device: where the arrays are.
         calls, ways: see `dispatch.FastCalls`.
     """
 
@@ -50,8 +52,10 @@ class Compiled:
         "calls",
         "captured",
         "compilation",
+        "device",
         "donated",
         "guards",
+        "is_on_gpu",
         "may_alias",
         "outputs",
         "program",
@@ -66,8 +70,11 @@ class Compiled:
         guards: list,
         compilation: Compilation,
         donated: tuple[int, ...] = (),
+        device: Device = CPU,
     ) -> None:
         self.compilation = compilation
+        self.device = device
+        self.is_on_gpu = device != CPU
         self.donated = donated
         self.program = program
         self.captured = captured
@@ -98,15 +105,21 @@ class Compiled:
 
     def native(self) -> Any:
         """The machine code, or None where there is none."""
-        return native(self.program, self.donated)
+        return None if self.is_on_gpu else native(self.program, self.donated)
 
     def run(self, arrays: list[Any]) -> Any:
         """Execute on concrete arrays."""
-        inputs = [*self.captured, *arrays]
-        with resuming(self.compilation):
-            run = executable(self.program, array_module(inputs), self.donated)
-        outs = run(*inputs)
-        if isinstance(run, NativeProgram):  # its results are fresh
+        inputs: Sequence[Any] = [*self.captured, *arrays]
+        if self.is_on_gpu:
+            launches = on_cuda(self.program, self.device.id, self.donated, self.compilation)
+            if launches is not None:
+                return self.finish(launches(*inputs))
+            _, inputs = on_one_device(inputs, f"jit({self.program.name})")
+        with using(self.device):
+            with resuming(self.compilation):
+                run = executable(self.program, module_of(self.device), self.donated)
+            outs = run(*inputs)
+        if getattr(run, "has_fresh_results", False):
             return self.finish(outs)
         if self.may_alias is None:
             self.may_alias = may_alias(simplified(self.program))
@@ -143,6 +156,7 @@ class JitFunction(NativeCallable):
         static_argnames: Any = None,
         donate_argnums: Any = None,
         donate_argnames: Any = None,
+        fast_math: bool = False,
     ) -> None:
         check_callable(fun, "jit")
         functools.update_wrapper(self, fun)
@@ -157,6 +171,7 @@ class JitFunction(NativeCallable):
                 f"[jit] arguments of {self.name} are both static and donated: {', '.join(both)}. "
                 "Only arrays can be given up; leave them out of donate_argnums or of static_argnums."
             )
+        self.fast_math = fast_math
         self.entries: dict[tuple, Compiled] = {}
         self.fast = FastCalls()
         self.lock = threading.RLock()
@@ -178,7 +193,7 @@ class JitFunction(NativeCallable):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if config.disable_jit:
-            return self.fun(*args, **kwargs)
+            return beside_arguments(self.fun)(*args, **kwargs)
         if state.ambient is None:
             for dispatch, entry in self.fast.portable:
                 arrays = dispatch(args, kwargs)
@@ -218,7 +233,11 @@ class JitFunction(NativeCallable):
             reason = self._reason(signature, entry)
             if entry is not None:
                 self.fast.forget(self, entry)
-            with recording(signature.text(), reason) as compilation, timed("trace"):
+            with (
+                collector_paused(),
+                recording(signature.text(), reason) as compilation,
+                timed("trace"),
+            ):
                 entry = self._trace(signature, args_count, compilation)
             self.compilations.append(compilation)
             if entry.is_reusable:
@@ -247,13 +266,15 @@ class JitFunction(NativeCallable):
             return outputs.detach()
 
         types = [type_of(x) for x in signature.arrays]
-        program, captured = trace_flat(flat_fun, types, self.name, signature.labels)
+        with near(signature.arrays):
+            program, captured = trace_flat(flat_fun, types, self.name, signature.labels)
+        program.is_fast = self.fast_math
         if signature.donated:
             warn_unused(program, signature.arrays, signature.donated, self.name)
         outputs = found[0]
         guards = collect_guards(self.fun, captured)
         donated = signature.donated_inputs(len(captured))
-        return Compiled(program, captured, outputs, guards, compilation, donated)
+        return Compiled(program, captured, outputs, guards, compilation, donated, signature.device)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -263,7 +284,8 @@ class JitFunction(NativeCallable):
         if functools.reduce(_attribute, qualname.split("."), module) is self:
             return qualname  # a decorated function is found by its name
         options = (self.static, self.donated)
-        return _rebuild_jit, (self.fun, *[tuple(sorted(o, key=str)) for o in options])
+        chosen = [tuple(sorted(o, key=str)) for o in options]
+        return _rebuild_jit, (self.fun, *chosen, self.fast_math)
 
     def clear_cache(self) -> None:
         """Forget all compiled signatures."""
@@ -354,8 +376,8 @@ def _attribute(owner: Any, name: str) -> Any:
     return getattr(owner, name, None)
 
 
-def _rebuild_jit(fun: Any, static: tuple, donated: tuple) -> JitFunction:
-    jitted = JitFunction(fun)
+def _rebuild_jit(fun: Any, static: tuple, donated: tuple, fast_math: bool) -> JitFunction:
+    jitted = JitFunction(fun, fast_math=fast_math)
     jitted.static, jitted.donated = frozenset(static), frozenset(donated)
     return jitted
 
@@ -368,6 +390,7 @@ def jit(
     static_argnames: str | Sequence[str] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
     donate_argnames: str | Sequence[str] | None = None,
+    fast_math: bool = False,
     keep_unused: bool = False,
     device: Any = None,
     backend: Any = None,
@@ -383,6 +406,10 @@ def jit(
         static_argnums, static_argnames: arguments to compile for; hashable, compared by value and type.
         donate_argnums, donate_argnames: arguments whose arrays the caller gives up. Results may lie in their memory,
             unless views of them are still in use. Afterwards they are read-only and no jitted function takes them.
+            On a GPU the donated array itself is returned, with the result that lies in it.
+        fast_math: let machine code contract products and sums into fused multiply-adds, and multiply by reciprocals
+            in place of divisions: faster where operations wait for each other, and rounded differently from NumPy.
+            Infinities and NaN stay what they are.
         keep_unused, inline: accepted for compatibility of calls; they change nothing here.
         device, backend: None, or 'cpu'; arrays decide where they are computed.
 
@@ -402,10 +429,10 @@ def jit(
     for name, value in (("device", device), ("backend", backend)):
         if value not in (None, "cpu", "numpy"):
             raise ValueError(
-                f"[jit] {name}={value!r} is not available. Leave it out: arrays decide where they are "
-                "computed; pass CuPy arrays for the GPU."
+                f"[jit] {name}={value!r} is not available. Leave it out, and move the arrays, which decide where "
+                'they are computed: x = funcgrad.device_put(x, "cuda").'
             )
-    options = (static_argnums, static_argnames, donate_argnums, donate_argnames)
+    options = (static_argnums, static_argnames, donate_argnums, donate_argnames, fast_math)
     if fun is None:
         return lambda function: JitFunction(function, *options)
     return JitFunction(fun, *options)

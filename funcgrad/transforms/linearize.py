@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.builder import Builder
+from funcgrad.ir.builder import Builder, refuse_captured
 from funcgrad.ir.program import Program, Variable, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
@@ -131,8 +131,7 @@ def linearize_program(
                 lambda *xs: evaluate(program, *xs), primals, active, instantiate
             )
             primal, captured = builder.build([*outs, *linearized.residuals])
-        if captured:
-            raise AssertionError(f"linearizing {program.name} captured {captured!r}")
+        refuse_captured(captured, program.name)
         program.memo[key] = LinearizedProgram(
             primal, linearized.program, linearized.active, len(linearized.residuals)
         )

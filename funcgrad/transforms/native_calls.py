@@ -21,6 +21,7 @@ from funcgrad.compiler.llvm.calls.call_arguments import (
 )
 from funcgrad.compiler.llvm.calls.call_plan import Plan, Unsupported
 from funcgrad.compiler.llvm.calls.call_results import make_tree, run
+from funcgrad.compiler.llvm.calls.dispatch import MAX_PLANS as MAX_PLANS
 from funcgrad.config import config, restraints
 from funcgrad.ir.tracer import state
 from funcgrad.transforms.guards import Guard
@@ -36,6 +37,11 @@ def is_idle() -> bool:
 def shared() -> dispatch.Shared:
     """What the plans of all functions share."""
     return dispatch.Shared(restraints, is_idle)
+
+
+def install(jitted: Any, plans: list[Plan]) -> Any:
+    """Let native code make the calls that these plans are for; what must live as long as `jitted`."""
+    return dispatch.install(jitted, plans, shared())
 
 
 def make_plan(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.mixing import check_one_device
 from funcgrad.ir.tracer import type_of
 from funcgrad.transforms.arguments import (
     Flat,
@@ -82,9 +83,20 @@ class Signature:
         flats: per argument, None for a static one.
         gives: per argument, whether it is donated.
         donated: the arrays and numbers in those.
+        device: where the arrays are.
     """
 
-    __slots__ = ("arrays", "donated", "flats", "gives", "key", "kwargs_names", "names", "static")
+    __slots__ = (
+        "arrays",
+        "device",
+        "donated",
+        "flats",
+        "gives",
+        "key",
+        "kwargs_names",
+        "names",
+        "static",
+    )
 
     def __init__(self, jitted: Any, args: tuple, kwargs: dict) -> None:
         self.kwargs_names = tuple(sorted(kwargs))
@@ -115,6 +127,8 @@ class Signature:
                 type_of(next(arrays)) if i in dynamic else StaticLeaf(leaf, f"a leaf of {name!r}")
                 for i, leaf in enumerate(flat.leaves)
             )
+        self.device = check_one_device(self.arrays, self.labels, f"jit({jitted.name})")
+        parts.append(self.device)
         self.key = tuple(parts)
 
     def donated_inputs(self, first: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ Results that have no derivative (indices, comparisons) are handed out as plain v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,12 +88,17 @@ class Tape(Trace):
         self.count = index + 1
         return TapeTracer(self, value, index)
 
-    def watch_all(self, arrays: Sequence[Any]) -> tuple[list[Any], list[int | None]]:
-        """Tracers for the floating arrays, and their numbers; others pass as they are and have None."""
+    def watch_all(
+        self, arrays: Sequence[Any], constants: Collection[int] = ()
+    ) -> tuple[list[Any], list[int | None]]:
+        """Tracers for the floating arrays, and their numbers; others pass as they are and have None.
+
+        So do those whose position is among `constants`.
+        """
         given: list[Any] = []
         numbers: list[int | None] = []
-        for array in arrays:
-            if is_inexact(dtype_of(array)):
+        for place, array in enumerate(arrays):
+            if is_inexact(dtype_of(array)) and place not in constants:
                 array = self.watch(array)
                 numbers.append(array.index)
             else:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad import tree
+from funcgrad.ir.devices import beside_arguments
 from funcgrad.ir.leaks import leak_checked
 from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.transforms.arguments import (
@@ -55,6 +56,7 @@ def vmap(
 
     @wrap_like(fun, "vmap")
     @leak_checked
+    @beside_arguments
     def vmap_fun(*args: Any, **kwargs: Any) -> Any:
         inputs = _flatten_inputs(fun, args, kwargs, in_axes)
         size = _common_size(inputs, axis_size)

@@ -308,3 +308,19 @@ class TestErrors:
     def test_not_a_function(self):
         with pytest.raises(TypeError, match="custom_jvp.*expected a function"):
             fg.custom_jvp(3)
+
+
+def test_rule_with_an_array_from_outside():
+    scale = np.arange(3.0)
+
+    @fg.custom_jvp
+    def f(x):
+        return np.sin(x)
+
+    f.defjvp(lambda primals, tangents: (np.sin(primals[0]), scale * tangents[0]))
+    total = lambda x: f(x).sum()
+    np.testing.assert_array_equal(fg.jit(fg.grad(total))(np.ones(3)), scale)
+    with pytest.raises(NotImplementedError, match=r"jit\(grad\(f\)\)"):
+        fg.grad(fg.jit(total))(np.ones(3))
+    with pytest.raises(NotImplementedError, match=r"float64\[3\]"):
+        fg.jvp(fg.jit(total), (np.ones(3),), (np.ones(3),))
