@@ -18,6 +18,31 @@ Axes = int | Sequence[int]
 TRUNCATED_STDDEV = 0.87962566103423978
 
 
+class ByLayout:
+    """An initialiser that depends on which axes are those of inputs and outputs: layers tell it theirs.
+
+    Args:
+        make: (in_axis, out_axis) -> initialiser. Called by itself it has JAX's axes, weights of shape (..., in, out).
+    """
+
+    def __init__(self, make: Callable[[Axes, Axes], Initializer]) -> None:
+        self.make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.make(-2, -1)(*args, **kwargs)
+
+
+def for_layer(init: Initializer, in_axis: int = 1, out_axis: int = 0) -> Initializer:
+    """The initialiser for a layer's weight, whose shape is (out, in, *window) unless the axes say otherwise.
+
+    Example:
+        >>> weight = for_layer(he_normal())(0, (10, 1000))
+        >>> bool(0.04 < weight.std() < 0.05)
+        True
+    """
+    return init.make(in_axis, out_axis) if isinstance(init, ByLayout) else init
+
+
 def zeros(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     """An array of zeros; itself an initialiser.
 
@@ -69,6 +94,20 @@ def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     return init
 
 
+def symmetric_uniform(limit: float, dtype: Any = None) -> Initializer:
+    """Uniform from `-limit` to `limit`, as PyTorch initialises its layers.
+
+    Example:
+        >>> bool(abs(symmetric_uniform(0.1)(0, (2, 3))).max() <= 0.1)
+        True
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        return random.uniform(key, tuple(shape), dtype, -limit, limit)
+
+    return init
+
+
 def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     """Normal with mean 0.
 
@@ -116,7 +155,8 @@ def variance_scaling(
         mode: "fan_in", "fan_out", "fan_avg", or "fan_geo_avg" (geometric mean).
         distribution: "uniform", "normal", or "truncated_normal" (cut off at two standard deviations).
         in_axis, out_axis: axes of inputs and outputs; all axes named nowhere are a receptive field, which
-            counts for both. A weight of shape (out, in) has in_axis=-1, out_axis=-2.
+            counts for both. Layers, whose weights have the shape (out, in, ...), put in theirs, unless other axes
+            than the defaults are given here.
         batch_axis: axes that do not count.
         dtype: used if `init` gets none; float32 by default.
 
@@ -128,25 +168,28 @@ def variance_scaling(
     _check_choice("mode", mode, ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"))
     _check_choice("distribution", distribution, ("uniform", "normal", "truncated_normal"))
 
-    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
-        shape = tuple(shape)
-        fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
-        count = {
-            "fan_in": fan_in,
-            "fan_out": fan_out,
-            "fan_avg": (fan_in + fan_out) / 2,
-            "fan_geo_avg": math.sqrt(fan_in * fan_out),
-        }[mode]
-        deviation = math.sqrt(scale / max(count, 1e-30))
-        if distribution == "normal":
-            return random.normal(key, shape, dtype) * deviation
-        if distribution == "uniform":
-            limit = math.sqrt(3) * deviation
-            return random.uniform(key, shape, dtype, -1.0, 1.0) * limit
-        cut = random.truncated_normal(key, -2.0, 2.0, shape, dtype)
-        return cut * (deviation / TRUNCATED_STDDEV)
+    def make(in_axis: Axes, out_axis: Axes) -> Initializer:
+        def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+            shape = tuple(shape)
+            fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
+            count = {
+                "fan_in": fan_in,
+                "fan_out": fan_out,
+                "fan_avg": (fan_in + fan_out) / 2,
+                "fan_geo_avg": math.sqrt(fan_in * fan_out),
+            }[mode]
+            deviation = math.sqrt(scale / max(count, 1e-30))
+            if distribution == "normal":
+                return random.normal(key, shape, dtype) * deviation
+            if distribution == "uniform":
+                limit = math.sqrt(3) * deviation
+                return random.uniform(key, shape, dtype, -1.0, 1.0) * limit
+            cut = random.truncated_normal(key, -2.0, 2.0, shape, dtype)
+            return cut * (deviation / TRUNCATED_STDDEV)
 
-    return init
+        return init
+
+    return ByLayout(make) if (in_axis, out_axis) == (-2, -1) else make(in_axis, out_axis)
 
 
 def _preset(
@@ -183,7 +226,8 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
 
     Args:
         scale: their length.
-        column_axis: the axis that counts as columns; the others together are the rows.
+        column_axis: the axis that counts as columns; the others together are the rows. Layers put in that of their
+            outputs, unless another one than the last is given here.
         dtype: used if `init` gets none; float32 by default.
 
     Example:
@@ -192,24 +236,31 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         True
     """
 
-    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
-        shape = tuple(shape)
-        if len(shape) < 2:
-            raise ValueError(f"[orthogonal] needs a shape of at least two axes, but got {shape}.")
-        columns = shape[column_axis]
-        rows = math.prod(shape) // columns if columns else 0
-        tall = (max(rows, columns), min(rows, columns))
-        dtype = np.dtype(np.float32 if dtype is None else dtype)
-        wide = np.float32 if dtype.itemsize < 4 else dtype  # LAPACK has no half precision
-        q, r = fnp.linalg.qr(random.normal(key, tall, wide))
-        # The signs make the result unique, and uniform over all orthogonal matrices.
-        q = q * fnp.where(fnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
-        q = q.T if columns > rows else q
-        others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
-        made = fnp.moveaxis(fnp.reshape(q, (*others, columns)), -1, column_axis)
-        return scale * made.astype(dtype)
+    def make(in_axis: Axes, column_axis: Any) -> Initializer:
+        del in_axis
 
-    return init
+        def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+            shape = tuple(shape)
+            if len(shape) < 2:
+                raise ValueError(
+                    f"[orthogonal] needs a shape of at least two axes, but got {shape}."
+                )
+            columns = shape[column_axis]
+            rows = math.prod(shape) // columns if columns else 0
+            tall = (max(rows, columns), min(rows, columns))
+            dtype = np.dtype(np.float32 if dtype is None else dtype)
+            wide = np.float32 if dtype.itemsize < 4 else dtype  # LAPACK has no half precision
+            q, r = fnp.linalg.qr(random.normal(key, tall, wide))
+            # The signs make the result unique, and uniform over all orthogonal matrices.
+            q = q * fnp.where(fnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
+            q = q.T if columns > rows else q
+            others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
+            made = fnp.moveaxis(fnp.reshape(q, (*others, columns)), -1, column_axis)
+            return scale * made.astype(dtype)
+
+        return init
+
+    return ByLayout(make) if column_axis == -1 else make(-2, column_axis)
 
 
 def _fans(

@@ -24,22 +24,42 @@ class Layout:
         fields: names of all fields, in the order they are printed.
         children: names of the fields that hold arrays or modules.
         static: the other fields.
+        frozen: names of children that were frozen.
+        constants: names of children that get no gradient: frozen ones and buffers.
         is_snapshot: whether a static value is a list, dict or set: modules get copies of it, and are
             looked at anew each time.
     """
 
-    __slots__ = ("__weakref__", "children", "cls", "fields", "is_snapshot", "key", "static")
+    __slots__ = (
+        "__weakref__",
+        "children",
+        "cls",
+        "constants",
+        "fields",
+        "frozen",
+        "is_snapshot",
+        "key",
+        "static",
+    )
 
     def __init__(
-        self, cls: type, fields: tuple[str, ...], children: tuple[str, ...], static: dict[str, Any]
+        self,
+        cls: type,
+        fields: tuple[str, ...],
+        children: tuple[str, ...],
+        static: dict[str, Any],
+        frozen: tuple[str, ...] = (),
     ) -> None:
         self.cls = cls
         self.fields = fields
         self.children = children
+        self.frozen = frozen
+        buffers = [name for name in children if is_buffer(cls, name)]
+        self.constants = tuple(dict.fromkeys([*buffers, *frozen]))
         self.is_snapshot = any(map(_is_mutable, static.values()))
         self.static = _copied(static) if self.is_snapshot else static
         names = tuple(static)
-        self.key = (cls, fields, children, names, tuple(map(_frozen, static.values())))
+        self.key = (cls, fields, children, names, tuple(map(_frozen, static.values())), frozen)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Layout) and equal_keys(self.key, other.key))
@@ -51,7 +71,7 @@ class Layout:
         return ", ".join(f"{name}={value!r:.60}" for name, value in self.static.items())
 
     def __reduce__(self) -> Any:
-        return make_layout, (self.cls, self.fields, self.children, self.static)
+        return make_layout, (self.cls, self.fields, self.children, self.static, self.frozen)
 
     def __deepcopy__(self, memo: Any) -> Layout:
         del memo
@@ -59,10 +79,14 @@ class Layout:
 
 
 def make_layout(
-    cls: type, fields: tuple[str, ...], children: tuple[str, ...], static: Mapping[str, Any]
+    cls: type,
+    fields: tuple[str, ...],
+    children: tuple[str, ...],
+    static: Mapping[str, Any],
+    frozen: tuple[str, ...] = (),
 ) -> Layout:
     """The layout with these parts; the same object for equal parts."""
-    layout = Layout(cls, fields, children, dict(static))
+    layout = Layout(cls, fields, children, dict(static), frozen)
     try:
         return _layouts.setdefault(layout.key, layout)
     except TypeError:  # a static value without a hash; jit will say so if it is used there
@@ -77,6 +101,12 @@ def build(layout: Layout, children: tuple[Any, ...]) -> Any:
     attributes.update(zip(layout.children, children, strict=True))
     attributes["_template" if layout.is_snapshot else "_layout"] = layout
     return module
+
+
+def is_buffer(cls: Any, name: str) -> bool:
+    """Whether a class declares a field as `field(buffer=True)`."""
+    declared = cls.__dataclass_fields__.get(name)
+    return declared is not None and declared.metadata.get("buffer", False)
 
 
 def _is_mutable(value: Any) -> bool:

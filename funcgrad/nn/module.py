@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, dataclass_transform
 
 from funcgrad import tree
+from funcgrad.nn.context import apply
 from funcgrad.nn.filters import is_array
+from funcgrad.nn.hints import (
+    arguments_error,
+    call_is_forward,
+    check_keywords,
+    frozen_field,
+    unknown_attribute,
+    unknown_field,
+)
 from funcgrad.nn.layout import Layout, build, make_layout
 from funcgrad.nn.show import show_module
+from funcgrad.nn.walk import is_module
 from funcgrad.tree.registry import kind_of, register_attributes
 
 
 def field(
-    *, converter: Callable[[Any], Any] | None = None, static: bool = False, **kwargs: Any
+    *,
+    converter: Callable[[Any], Any] | None = None,
+    static: bool = False,
+    buffer: bool = False,
+    **kwargs: Any,
 ) -> Any:
     """Options of one field of a `Module`.
 
     Args:
         converter: applied to the value when the module is made.
         static: never a child, even if the value is an array.
+        buffer: arrays that belong to the model but are not trained, such as batch statistics: gradients have
+            None for them.
         **kwargs: as for `dataclasses.field` (`default`, `default_factory`, `kw_only`, ...).
 
     Example:
@@ -34,7 +49,8 @@ def field(
         >>> Scale([1.0, 2.0]).factor
         array([1., 2.])
     """
-    metadata = {**kwargs.pop("metadata", {}), "static": static, "converter": converter}
+    options = {"static": static, "buffer": buffer, "converter": converter}
+    metadata = {**kwargs.pop("metadata", {}), **options}
     return dataclasses.field(metadata=metadata, **kwargs)
 
 
@@ -48,22 +64,37 @@ class ModuleType(abc.ABCMeta):
     def __new__(mcs, name: str, bases: tuple, namespace: dict, /, **options: Any) -> ModuleType:
         cls = super().__new__(mcs, name, bases, namespace, **options)
         parents = [base for base in bases if isinstance(base, ModuleType)]
+        if "forward" in namespace and not any("__call__" in vars(base) for base in cls.__mro__):
+            cls.__call__ = call_is_forward
         has_init = "__init__" in namespace
         cls._generates_init = not has_init and all(base._generates_init for base in parents)
+        is_annotated = bool(inspect.get_annotations(cls))
         # A class with an `__init__` and no annotations has the fields that `__init__` sets.
         cls._accepts_any = any(base._accepts_any for base in parents) or (
-            has_init and not inspect.get_annotations(cls)
+            has_init and not is_annotated
         )
-        dataclasses.dataclass(init=cls._generates_init, repr=False, eq=False)(cls)
+        if is_annotated or len(parents) != 1:  # else it has the fields of its parent
+            dataclasses.dataclass(init=cls._generates_init, repr=False, eq=False)(cls)
         register_attributes(
-            cls, attrgetter("_layout"), attrgetter("children"), build, identity=True
+            cls,
+            attrgetter("_layout"),
+            attrgetter("children"),
+            build,
+            identity=True,
+            constants_of=attrgetter("constants"),
         )
         return cls
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls._generates_init:
-            _check_keywords(cls, kwargs)
-        module = super().__call__(*args, **kwargs)
+            check_keywords(cls, kwargs)
+        try:
+            module = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            explained = arguments_error(cls, error)
+            if explained is None:
+                raise
+            raise explained from None
         _complete(module)
         _freeze(module, _field_names(module))
         return module
@@ -88,10 +119,7 @@ class Module(metaclass=ModuleType):
         >>> model(1.0)
         array([3., 4.])
         >>> model
-        Affine(
-          scale=f64[2],
-          shift=1.0
-        )
+        Affine(scale=f64[2], shift=1.0)
     """
 
     def replace(self, **changes: Any) -> Any:
@@ -109,32 +137,63 @@ class Module(metaclass=ModuleType):
         layout: Layout = self._layout
         for name in changes:
             if name not in layout.fields:
-                raise AttributeError(_unknown_field(type(self), name, layout.fields))
+                raise AttributeError(unknown_field(type(self), name, layout.fields))
         copy = build(layout, tuple([getattr(self, name) for name in layout.children]))
         copy.__dict__.update(changes)
-        _freeze(copy, layout.fields, layout.children)
+        _freeze(copy, layout.fields, layout.children, layout.frozen)
         return copy
+
+    def apply(
+        self,
+        *args: Any,
+        train: bool = False,
+        key: Any = None,
+        method: str | Callable[..., Any] = "__call__",
+        **kwargs: Any,
+    ) -> tuple[Any, Any]:
+        """Call the model in training or inference mode, with everything in it that is random or has a state.
+
+        Args:
+            *args: what the model is called with.
+            train: whether dropout drops and batch statistics are computed and updated.
+            key: random key or seed for all layers inside that draw.
+            method: another method to call, or a function of the model and `args`.
+            **kwargs: for the method.
+
+        Returns:
+            (result, model with the new state). The model itself is not changed; without changes it is returned.
+
+        Raises:
+            RuntimeError: a layer needs a key and none was given; names its path.
+
+        Example:
+            >>> import numpy as np
+            >>> from funcgrad import nn
+            >>> model = nn.Sequential([nn.BatchNorm1d(3), nn.Dropout(0.5)])
+            >>> y, model = model.apply(np.ones((4, 3), np.float32), train=True, key=0)
+            >>> int(model[0].num_batches_tracked)
+            1
+        """
+        return apply(self, args, kwargs, train=train, key=key, method=method)
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
         if _is_frozen(self):
-            raise dataclasses.FrozenInstanceError(_frozen_text(cls, name))
+            raise dataclasses.FrozenInstanceError(frozen_field(cls, name))
         if not cls._accepts_any and name not in cls.__dataclass_fields__:
-            raise AttributeError(_unknown_field(cls, name, cls.__dataclass_fields__))
+            raise AttributeError(unknown_field(cls, name, cls.__dataclass_fields__))
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         if _is_frozen(self):
-            raise dataclasses.FrozenInstanceError(_frozen_text(type(self), name))
+            raise dataclasses.FrozenInstanceError(frozen_field(type(self), name))
         object.__delattr__(self, name)
 
     def __getattr__(self, name: str) -> Any:
         attributes = self.__dict__
         if name == "_layout" and "_template" in attributes:
             return _current_layout(self, attributes["_template"])
-        text = f"{type(self).__name__!r} object has no attribute {name!r}."
-        if not name.startswith("__"):
-            text += _did_you_mean(name, attributes)
+        text = unknown_attribute(type(self), name, attributes)
         raise AttributeError(text, name=name, obj=self)
 
     def __reduce__(self) -> Any:
@@ -143,11 +202,6 @@ class Module(metaclass=ModuleType):
 
     def __repr__(self) -> str:
         return show_module(self)
-
-
-def is_module(value: Any) -> bool:
-    """Whether a value is a `Module`."""
-    return isinstance(type(value), ModuleType)
 
 
 # --- making a module ---
@@ -180,7 +234,12 @@ def _field_names(module: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*declared, *module.__dict__]))
 
 
-def _freeze(module: Any, fields: tuple[str, ...], known_children: tuple[str, ...] = ()) -> None:
+def _freeze(
+    module: Any,
+    fields: tuple[str, ...],
+    known_children: tuple[str, ...] = (),
+    frozen: tuple[str, ...] = (),
+) -> None:
     """Decide which fields are children; from here on the module cannot be changed."""
     attributes, declared = module.__dict__, type(module).__dataclass_fields__
     children, static = [], {}
@@ -191,7 +250,8 @@ def _freeze(module: Any, fields: tuple[str, ...], known_children: tuple[str, ...
             children.append(name)
         else:
             static[name] = value
-    layout = make_layout(type(module), fields, tuple(children), static)
+    frozen = tuple([name for name in frozen if name in children])
+    layout = make_layout(type(module), fields, tuple(children), static, frozen)
     attributes.pop("_layout", None)
     attributes.pop("_template", None)
     attributes["_template" if layout.is_snapshot else "_layout"] = layout
@@ -200,7 +260,7 @@ def _freeze(module: Any, fields: tuple[str, ...], known_children: tuple[str, ...
 def _current_layout(module: Any, template: Layout) -> Layout:
     """The layout with the present content of lists, dicts and sets among the static fields."""
     static = {name: module.__dict__[name] for name in template.static}
-    return make_layout(template.cls, template.fields, template.children, static)
+    return make_layout(template.cls, template.fields, template.children, static, template.frozen)
 
 
 def _is_child(value: Any) -> bool:
@@ -215,34 +275,3 @@ def _holds_arrays(value: Any) -> bool:
 
 def _is_frozen(module: Any) -> bool:
     return "_layout" in module.__dict__ or "_template" in module.__dict__
-
-
-# --- messages ---
-
-
-def _check_keywords(cls: Any, keywords: dict[str, Any]) -> None:
-    fields = cls.__dataclass_fields__
-    for name in keywords:
-        if name not in fields and name not in inspect.signature(cls.__init__).parameters:
-            raise TypeError(_unknown_field(cls, name, fields))
-
-
-def _unknown_field(cls: type, name: str, known: Any) -> str:
-    listed = ", ".join(known) or "no fields"
-    return (
-        f"[{cls.__name__}] there is no field {name!r}; it has {listed}.{_did_you_mean(name, known)} "
-        f"A new field is annotated in the class body: `{name}: Any`."
-    )
-
-
-def _did_you_mean(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, [one for one in known if not one.startswith("_")], n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _frozen_text(cls: type, name: str) -> str:
-    return (
-        f"[{cls.__name__}] cannot set {name!r}: a module never changes after __init__. Make a new one:\n"
-        f"  model = model.replace({name}=value)\n"
-        f"  model = funcgrad.tree_at(lambda m: m.{name}, model, value)   # also deep inside: m.layers[0].{name}"
-    )

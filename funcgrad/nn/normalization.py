@@ -98,7 +98,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     labels = checked_labels("one_hot", x, num_classes)
     axis = axis if axis >= 0 else axis + labels.ndim + 1
     classes = np.arange(num_classes).reshape((-1, *(1,) * (labels.ndim - axis)))
-    is_hot = fnp.expand_dims(labels, axis) == classes
+    is_hot = fnp.equal(fnp.expand_dims(labels, axis), classes)
     return is_hot.astype(np.float32 if dtype is None else dtype)
 
 

@@ -1,4 +1,4 @@
-"""How a module prints: one line per field, arrays as `f32[3,4]`."""
+"""How a module prints: on one line where it fits, else as many fields as fit on each, arrays as `f32[3,4]`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from funcgrad.nn.layout import Layout
+from funcgrad.nn.walk import is_module
 
 SHORT_NAMES = {"bfloat16": "bf16", "complex64": "c64", "complex128": "c128"}
 SHORT_PREFIXES = {"float": "f", "uint": "u", "int": "i"}
-WIDTH = 80
+WIDTH = 88
 
 
 def show_module(module: Any) -> str:
@@ -46,8 +47,12 @@ class _Printer:
             if id(value) in self.places:
                 return f"<the same {layout.cls.__name__} as {self.places[id(value)]}>"
             self.places[id(value)] = path or "the whole"
-            rows = [(f"{name}=", name, getattr(value, name)) for name in layout.fields]
-            return self.rows(layout.cls.__name__ + "(", rows, ")", path, indent)
+            notes = {name: "frozen " for name in layout.frozen}
+            rows = [
+                (f"{name}={notes.get(name, '')}", name, getattr(value, name))
+                for name in layout.fields
+            ]
+            return self.container(layout.cls.__name__ + "(", rows, ")", path, indent)
         if isinstance(value, dict):
             rows = [(f"{key!r}: ", str(key), item) for key, item in value.items()]
             return self.container("{", rows, "}", path, indent)
@@ -58,9 +63,14 @@ class _Printer:
         return show_leaf(value)
 
     def container(self, left: str, rows: list, right: str, path: str, indent: str) -> str:
-        """On one line where it fits."""
+        """On one line where it fits, but with one line for each module inside."""
+        if any(is_module(item) for _, _, item in rows):
+            return self.rows(left, rows, right, path, indent)
         places = dict(self.places)
-        items = [label + self.show(item, f"{path}.{name}", indent) for label, name, item in rows]
+        items = [
+            label + self.show(item, f"{path}.{name}".lstrip("."), indent)
+            for label, name, item in rows
+        ]
         line = f"{left}{', '.join(items)}{',' if left == '(' and len(items) == 1 else ''}{right}"
         if "\n" not in line and len(indent) + len(line) <= WIDTH:
             return line
@@ -75,7 +85,20 @@ class _Printer:
             deeper + label + self.show(item, f"{path}.{name}".lstrip("."), deeper)
             for label, name, item in rows
         ]
-        return f"{left}\n" + ",\n".join(items) + f"\n{indent}{right}"
+        lines = _packed(items) if left.endswith("(") and left != "(" else items
+        return f"{left}\n" + ",\n".join(lines) + f"\n{indent}{right}"
+
+
+def _packed(items: list[str]) -> list[str]:
+    """The fields of a module, as many on a line as fit."""
+    lines: list[str] = []
+    for item in items:
+        joined = f"{lines[-1]}, {item.lstrip()}" if lines else item
+        if lines and "\n" not in joined and len(joined) < WIDTH:
+            lines[-1] = joined
+        else:
+            lines.append(item)
+    return lines
 
 
 def show_leaf(value: Any) -> str:

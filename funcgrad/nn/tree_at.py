@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.tracer import Tracer
 from funcgrad.nn.filters import IsLeaf, is_array
-from funcgrad.nn.module import is_module
+from funcgrad.nn.walk import is_module
 from funcgrad.tree.static import same
 
 _MISSING: Any = object()

@@ -49,6 +49,17 @@ CASES = {
     "hard_silu": (lambda x: x * np.clip(x + 3, 0, 6) / 6, {-3: 0, 3: 1, 0: 0.5}),
     "soft_sign": (lambda x: x / (1 + np.abs(x)), {0: 1}),
     "mish": (lambda x: x * TANH(LOG1P(EXP(x))), {0: 0.6, 1000: 1}),
+    "hard_shrink": (lambda x: np.where(abs(x) > 0.5, x, 0), {0.5: 0, 0.6: 1, -0.5: 0, -1: 1}),
+    "soft_shrink": (
+        lambda x: np.sign(x) * np.maximum(abs(x) - 0.5, 0),
+        {0.5: 0, 0.6: 1, -0.5: 0, -1: 1},
+    ),
+    "tanh_shrink": (lambda x: x - TANH(x), {0: 0, 1000: 1, -1000: 1}),
+    "sparse_plus": (
+        lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)),
+        {-1: 0, 0: 0.5, 1: 1, 1000: 1},
+    ),
+    "sparse_sigmoid": (lambda x: np.clip((x + 1) / 2, 0, 1), {-2: 0, 0: 0.5, 2: 0}),
     "squareplus": (lambda x: (x + np.sqrt(x * x + 4)) / 2, {0: 0.5}),
 }
 
@@ -121,6 +132,25 @@ def test_parameters():
     exact = nn.gelu(x, approximate=False)
     np.testing.assert_allclose(exact, x * scipy.special.ndtr(x), rtol=1e-12)
     assert nn.swish is nn.silu and nn.hard_swish is nn.hard_silu
+
+
+def test_logarithms_of_exponentials():
+    x = np.array([1e-20, 0.5, 0.7, 50.0])
+    exact = [np.log(1e-20), *np.log1p(-np.exp(-x[1:]))]
+    np.testing.assert_allclose(nn.log1mexp(x), exact, rtol=1e-12)
+    np.testing.assert_allclose(fg.vmap(fg.grad(nn.log1mexp))(x), 1 / np.expm1(x), rtol=1e-9)
+    values = np.array([[1.0, 1001.0], [2.0, 1002.0]])
+    wanted = np.log(np.mean(np.exp(values - 1000), axis=1)) + 1000
+    np.testing.assert_allclose(nn.logmeanexp(values, axis=1), wanted, rtol=1e-12)
+    masked = nn.logmeanexp(values, where=np.array([[True, False], [True, False]]))
+    assert masked == pytest.approx(np.log(np.mean(np.exp([1.0, 2.0]))))
+
+
+def test_thresholds_with_arguments():
+    x = np.array([-2.0, 0.1, 3.0, np.nan])
+    np.testing.assert_array_equal(nn.threshold(x, 0.1, 7.0), [7, 7, 3, np.nan])
+    np.testing.assert_array_equal(nn.prelu(x, 0.5), [-1, 0.1, 3, np.nan])
+    np.testing.assert_allclose(nn.softmin([0.0, np.log(3.0)]), [0.75, 0.25])
 
 
 def test_integers_become_floats_where_needed():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+from funcgrad import nn
 from funcgrad.nn import initializers
 
 # The same lines are compiled for many cases.
@@ -119,3 +120,32 @@ def test_under_jit_and_vmap():
 def test_errors(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+# --- layers ---
+
+HE, FIXED = initializers.he_normal(), initializers.he_normal(in_axis=0, out_axis=1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "inputs"),
+    [
+        (nn.Linear(400, 10, key=0, weight_init=HE).weight, 400),
+        (nn.Linear(400, 10, key=0, weight_init=FIXED).weight, 10),
+        (nn.Conv2d(64, 16, 3, key=0, weight_init=HE).weight, 64 * 9),
+        (nn.Conv1d(64, 16, 3, groups=4, key=0, weight_init=HE).weight, 16 * 3),
+        (nn.ConvTranspose2d(64, 16, 3, key=0, weight_init=HE).weight, 64 * 9),
+        (nn.Bilinear(20, 30, 5, key=0, weight_init=HE).weight, 600),
+        (nn.Embedding(50, 400, key=0, weight_init=HE).weight, 400),
+        (nn.GRUCell(400, 5, key=0, weight_init=HE).weight_ih, 400),
+        (nn.LSTM(400, 5, key=0, weight_init=HE).weight_ih_l0, 400),
+        (nn.MultiheadAttention(2, 64, key=0, weight_init=HE).in_proj_weight, 64),
+    ],
+)
+def test_layers_count_their_own_inputs(weight, inputs):
+    assert weight.std() == pytest.approx((2 / inputs) ** 0.5, rel=0.1)
+
+
+def test_orthogonal_filters():
+    weight = nn.Conv2d(8, 4, 3, key=0, weight_init=initializers.orthogonal()).weight.reshape(4, -1)
+    np.testing.assert_allclose(weight @ weight.T, np.eye(4), atol=1e-5)

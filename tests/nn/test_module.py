@@ -468,19 +468,27 @@ def test_r77_across_processes(tmp_path):
 # --- printing ---
 
 
-def test_repr_has_one_line_per_leaf():
+def test_repr_fills_lines():
     text = repr(Tower(2, shared=True).replace(activation=nn.relu))
     assert text.splitlines() == [
         "Tower(",
         "  floors=[",
-        "    Affine(",
-        "      scale=f64[2],",
-        "      shift=f64[2],",
-        "      name='affine'",
-        "    ),",
+        "    Affine(scale=f64[2], shift=f64[2], name='affine'),",
         "    <the same Affine as floors.0>",
         "  ],",
         "  activation=<function relu>",
+        ")",
+    ]
+    conv = nn.Sequential([nn.Conv2d(3, 6, 3, key=0)])
+    assert repr(conv).splitlines() == [
+        "Sequential(",
+        "  layers=(",
+        "    Conv2d(",
+        "      weight=f32[6,3,3,3], bias=f32[6], in_channels=3, out_channels=6,",
+        "      kernel_size=(3, 3), stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),",
+        "      groups=1, padding_mode='zeros'",
+        "    )",
+        "  )",
         ")",
     ]
 

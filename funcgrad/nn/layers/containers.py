@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from funcgrad import random
-from funcgrad.nn.module import Module, is_module
+from funcgrad.nn.module import Module
+from funcgrad.nn.walk import is_module
 
 
 class Sequential(Module):
@@ -34,6 +37,10 @@ class Sequential(Module):
             )
         self.layers = tuple(layers)
         for number, layer in enumerate(self.layers):
+            if isinstance(layer, type):
+                raise TypeError(
+                    f"[Sequential] layer {number} is the class {layer.__name__}. Write {layer.__name__}(...)."
+                )
             if not callable(layer):
                 raise TypeError(
                     f"[Sequential] layer {number} is {layer!r:.60}, which cannot be called. Use modules, or "
@@ -45,15 +52,19 @@ class Sequential(Module):
 
         Args:
             x: what the first layer takes.
-            key: split into one key for each module.
+            key: split into one key for each layer that takes one.
 
         Returns:
             What the last layer returns.
         """
         keys = None if key is None else random.split(key, max(len(self.layers), 1))
         for number, layer in enumerate(self.layers):
-            x = layer(x, key=keys[number]) if keys is not None and is_module(layer) else layer(x)
+            x = layer(x, key=keys[number]) if keys is not None and takes_key(layer) else layer(x)
         return x
+
+    def pytorch_name(self, name: str) -> str:
+        """What PyTorch calls an array: the same without `layers`."""
+        return name.removeprefix("layers.")
 
     def __getitem__(self, index: Any) -> Any:
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
@@ -63,6 +74,17 @@ class Sequential(Module):
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+def takes_key(layer: Any) -> bool:
+    """Whether a layer is a module whose call has an argument `key`."""
+    return is_module(layer) and _has_key(type(layer))
+
+
+@functools.cache
+def _has_key(cls: type) -> bool:
+    parameters = inspect.signature(cls.__call__).parameters
+    return "key" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 class Lambda(Module):

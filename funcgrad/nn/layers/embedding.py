@@ -6,6 +6,8 @@ from typing import Any
 
 import funcgrad.numpy as fnp
 from funcgrad import random
+from funcgrad.nn.context import described
+from funcgrad.nn.initializers import Initializer, for_layer
 from funcgrad.nn.labels import checked_labels
 from funcgrad.nn.module import Module
 
@@ -18,6 +20,7 @@ class Embedding(Module):
         weight: the table itself, instead of the sizes.
         dtype: float32 by default.
         key: random key or seed; needed unless `weight` is given.
+        weight_init: initialiser instead of N(0, 1).
 
     Attributes:
         weight: (num_embeddings, embedding_size).
@@ -40,13 +43,16 @@ class Embedding(Module):
         dtype: Any = None,
         *,
         key: Any = None,
+        weight_init: Initializer | None = None,
     ) -> None:
         if weight is None:
             if num_embeddings is None or embedding_size is None or key is None:
                 raise ValueError(
                     "[Embedding] give the sizes and a key, Embedding(10, 4, key=0), or weight=table."
                 )
-            weight = random.normal(key, (num_embeddings, embedding_size), dtype)
+            weight = for_layer(weight_init or random.normal)(
+                key, (num_embeddings, embedding_size), dtype
+            )
         elif weight.ndim != 2 or (
             num_embeddings or len(weight),
             embedding_size or weight.shape[1],
@@ -72,4 +78,5 @@ class Embedding(Module):
             IndexError: an integer is not in 0 ... num_embeddings - 1.
         """
         del key
-        return fnp.take(self.weight, checked_labels("Embedding", x, self.num_embeddings), axis=0)
+        labels = checked_labels(lambda: described(self), x, self.num_embeddings)
+        return fnp.take(self.weight, labels, axis=0)

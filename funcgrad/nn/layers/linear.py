@@ -12,6 +12,7 @@ import funcgrad.numpy as fnp
 from funcgrad import random
 from funcgrad.nn import initializers
 from funcgrad.nn.activations import identity, relu
+from funcgrad.nn.layers.checks import refuse
 from funcgrad.nn.module import Module
 from funcgrad.ops.products import matmul
 from funcgrad.ops.sequences import as_array
@@ -58,8 +59,10 @@ class Linear(Module):
     ) -> None:
         inputs, outputs = _length("in_features", in_features), _length("out_features", out_features)
         weight_key, bias_key = random.split(key)
-        usual = _symmetric_uniform(1 / math.sqrt(inputs) if inputs else 0.0)
-        self.weight = (weight_init or usual)(weight_key, (outputs, inputs), dtype)
+        usual = initializers.symmetric_uniform(1 / math.sqrt(inputs) if inputs else 0.0)
+        self.weight = initializers.for_layer(weight_init or usual)(
+            weight_key, (outputs, inputs), dtype
+        )
         self.bias = (bias_init or usual)(bias_key, (outputs,), dtype) if use_bias else None
         self.in_features = in_features
         self.out_features = out_features
@@ -80,11 +83,12 @@ class Linear(Module):
         if self.in_features == "scalar":
             x = fnp.expand_dims(x, -1)
         elif x.ndim == 0 or x.shape[-1] != self.in_features:
-            raise ValueError(
-                f"[Linear] expected an array of shape (..., {self.in_features}), but got {x.dtype}"
-                f"{list(x.shape)}. The last axis holds the features of one example; reshape, or make the "
-                f"layer with Linear({x.shape[-1] if x.ndim else repr('scalar')}, ...)."
+            size = x.shape[-1] if x.ndim else "'scalar'"
+            cure = (
+                "The last axis holds the features of one example; reshape, or make the layer with "
+                f"Linear({size}, ...)."
             )
+            refuse(self, f"(..., {self.in_features})", x, cure)
         # Not NumPy's matmul, which answers in float32 for bfloat16.
         y = matmul(x, fnp.matrix_transpose(self.weight))
         if self.bias is not None:
@@ -103,6 +107,7 @@ class MLP(Module):
         use_bias, use_final_bias: whether the hidden layers, the last layer have a bias.
         dtype: of the parameters; float32 by default.
         key: random key or seed.
+        weight_init, bias_init: initialisers for all layers; see `Linear`.
 
     Attributes:
         layers: tuple of `Linear`.
@@ -136,6 +141,8 @@ class MLP(Module):
         dtype: Any = None,
         *,
         key: Any,
+        weight_init: initializers.Initializer | None = None,
+        bias_init: initializers.Initializer | None = None,
     ) -> None:
         if not isinstance(depth, int) or depth < 0:
             raise ValueError(
@@ -144,8 +151,10 @@ class MLP(Module):
         sizes = [in_size, *[width_size] * depth, out_size]
         biases = [*[use_bias] * depth, use_final_bias]
         keys = random.split(key, depth + 1)
+        own = {"weight_init": weight_init, "bias_init": bias_init}
         self.layers = tuple(
-            Linear(sizes[i], sizes[i + 1], biases[i], dtype, key=keys[i]) for i in range(depth + 1)
+            Linear(sizes[i], sizes[i + 1], biases[i], dtype, key=keys[i], **own)
+            for i in range(depth + 1)
         )
         self.activation = activation
         self.final_activation = final_activation
@@ -180,12 +189,3 @@ def _length(parameter: str, size: Any) -> int:
             f"[Linear] {parameter} must be a length, or 'scalar' for arrays without that axis, but got {size!r}."
         )
     return int(size)
-
-
-def _symmetric_uniform(limit: float) -> initializers.Initializer:
-    """Uniform from -limit to limit, as PyTorch initialises its layers."""
-
-    def init(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-        return random.uniform(key, shape, dtype, -limit, limit)
-
-    return init

@@ -1,0 +1,208 @@
+"""Texts of errors about arguments, attributes and names that are not there: what to write, for PyTorch users too."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# Arguments of PyTorch's layers, and ours that do the same.
+RENAMED = {
+    "bias": ("use_bias",),
+    "elementwise_affine": ("use_weight", "use_bias"),
+    "affine": ("channelwise_affine",),
+    "ceil_mode": ("use_ceil",),
+    "output_size": ("target_shape",),
+    "embedding_dim": ("embedding_size",),
+    "num_groups": ("groups",),
+    "num_channels": ("channels",),
+    "num_features": ("input_size",),
+    "normalized_shape": ("shape",),
+    "embed_dim": ("query_size",),
+    "kdim": ("key_size",),
+    "vdim": ("value_size",),
+    "n_power_iterations": ("num_power_iterations",),
+    "dim": ("axis",),
+    "encoder_layer": ("make_layer",),
+    "decoder_layer": ("make_layer",),
+}
+# Arguments of PyTorch's layers for which there is something else.
+WITHOUT = {
+    "inplace": "Leave it out: arrays are not changed.",
+    "device": "Make the layer, then write funcgrad.device_put(layer, device).",
+    "padding_idx": "Multiply the result by (x != index)[..., None].",
+    "return_indices": "The indices come from np.argmax.",
+}
+# Methods of torch.nn.Module.
+METHODS = {
+    "parameters": "funcgrad.nn.parameters(model)",
+    "named_parameters": "funcgrad.nn.named_parameters(model)",
+    "buffers": "funcgrad.nn.named_buffers(model)",
+    "named_buffers": "funcgrad.nn.named_buffers(model)",
+    "modules": "funcgrad.nn.named_modules(model)",
+    "named_modules": "funcgrad.nn.named_modules(model)",
+    "children": "funcgrad.nn.named_modules(model)",
+    "named_children": "funcgrad.nn.named_modules(model)",
+    "state_dict": "funcgrad.nn.state_dict(model)",
+    "load_state_dict": "model = funcgrad.nn.load_state_dict(model, state)",
+    "train": "y, model = model.apply(x, train=True, key=key)",
+    "eval": "model(x), which is evaluation",
+    "training": "funcgrad.nn.is_training()",
+    "forward": "model(x)",
+    "zero_grad": "gradient = funcgrad.grad(loss)(model): gradients are returned, not kept",
+    "grad": "gradient = funcgrad.grad(loss)(model): gradients are returned, not kept",
+    "requires_grad_": "model = funcgrad.nn.freeze(model, pattern)",
+    "requires_grad": "model = funcgrad.nn.freeze(model, pattern)",
+    "to": "model = funcgrad.device_put(model, device), or funcgrad.nn.cast(model, dtype)",
+    "cuda": 'model = funcgrad.device_put(model, "cuda")',
+    "cpu": 'model = funcgrad.device_put(model, "cpu")',
+    "half": "model = funcgrad.nn.cast(model, np.float16)",
+    "float": "model = funcgrad.nn.cast(model, np.float32)",
+    "double": "model = funcgrad.nn.cast(model, np.float64)",
+    "register_buffer": "a field: running: np.ndarray = funcgrad.nn.field(buffer=True)",
+    "register_parameter": "self.name = array in __init__",
+    "add_module": "self.name = layer in __init__",
+    "register_forward_hook": "funcgrad.nn.capture(model, paths)",
+    "register_forward_pre_hook": "funcgrad.nn.capture(model, paths)",
+    "register_full_backward_hook": "funcgrad.nn.capture(model, paths).gradients(loss, x)",
+}
+# Names of torch.nn.
+IN_PYTORCH = {
+    "ModuleList": "A tuple or list of modules is a field like others.",
+    "ModuleDict": "A dict of modules is a field like others.",
+    "Parameter": "A field that holds an array is a parameter; funcgrad.nn.field(buffer=True) makes it none.",
+    "ParameterList": "A tuple or list of arrays is a field like others.",
+    "ParameterDict": "A dict of arrays is a field like others.",
+    "Buffer": "Write funcgrad.nn.field(buffer=True).",
+    "functional": "Its functions are here: funcgrad.nn.relu, funcgrad.nn.softmax, funcgrad.nn.cross_entropy.",
+    "init": "Write funcgrad.nn.initializers, and weight_init= and bias_init= of layers.",
+    "utils": "Write funcgrad.optim.clip_by_global_norm, funcgrad.nn.WeightNorm, funcgrad.flatten_util.ravel_pytree.",
+    "EmbeddingBag": "Write Embedding, and a sum or mean of its results.",
+    "Transformer": "Write TransformerEncoder and TransformerDecoder.",
+    "SyncBatchNorm": "Write BatchNorm(size, axis_name=name).",
+    "CosineSimilarity": "Write cosine_similarity.",
+    "PairwiseDistance": "Write pairwise_distance.",
+    "UpsamplingNearest2d": 'Write Upsample(mode="nearest").',
+    "UpsamplingBilinear2d": 'Write Upsample(mode="bilinear", align_corners=True).',
+}
+
+
+# --- arguments of constructors ---
+
+
+def arguments_error(cls: type, error: TypeError) -> TypeError | None:
+    """Another error for a call of a class whose arguments do not fit; None if the error came from elsewhere."""
+    match = re.fullmatch(r"([\w.<>]+)\.__init__\(\) (.*)", str(error), re.DOTALL)
+    if match is None or match[1] not in {base.__qualname__ for base in cls.__mro__}:
+        return None
+    name, quoted = cls.__name__, re.findall(r"'(\w+)'", match[2])
+    if match[2].startswith("missing") and quoted == ["key"]:
+        return TypeError(
+            f"[{name}] needs key=, a random key or a seed, for its first parameters. Write {name}(..., key=0), and "
+            "another key for each layer: first, second = funcgrad.random.split(funcgrad.random.key(0))."
+        )
+    if "unexpected keyword" in match[2] and quoted:
+        return TypeError(unknown_argument(cls, quoted[0]))
+    return TypeError(f"[{name}] {match[2]}. It takes {', '.join(argument_names(cls)) or 'none'}.")
+
+
+def check_keywords(cls: Any, keywords: Mapping[str, Any]) -> None:
+    """Raise TypeError if there are arguments that a generated `__init__` has no field for."""
+    known = cls.__dataclass_fields__
+    for name in keywords:
+        if name not in known and name not in inspect.signature(cls.__init__).parameters:
+            raise TypeError(_instead_of(cls, name, known) or unknown_field(cls, name, known))
+
+
+def unknown_argument(cls: type, name: str) -> str:
+    """What to write in place of an argument that a constructor does not have."""
+    known = argument_names(cls)
+    return _instead_of(cls, name, known) or (
+        f"[{cls.__name__}] there is no argument {name!r}; it takes {', '.join(known) or 'none'}."
+        f"{did_you_mean(name, known)}"
+    )
+
+
+def _instead_of(cls: type, name: str, known: Iterable[str]) -> str:
+    """The same for an argument of PyTorch's layers; empty for others."""
+    if name in WITHOUT:
+        return f"[{cls.__name__}] there is no argument {name!r}. {WITHOUT[name]}"
+    found = [f"{new}=" for new in RENAMED.get(name, ()) if new in known]
+    return (
+        f"[{cls.__name__}] there is no argument {name!r}. Write {' and '.join(found)}."
+        if found
+        else ""
+    )
+
+
+def argument_names(cls: type) -> list[str]:
+    """The names of a constructor's arguments, also of those that it hands on to its parents' as `**kwargs`."""
+    found: dict[str, None] = {}
+    for base in cls.__mro__[:-1]:
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+        found |= {
+            p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        }
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(found)
+
+
+# --- fields and attributes ---
+
+
+def unknown_field(cls: type, name: str, known: Iterable[str]) -> str:
+    """About a field that a module does not have."""
+    listed = ", ".join(known) or "no fields"
+    return (
+        f"[{cls.__name__}] there is no field {name!r}; it has {listed}.{did_you_mean(name, known)} "
+        f"A new field is annotated in the class body: `{name}: Any`."
+    )
+
+
+def unknown_attribute(cls: type, name: str, known: Iterable[str]) -> str:
+    """About an attribute that is read and not there."""
+    text = f"{cls.__name__!r} object has no attribute {name!r}."
+    if name in METHODS:
+        return f"{text} Write {METHODS[name]}."
+    return text if name.startswith("__") else text + did_you_mean(name, known)
+
+
+def frozen_field(cls: type, name: str) -> str:
+    """About a field that is set after `__init__`."""
+    return (
+        f"[{cls.__name__}] cannot set {name!r}: a module never changes after __init__. Make a new one:\n"
+        f"  model = model.replace({name}=value)\n"
+        f"  model = funcgrad.tree_at(lambda m: m.{name}, model, value)   # also deep inside: m.layers[0].{name}"
+    )
+
+
+def call_is_forward(module: Any, *args: Any, **kwargs: Any) -> Any:
+    """`__call__` of a class that has PyTorch's `forward` in its place: raises TypeError."""
+    del args, kwargs
+    raise TypeError(
+        f"[{type(module).__name__}] has a method forward, but no __call__, which model(x) calls. Rename forward to "
+        "__call__."
+    )
+
+
+# --- names in packages ---
+
+
+def unknown_name(package: str, name: str, known: Iterable[str], instead: Mapping[str, str]) -> str:
+    """About a name that a package does not have; `instead` holds texts for names that other libraries have."""
+    text = f"module {package!r} has no attribute {name!r}."
+    if name in instead:
+        return f"{text} {instead[name]}"
+    return text if name.startswith("__") else text + did_you_mean(name, known)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the most similar name, if there is one."""
+    names = {one.lower(): one for one in known if not one.startswith("_")}
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -1,0 +1,258 @@
+"""Normalising each example by itself, with its channels: group, instance and local response normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import funcgrad.numpy as fnp
+from funcgrad.ir.types import FLOAT32
+from funcgrad.lax.windows import reduce_window
+from funcgrad.nn.context import current_state, described, is_training, record_state
+from funcgrad.nn.layers.checks import check_channels, positive, refuse
+from funcgrad.nn.module import Module, field
+from funcgrad.nn.normalization import standardize
+from funcgrad.ops.arithmetic import add
+from funcgrad.ops.sequences import as_array
+from funcgrad.transforms.stop_gradient import stop_gradient
+
+
+class GroupNorm(Module):
+    """Mean 0 and variance 1 over each group of channels of each example (Wu and He, 2018).
+
+    Args:
+        groups: number of groups.
+        channels: number of channels; may be left out without `channelwise_affine`.
+        eps: added to the variance.
+        channelwise_affine: whether to scale and shift each channel.
+        dtype: of the parameters; float32 by default.
+
+    Attributes:
+        weight, bias: (channels,), or None.
+
+    Example:
+        >>> import numpy as np
+        >>> GroupNorm(2, 4)(np.arange(8.0).reshape(2, 4)).round(3)
+        array([[-1.,  1., -1.,  1.],
+               [-1.,  1., -1.,  1.]])
+    """
+
+    weight: Any
+    bias: Any
+    groups: int
+    channels: int | None
+    eps: float
+
+    def __init__(
+        self,
+        groups: int,
+        channels: int | None = None,
+        eps: float = 1e-5,
+        channelwise_affine: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        positive(self, groups=groups)
+        if channelwise_affine and channels is None:
+            raise ValueError("[GroupNorm] channelwise_affine needs channels=.")
+        if channels is not None and channels % groups:
+            raise ValueError(
+                f"[GroupNorm] {channels} channels cannot be split into {groups} equal groups. Use a divisor."
+            )
+        self.groups, self.channels, self.eps = groups, channels, eps
+        self.weight = fnp.ones((channels,), dtype) if channelwise_affine else None  # type: ignore[arg-type]
+        self.bias = fnp.zeros((channels,), dtype) if channelwise_affine else None  # type: ignore[arg-type]
+
+    def __call__(self, x: Any, *, key: Any = None) -> Any:
+        """Normalise.
+
+        Args:
+            x: (examples, channels, ...). If its second axis is not as long as there are channels but its first is, it
+                is one example (channels, ...).
+            key: not used.
+
+        Returns:
+            An array like `x`.
+        """
+        del key
+        x = as_array(x)
+        channels = self.channels
+        axis = 1
+        if channels is not None and (x.ndim < 2 or x.shape[1] != channels):
+            axis = 0
+        if (
+            x.ndim <= axis
+            or x.shape[axis] != (channels or x.shape[axis])
+            or x.shape[axis] % self.groups
+        ):
+            refuse(self, f"(examples, {channels or f'a multiple of {self.groups}'}, ...)", x)
+        wide = x.astype(FLOAT32) if x.dtype.itemsize < 4 else x
+        grouped = fnp.reshape(wide, (*x.shape[:axis], self.groups, -1))
+        y = fnp.reshape(standardize(grouped, -1, epsilon=self.eps), x.shape).astype(x.dtype)
+        return _scaled(y, self.weight, self.bias, axis)
+
+
+class _InstanceNorm(Module):
+    """What instance norms over any number of axes share."""
+
+    weight: Any
+    bias: Any
+    running_mean: Any = field(buffer=True)
+    running_var: Any = field(buffer=True)
+    num_batches_tracked: Any = field(buffer=True)
+    num_features: int
+    eps: float
+    momentum: float
+    inference: bool
+
+    rank = 0
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.9,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        dtype: Any = None,
+        *,
+        inference: bool = False,
+    ) -> None:
+        positive(self, num_features=num_features)
+        shape = (num_features,)
+        self.weight = fnp.ones(shape, dtype) if affine else None
+        self.bias = fnp.zeros(shape, dtype) if affine else None
+        self.running_mean = fnp.zeros(shape, dtype) if track_running_stats else None
+        self.running_var = fnp.ones(shape, dtype) if track_running_stats else None
+        self.num_batches_tracked = fnp.zeros((), "int64") if track_running_stats else None
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.inference = inference
+
+    def __call__(self, x: Any, *, key: Any = None, inference: bool | None = None) -> Any:
+        """Normalise.
+
+        Args:
+            x: (examples, channels, ...), or one example without the first axis.
+            key: not used.
+            inference: whether to use running averages, if there are any.
+
+        Returns:
+            An array like `x`.
+        """
+        del key
+        x = as_array(x)
+        axis = 1 if check_channels(self, x, self.num_features, self.rank) else 0
+        wide = x.astype(FLOAT32) if x.dtype.itemsize < 4 else x
+        axes = tuple(range(axis + 1, x.ndim))
+        uses_own = self.running_mean is None or is_training(self, inference)
+        if uses_own:
+            y = self.by_own_statistics(wide, axes)
+        else:
+            along = (-1, *(1,) * self.rank)
+            mean = stop_gradient(current_state(self, "running_mean"))
+            variance = stop_gradient(current_state(self, "running_var"))
+            y = (wide - fnp.reshape(mean, along)) / fnp.sqrt(
+                fnp.reshape(variance, along) + self.eps
+            )
+        return _scaled(y.astype(x.dtype), self.weight, self.bias, axis)
+
+    def by_own_statistics(self, x: Any, axes: tuple[int, ...]) -> Any:
+        """Normalised over the axes; running averages follow."""
+        count = 1
+        for axis in axes:
+            count *= x.shape[axis]
+        if count == 1:
+            raise ValueError(
+                f"[{described(self)}] Expected more than 1 value per channel and example, but got "
+                f"{x.dtype}{list(x.shape)}: the variance of one value is 0."
+            )
+        mean = fnp.mean(x, axis=axes, keepdims=True)
+        variance = fnp.mean(fnp.square(x - mean), axis=axes, keepdims=True)
+        if self.running_mean is not None:
+            others = tuple(i for i in range(x.ndim) if i != axes[0] - 1)
+            unbiased = variance * (count / (count - 1))
+            new: dict[str, Any] = {}
+            for name, found in (("running_mean", mean), ("running_var", unbiased)):
+                old = current_state(self, name)
+                batch = fnp.mean(stop_gradient(found), axis=others)
+                new[name] = (self.momentum * old + (1 - self.momentum) * batch).astype(old.dtype)
+            record_state(self, **new)  # PyTorch does not count batches here either
+        return (x - mean) / fnp.sqrt(variance + self.eps)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Mean 0 and variance 1 of each channel of each example, over its length (Ulyanov et al., 2016).
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        momentum: weight of the old running average; one minus PyTorch's momentum.
+        affine: whether to scale and shift each channel.
+        track_running_stats: whether inference uses running averages of training instead of each example's own.
+        dtype: of the parameters; float32 by default.
+        inference: whether running averages are used in training as well.
+
+    Attributes:
+        weight, bias: (num_features,), or None.
+
+    Example:
+        >>> import numpy as np
+        >>> InstanceNorm1d(1)(np.array([[[1.0, 3.0]]])).round(3)
+        array([[[-1.,  1.]]])
+    """
+
+    rank = 1
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Mean 0 and variance 1 of each channel of each image. Arguments as for `InstanceNorm1d`."""
+
+    rank = 2
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Mean 0 and variance 1 of each channel of each volume. Arguments as for `InstanceNorm1d`."""
+
+    rank = 3
+
+
+class LocalResponseNorm(Module):
+    """Each element divided by a power of the mean square over neighbouring channels (Krizhevsky et al., 2012).
+
+    `x / (k + alpha * mean of x**2 over size channels) ** beta`.
+
+    Args:
+        size: number of neighbouring channels.
+        alpha, beta, k: as in the formula.
+
+    Example:
+        >>> import numpy as np
+        >>> LocalResponseNorm(1, alpha=1.0, beta=1.0, k=0.0)(np.array([[2.0, 4.0]]))
+        array([[0.5 , 0.25]])
+    """
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, size=self.size)
+
+    def __call__(self, x: Any, *, key: Any = None) -> Any:
+        """Normalise (examples, channels, ...); `key` is not used."""
+        del key
+        x = as_array(x)
+        if x.ndim < 2:
+            refuse(self, "(examples, channels, ...)", x)
+        after = (self.size - 1) // 2
+        pairs = [(0, 0), (self.size - 1 - after, after)] + [(0, 0)] * (x.ndim - 2)
+        window = (1, self.size, *(1,) * (x.ndim - 2))
+        total = reduce_window(fnp.square(x), 0, add, window, None, pairs)
+        return x / (self.k + self.alpha * total / self.size) ** self.beta
+
+
+def _scaled(x: Any, weight: Any, bias: Any, axis: int) -> Any:
+    """Each channel scaled and shifted."""
+    along = (-1, *(1,) * (x.ndim - axis - 1))
+    if weight is not None:
+        x = x * fnp.reshape(weight, along)
+    return x if bias is None else x + fnp.reshape(bias, along)
