@@ -35,7 +35,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def sweep(directory: Path) -> None:
@@ -48,7 +48,7 @@ def sweep(directory: Path) -> None:
                 os.unlink(leftover)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the new name survive a power loss, where the file system can."""
     if not hasattr(os, "O_DIRECTORY"):
         return

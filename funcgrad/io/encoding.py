@@ -8,6 +8,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from funcgrad.ir.devices import is_cupy_array
+
 COMPLEX128 = np.dtype(np.complex128)
 
 # What the library calls each dtype.
@@ -48,7 +50,7 @@ def encode(value: Any, name: str) -> np.ndarray:
             f"[save] {name} is a masked array, and the mask would be lost. Save x.filled() or save the "
             "data and the mask as two arrays."
         )
-    if type(value).__module__.split(".")[0] == "cupy":
+    if is_cupy_array(value):
         value = value.get()
     array = np.asarray(value)
     array = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")

@@ -12,7 +12,7 @@ from funcgrad import tree
 from funcgrad.errors import CheckpointError
 from funcgrad.io.names import NamedLeaf, named_leaves, nested
 from funcgrad.io.reading import CheckpointFile
-from funcgrad.ir.primitive import array_module
+from funcgrad.ir.mixing import array_module
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, ShapeDtypeStruct, kind
 
@@ -178,7 +178,8 @@ def _report(wanted: _Wanted, strict: bool) -> None:
     if strict or wanted.without_value:
         raise CheckpointError(
             f"{text}\nBuild the tree as it was when it was saved. Or: strict=False loads what fits and keeps "
-            "the rest of the tree, cast=True converts dtypes, load_dict(path) loads without a tree."
+            "the rest of the tree, cast=True converts dtypes, load_dict(path) loads without a tree, "
+            "load_model(path, model) takes the names of PyTorch and save_model."
         )
     warnings.warn(f"{text}\nstrict=False: these were skipped.", stacklevel=3)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import FLOAT32, real_dtype
 from funcgrad.nn.filters import is_inexact_array, is_none
 from funcgrad.tree.registry import kind_of
@@ -188,19 +189,24 @@ def map_moments(f: Callable[..., Any], name: str, moments: Any, updates: Any, *r
     def visit(moment: Any, update: Any, *others: Any) -> Any:
         if not is_trained(update):
             return moment
-        if moment is None:
-            raise ValueError(
-                f"[{name}] got a gradient for a leaf that `init` saw as no floating array. Call init with the "
-                "parameters that are trained now."
-            )
-        if getattr(update, "shape", ()) != moment.shape:
-            raise LeafError(
-                f"a parameter of shape {moment.shape} got a gradient of shape {update.shape}. Pass the "
-                "gradients of the parameters that `init` got."
-            )
+        check_moment(name, moment, update)
         return f(moment, update, *others)
 
     return map_leaves(visit, name, moments, updates, *rest)
+
+
+def check_moment(name: str, moment: Any, update: Any, like_update: bool = True) -> None:
+    """Raise where a gradient meets a moment that was not made for it."""
+    if moment is None:
+        raise ValueError(
+            f"[{name}] got a gradient for a leaf that `init` saw as no floating array. Call init with the "
+            "parameters that are trained now."
+        )
+    if like_update and getattr(update, "shape", ()) != moment.shape:
+        raise LeafError(
+            f"a parameter of shape {moment.shape} got a gradient of shape {update.shape}. Pass the "
+            "gradients of the parameters that `init` got."
+        )
 
 
 def zeros_like_params(params: Any, dtype_of: Callable[[np.dtype], Any]) -> Any:
@@ -223,11 +229,29 @@ def moment_real_dtype(dtype: np.dtype) -> np.dtype:
     return moment_dtype(real_dtype(dtype))
 
 
+def as_weak(value: Any) -> Any:
+    """A scalar that takes the precision of the array it meets, as a Python number does."""
+    if isinstance(value, Tracer):
+        return value.as_weak() if value.shape == () else value
+    is_scalar = isinstance(value, np.ndarray | np.generic) and value.ndim == 0
+    return value.item() if is_scalar else value
+
+
+def as_array(leaf: Any) -> Any:
+    """A leaf that is a Python number as an array."""
+    return np.asarray(leaf) if type(leaf) in (float, complex) else leaf
+
+
 def as_factor(value: Any, update: Any) -> Any:
     """A number or array in a form that does not raise the precision of an update."""
     if type(value) in (int, float, bool):
         return value
     return value.astype(moment_real_dtype(np.result_type(update)))
+
+
+def at_step(value: Any, count: Any) -> Any:
+    """A hyperparameter that is a number, or a schedule: number of steps -> number."""
+    return as_weak(value(count)) if callable(value) else value
 
 
 def check_range(name: str, **values: tuple[Any, float, float]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from funcgrad.ir.types import is_complex
 from funcgrad.optim.base import (
     GradientTransformation,
+    as_weak,
     check_range,
     is_trained,
     map_leaves,
@@ -33,12 +34,22 @@ class ScaleByAdamState(NamedTuple):
     nu: Any
 
 
-def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
+class EmaState(NamedTuple):
+    """The state of `ema`: number of steps, and the average of the gradients."""
+
+    count: Any
+    ema: Any
+
+
+def trace(
+    decay: float, nesterov: bool = False, accumulator_dtype: Any = None
+) -> GradientTransformation:
     """Momentum: the sum of all gradients, each older one weighted by one more factor `decay`.
 
     Args:
         decay: 0 <= decay < 1.
         nesterov: look one step ahead (Sutskever et al., 2013).
+        accumulator_dtype: dtype of the sum.
 
     Example:
         >>> momentum = trace(0.5)
@@ -51,7 +62,9 @@ def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
     check_range("trace", decay=(decay, 0.0, 1.0))
 
     def init(params: Any) -> TraceState:
-        return TraceState(zeros_like_params(params, moment_dtype))
+        return TraceState(
+            zeros_like_params(params, lambda dtype: accumulator_dtype or moment_dtype(dtype))
+        )
 
     def add(sum: Any, update: Any) -> Any:
         return update + decay * sum
@@ -60,7 +73,8 @@ def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
         del params, extra
         sums = map_moments(add, "trace", state.trace, updates)
         result = map_moments(add, "trace", sums, updates) if nesterov else sums
-        return only_updated(result, updates), TraceState(sums)
+        result = only_updated(result, updates)
+        return result, TraceState(in_dtype(sums, accumulator_dtype))
 
     return GradientTransformation(init, update)
 
@@ -124,12 +138,50 @@ def scale_by_adam(
             updates,
             nu,
         )
-        mu = map_leaves(
-            lambda m: m if m is None or not mu_dtype else m.astype(mu_dtype), "adam", mu
-        )
+        mu = in_dtype(mu, mu_dtype)
         return only_updated(scaled, updates), ScaleByAdamState(count, mu, nu)
 
     return GradientTransformation(init, update)
+
+
+def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> GradientTransformation:
+    """The exponential moving average of the updates.
+
+    Args:
+        decay: 0 <= decay < 1.
+        debias: as if the steps so far were all there is.
+        accumulator_dtype: dtype of the average.
+
+    Example:
+        >>> average = ema(0.9)
+        >>> average.update(np.ones(2), average.init(np.zeros(2)))[0]
+        array([1., 1.])
+    """
+    check_range("ema", decay=(decay, 0.0, 1.0))
+
+    def init(params: Any) -> EmaState:
+        start = zeros_like_params(params, lambda dtype: accumulator_dtype or moment_dtype(dtype))
+        return EmaState(np.int64(0), start)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        del params, extra
+        count = state.count + 1
+        averages = map_moments(lambda m, g: decay * m + (1 - decay) * g, "ema", state.ema, updates)
+        found = only_updated(averages, updates)
+        if debias:
+            found = map_leaves(
+                lambda m: None if m is None else unbiased(m, decay, count), "ema", found
+            )
+        return found, EmaState(count, in_dtype(averages, accumulator_dtype))
+
+    return GradientTransformation(init, update)
+
+
+def in_dtype(moments: Any, dtype: Any) -> Any:
+    """Moments in the dtype that the user asked for, if there is one."""
+    if dtype is None:
+        return moments
+    return map_leaves(lambda m: None if m is None else m.astype(dtype), "update", moments)
 
 
 def abs_squared(x: Any) -> Any:
@@ -144,8 +196,7 @@ def wider(x: Any) -> np.dtype:
 
 def unbiased(mean: Any, decay: float, count: Any) -> Any:
     """An average that began at zero, as if the steps so far were all there is."""
-    correction = 1 - decay**count
-    return mean / correction.astype(moment_real_dtype(mean.dtype))
+    return mean / (1 - decay ** as_weak(count))
 
 
 def only_updated(moments: Any, updates: Any) -> Any:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcgrad.optim.base import GradientTransformation, chain
+from funcgrad.optim.base import GradientTransformation
+from funcgrad.optim.descent import decayed_descent, descent_along
 from funcgrad.optim.masks import identity
 from funcgrad.optim.moments import scale_by_adam, trace
-from funcgrad.optim.scaling import add_decayed_weights, conjugated, scale_by_learning_rate
 
 
 def sgd(
-    learning_rate: Any, momentum: float | None = None, nesterov: bool = False
+    learning_rate: Any,
+    momentum: float | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: Any = None,
 ) -> GradientTransformation:
     """Stochastic gradient descent.
 
@@ -22,6 +25,10 @@ def sgd(
         learning_rate: a number, or a schedule: number of steps -> number.
         momentum: how much of the last step is kept, 0 <= momentum < 1.
         nesterov: evaluate the momentum one step ahead.
+        accumulator_dtype: dtype of the momentum.
+
+    PyTorch's SGD takes the first gradient whole whatever its `dampening`, adds weight decay before the
+    momentum (here: `chain(add_decayed_weights(d), sgd(...))`), and is otherwise the same.
 
     Example:
         >>> import numpy as np
@@ -33,8 +40,8 @@ def sgd(
         >>> fg.optim.apply_updates(params, updates)
         array([2.4, 3.2])
     """
-    first = identity() if momentum is None else trace(momentum, nesterov)
-    return _downhill(first, scale_by_learning_rate(learning_rate))
+    first = identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype)
+    return descent_along(first, learning_rate)
 
 
 def adam(
@@ -53,6 +60,10 @@ def adam(
         learning_rate: a number, or a schedule: number of steps -> number.
         b1, b2, eps, eps_root, mu_dtype, nesterov: as for `scale_by_adam`.
 
+    The same numbers as PyTorch's Adam; its `weight_decay` is
+    `chain(add_decayed_weights(d), adam(...))`, and its `amsgrad=True` is
+    `amsgrad(..., bias_correction_nu=False)` but for the place of the correction.
+
     Example:
         >>> import numpy as np
         >>> import funcgrad as fg
@@ -62,7 +73,7 @@ def adam(
         array([-0.1,  0.1])
     """
     moments = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
-    return _downhill(moments, scale_by_learning_rate(learning_rate))
+    return descent_along(moments, learning_rate)
 
 
 def adamw(
@@ -94,15 +105,58 @@ def adamw(
         array([-0.1])
     """
     moments = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
-    decay = add_decayed_weights(weight_decay, mask)
-    return _downhill(moments, decay, scale_by_learning_rate(learning_rate))
+    return decayed_descent(moments, learning_rate, weight_decay, mask)
 
 
-def _downhill(*transformations: GradientTransformation) -> GradientTransformation:
-    """A chain that conjugates complex gradients first."""
-    inner = chain(*transformations)
+def nadam(
+    learning_rate: Any,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = True,
+) -> GradientTransformation:
+    """Adam with Nesterov's momentum (Dozat, 2016).
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        return inner.update(conjugated(updates), state, params, **extra)
+    PyTorch's NAdam also lets the momentum grow during the first steps (`momentum_decay`); this one does not.
 
-    return GradientTransformation(inner.init, update)
+    Args:
+        learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov: as for `adam`.
+
+    Example:
+        >>> import numpy as np
+        >>> optimizer = nadam(0.1)
+        >>> optimizer.update(np.ones(1), optimizer.init(np.zeros(1)))[0].round(4)
+        array([-0.1474])
+    """
+    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+
+
+def nadamw(
+    learning_rate: Any,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    mu_dtype: Any = None,
+    weight_decay: float = 1e-4,
+    mask: Any = None,
+    *,
+    nesterov: bool = True,
+) -> GradientTransformation:
+    """`nadam` with decoupled weight decay.
+
+    Args:
+        learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov: as for `adamw`.
+
+    Example:
+        >>> import numpy as np
+        >>> optimizer = nadamw(0.1, weight_decay=0.5)
+        >>> optimizer.update(np.zeros(1), optimizer.init(np.ones(1)), np.ones(1))[0].round(4)
+        array([-0.05])
+    """
+    return adamw(
+        learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=nesterov
+    )

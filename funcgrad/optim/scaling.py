@@ -14,7 +14,9 @@ from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import is_complex
 from funcgrad.optim.base import (
     GradientTransformation,
+    as_array,
     as_factor,
+    as_weak,
     is_trained,
     map_leaves,
     map_updates,
@@ -27,6 +29,12 @@ from funcgrad.optim.moments import abs_squared
 
 class ScaleByScheduleState(NamedTuple):
     """The state of `scale_by_schedule`: the number of steps so far."""
+
+    count: Any
+
+
+class WeightDecaySchedule(NamedTuple):
+    """The state of `add_decayed_weights` with a schedule: the number of steps so far."""
 
     count: Any
 
@@ -86,29 +94,47 @@ def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> GradientTr
     """Add `weight_decay` times the parameters to the updates.
 
     Args:
-        weight_decay: the factor.
+        weight_decay: the factor, or a schedule: number of steps -> factor.
         mask: tree prefix of bools, or a function params -> such a tree: which parameters decay.
 
     Example:
         >>> add_decayed_weights(0.1).update(np.zeros(2), (), np.ones(2))[0]
         array([0.1, 0.1])
     """
-    check_number("add_decayed_weights", "weight_decay", weight_decay)
+    if callable(weight_decay):
+        decay = _scheduled_decay(weight_decay)
+    else:
+        check_number("add_decayed_weights", "weight_decay", weight_decay)
+        decay = stateless(lambda updates, params: _decayed(updates, params, weight_decay))
+    return decay if mask is None else masked(decay, mask)
+
+
+def _scheduled_decay(schedule: Callable[[Any], Any]) -> GradientTransformation:
+    def init(params: Any) -> WeightDecaySchedule:
+        del params
+        return WeightDecaySchedule(np.int64(0))
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        del extra
+        factor = as_weak(schedule(state.count))
+        return _decayed(updates, params, factor), WeightDecaySchedule(state.count + 1)
+
+    return GradientTransformation(init, update)
+
+
+def _decayed(updates: Any, params: Any, factor: Any) -> Any:
+    if params is None:
+        raise ValueError(
+            "[add_decayed_weights] weight decay needs the parameters. Write "
+            "optimizer.update(grads, state, params)."
+        )
 
     def add(update: Any, param: Any) -> Any:
         if not is_trained(update):
             return None
-        return update + as_factor(weight_decay, update) * param
+        return update + as_factor(factor, update) * param
 
-    def decay(updates: Any, params: Any) -> Any:
-        if params is None:
-            raise ValueError(
-                "[add_decayed_weights] weight decay needs the parameters. Write "
-                "optimizer.update(grads, state, params)."
-            )
-        return map_leaves(add, "add_decayed_weights", updates, params)
-
-    return masked(stateless(decay), mask) if mask is not None else stateless(decay)
+    return map_leaves(add, "add_decayed_weights", updates, params)
 
 
 def clip(max_delta: Any) -> GradientTransformation:
@@ -179,10 +205,6 @@ def conjugated(updates: Any) -> Any:
 
 def scaled(updates: Any, factor: Any) -> Any:
     return map_updates(lambda update: update * as_factor(factor, update), updates)
-
-
-def as_array(leaf: Any) -> Any:
-    return np.asarray(leaf) if type(leaf) in (float, complex) else leaf
 
 
 def check_number(name: str, parameter: str, value: Any) -> None:

@@ -40,8 +40,8 @@ def polynomial_schedule(
         >>> float(polynomial_schedule(1.0, 0.0, 2, 10)(5))
         0.25
     """
-    _check_steps("polynomial_schedule", "transition_steps", transition_steps)
-    _check_steps("polynomial_schedule", "transition_begin", transition_begin, least=0)
+    check_steps("polynomial_schedule", "transition_steps", transition_steps)
+    check_steps("polynomial_schedule", "transition_begin", transition_begin, least=0)
 
     def schedule(count: Any) -> Any:
         done = np.clip(count - transition_begin, 0, transition_steps)
@@ -72,7 +72,7 @@ def cosine_decay_schedule(
         >>> round(float(cosine_decay_schedule(1.0, 10)(5)), 6)
         0.5
     """
-    _check_steps("cosine_decay_schedule", "decay_steps", decay_steps)
+    check_steps("cosine_decay_schedule", "decay_steps", decay_steps)
 
     def schedule(count: Any) -> Any:
         cosine = 0.5 * (1 + np.cos(math.pi * np.minimum(count, decay_steps) / decay_steps))
@@ -103,7 +103,7 @@ def exponential_decay(
         >>> float(exponential_decay(1.0, 2, 0.5)(4))
         0.25
     """
-    _check_steps("exponential_decay", "transition_steps", transition_steps)
+    check_steps("exponential_decay", "transition_steps", transition_steps)
     if not decay_rate > 0:
         raise ValueError(f"[exponential_decay] decay_rate must be positive, but got {decay_rate}.")
 
@@ -138,7 +138,7 @@ def warmup_cosine_decay_schedule(
         >>> [round(float(schedule(step)), 3) for step in (0, 5, 10, 55, 100)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    _check_steps("warmup_cosine_decay_schedule", "decay_steps", decay_steps, warmup_steps + 1)
+    check_steps("warmup_cosine_decay_schedule", "decay_steps", decay_steps, warmup_steps + 1)
     alpha = 0.0 if peak_value == 0 else end_value / peak_value
     decay = cosine_decay_schedule(peak_value, decay_steps - warmup_steps, alpha, exponent)
     if warmup_steps == 0:
@@ -199,6 +199,6 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
     return schedule
 
 
-def _check_steps(name: str, parameter: str, value: Any, least: int = 1) -> None:
+def check_steps(name: str, parameter: str, value: Any, least: int = 1) -> None:
     if isinstance(value, str) or not value >= least:
         raise ValueError(f"[{name}] {parameter} must be at least {least}, but got {value}.")

@@ -21,7 +21,7 @@ from funcgrad.ops.shape import STATIC_SLICE
 from funcgrad.ops.special import erf, erfinv
 from funcgrad.ops.trigonometry import tan
 from funcgrad.random.keys import as_key, as_shape, split_key
-from funcgrad.random.uniform import floating_dtype, uniform_between
+from funcgrad.random.uniform import as_dtype, floating_dtype, uniform_between
 
 
 def normal(key: Any, shape: Any = (), dtype: Any = None) -> Any:
@@ -40,9 +40,9 @@ def normal(key: Any, shape: Any = (), dtype: Any = None) -> Any:
         >>> fg.random.normal(fg.random.key(0), (2,))
         array([1.6226..., 2.0252...], dtype=float32)
     """
-    shape = as_shape("normal", shape)
-    if dtype is not None and is_complex(np.dtype(dtype)):
-        return complex_normal(as_key(key, "normal"), shape, real_dtype(np.dtype(dtype)))
+    shape, dtype = as_shape("normal", shape), as_dtype("normal", dtype)
+    if is_complex(dtype):
+        return complex_normal(as_key(key, "normal"), shape, real_dtype(dtype))
     return standard_normal(as_key(key, "normal"), shape, floating_dtype("normal", dtype))
 
 

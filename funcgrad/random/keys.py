@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.tracer import Tracer, type_of
+from funcgrad.ir.devices import device_of_array, new_arrays_on, only_numpy
+from funcgrad.ir.tracer import Tracer, state, type_of
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import iota
 from funcgrad.ops.families import as_operand, ndim_of, shape_of
@@ -86,7 +87,7 @@ def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
 
 def split_key(key: Any, shape: tuple[int, ...] = (2,)) -> Any:
     """`split` of a checked key."""
-    return from_words(threefry2x32(to_word(key), counters(shape)))
+    return from_words(threefry2x32(to_word(key), counters_beside(key, shape)))
 
 
 def fold_in(key: Any, data: Any) -> Any:
@@ -187,6 +188,14 @@ def from_words(words: Any) -> Any:
 def counters(shape: tuple[int, ...]) -> Any:
     """0, 1, 2, ... as 64-bit words in this shape."""
     return reshape(iota((math.prod(shape),), 0, UINT64), shape)
+
+
+def counters_beside(key: Any, shape: tuple[int, ...]) -> Any:
+    """`counters` on the device of a key, so that keys made from it stay there."""
+    if only_numpy() or state.ambient is not None:
+        return counters(shape)
+    with new_arrays_on(device_of_array(key)):
+        return counters(shape)
 
 
 def as_shape(name: str, shape: Any) -> tuple[int, ...]:

@@ -114,8 +114,17 @@ def parameter(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) ->
     return broadcast_to(value, shape)
 
 
+def as_dtype(name: str, dtype: Any) -> np.dtype:
+    """A dtype; float32 for None."""
+    if isinstance(dtype, int):
+        raise TypeError(
+            f"[{name}] dtype must be a dtype, but got {dtype}. Write the lengths of all axes as one shape: (2, 3)."
+        )
+    return FLOAT32 if dtype is None else np.dtype(dtype)
+
+
 def floating_dtype(name: str, dtype: Any) -> np.dtype:
-    dtype = FLOAT32 if dtype is None else np.dtype(dtype)
+    dtype = as_dtype(name, dtype)
     if kind(dtype) != "f":
         raise TypeError(f"[{name}] dtype must be floating, but got {dtype}. Use np.float32.")
     return dtype

@@ -48,6 +48,7 @@ def test_keys_of_a_split_differ():
         (lambda: random.normal(random.split(0)), ValueError, r"\[normal\] takes one key.*vmap"),
         (lambda: random.normal(0, (-1,)), TypeError, r"\[normal\] a shape .* not negative"),
         (lambda: random.normal(0, 2.0), TypeError, r"\[normal\] a shape is a tuple of integers"),
+        (lambda: random.normal(0, 2, 3), TypeError, r"\[normal\] .* as one shape: \(2, 3\)"),
         (lambda: random.uniform(0, (2,), int), TypeError, r"\[uniform\] dtype must be floating"),
         (lambda: random.uniform(0, (2,), minval=np.zeros(3)), ValueError, r"\[uniform\]"),
         (
