@@ -33,7 +33,7 @@ help:
 	@echo "make lint       check formatting and style"
 	@echo "make types      check types"
 	@echo "make bench      compare with JAX, PyTorch and others (installs them, or PEERS=their Python)"
-	@echo "make gpu-check  run the GPU tests and benchmarks with \$$(PYTHON), offline"
+	@echo "make gpu-check  run the GPU tests, then the GPU table, with \$$(PYTHON), offline (a few minutes)"
 	@echo "make clean      remove the environment and caches"
 
 demo: $(VENV)/installed-examples
@@ -93,8 +93,9 @@ gpu-check:
 		|| { echo "gpu-check: $(PYTHON) cannot import $$module. Install '.[cuda13,test]' there."; exit 1; }; done
 	@$(PYTHON) -c "import cupy; print(cupy.cuda.runtime.getDeviceProperties(0)['name'].decode())" \
 		|| { echo "gpu-check: CuPy finds no CUDA device on this machine."; exit 1; }
-	$(PYTHON) -m pytest -m gpu $(ARGS)
-	@if [ -d benchmarks ]; then $(PYTHON) -m benchmarks --backend cupy; fi
+	@status=0; $(PYTHON) -m pytest -m gpu tests/gpu $(ARGS) || status=1; \
+		$(PYTHON) -m benchmarks.gpu --json gpu-check.json --results gpu-check.md || status=1; \
+		echo "The table is in gpu-check.md, all numbers are in gpu-check.json."; exit $$status
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist .pytest_cache .hypothesis .ruff_cache
@@ -107,6 +108,15 @@ $(VENV)/created:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
+PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
+
 $(VENV)/installed-%: pyproject.toml $(VENV)/created
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS_$*)]"
+	$(PIP_INSTALL) --editable ".[$(EXTRAS_$*)]"
+	@touch $@
+
+# The tests of an emulated GPU need 200 MB of CuPy and NVRTC; without these they are skipped, and say so.
+$(VENV)/installed-test: pyproject.toml $(VENV)/created
+	$(PIP_INSTALL) --editable ".[$(EXTRAS_test)]"
+	@$(PIP_INSTALL) --editable ".[$(EXTRAS_test),cuda-test]" \
+		|| echo "make: CuPy and NVRTC could not be installed; the tests of the emulated GPU are skipped"
 	@touch $@

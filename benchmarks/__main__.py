@@ -31,7 +31,7 @@ from benchmarks.measure import Measured, measure_row
 from benchmarks.process import Settings
 from benchmarks.report import machine_text, rows_text, versions
 from benchmarks.row import SIDES
-from benchmarks.rows import ROWS, SERIES
+from benchmarks.rows import ROWS, SERIES, whole
 from benchmarks.scaling import measure_series, scaling_text
 
 PATIENCE_HELP = "seconds to wait for a calm machine, for each second of measuring (3)"
@@ -64,14 +64,14 @@ class Choice(NamedTuple):
 
 def chosen_rows(names: list[str]) -> Choice:
     """What the names on the command line mean; C alone is about all rows."""
-    known = {"C", "I", "S", *SERIES, *ROWS, *(row.rstrip("ab") for row in ROWS)}
+    known = {"C", "I", "S", *SERIES, *ROWS, *(whole(row) for row in ROWS)}
     for name in names:
         if name not in known:
             raise SystemExit(
                 f"error: no row {name!r}. Rows are {', '.join([*ROWS, 'C', 'I', *SERIES])}."
             )
     wanted = [name for name in names if name.startswith("W")]
-    rows = [row for row in ROWS if not wanted or row in wanted or row.rstrip("ab") in wanted]
+    rows = [row for row in ROWS if not wanted or row in wanted or whole(row) in wanted]
     return Choice(
         timed=rows if wanted or not names else [],
         compiled=[row for row in rows if ROWS[row].is_compiled and ("C" in names or not names)],

@@ -54,7 +54,8 @@ class Library:
 
 
 class Funcgrad(Library):
-    modules = ("funcgrad",)
+    # Its parts are imported when first used, which is no part of compiling.
+    modules = ("funcgrad", "funcgrad.nn", "funcgrad.optim", "funcgrad.random")
 
     def __init__(self, side: str, backend: str) -> None:
         super().__init__(side, backend)

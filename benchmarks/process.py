@@ -79,6 +79,8 @@ class Failed(Exception):
 class Worker:
     """A process that does one row's work for one side, again and again."""
 
+    module = "benchmarks.worker"
+
     def __init__(
         self,
         row: str,
@@ -92,7 +94,7 @@ class Worker:
         self.result = Path(self.directory.name) / "result.npz"
         self.errors = (Path(self.directory.name) / "errors.txt").open("w+")
         self.process = subprocess.Popen(
-            [settings.python(side), "-m", "benchmarks.worker", row, side, settings.backend]
+            [settings.python(side), "-m", self.module, row, side, settings.backend]
             + [str(self.result)],
             cwd=ROOT,
             env=environment(caches, keeps_jax_cache),

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.measure import Measured
 from benchmarks.row import COMPILED, SIDES
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROWS, whole
 
 Rows = Mapping[str, Mapping[str, Measured]]
 OVERALL_GOAL = 2.5
-ALL_ROWS = len({name.rstrip("ab") for name in ROWS})
+ALL_ROWS = len({whole(name) for name, row in ROWS.items() if row.counts})
 
 HOW_TIMED = """\
 Each side runs in its own process on all cores and was first checked against a float64 reference. The sides take turns
@@ -92,7 +92,8 @@ def overall_speedup(rows: Rows) -> tuple[float, int]:
     """The geometric mean over the rows, where the parts of a row (a, b) count together as one, and their number."""
     parts: dict[str, list[float]] = {}
     for name, found in rows.items():
-        parts.setdefault(name.rstrip("ab"), []).append(speedup(name, found))
+        if ROWS[name].counts:
+            parts.setdefault(whole(name), []).append(speedup(name, found))
     means = [geometric_mean(values) for values in parts.values()]
     return geometric_mean(means), sum(not math.isnan(mean) for mean in means)
 

@@ -55,6 +55,7 @@ def measure_slice(call: Callable, wait: Wait, seconds: float, estimate: float) -
 
 def first_call(library: Library, call: Callable[[], Any], path: str) -> tuple[float, Wait]:
     """Seconds of the first call, whose results are saved, and how to wait for those of the next."""
+    gc.collect()  # what the start has left, which is no part of the call
     start = time.perf_counter()
     result = call()
     wait = library.waiter(result)

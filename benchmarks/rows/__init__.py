@@ -7,7 +7,7 @@ from benchmarks.rows.w02_adam import Adam
 from benchmarks.rows.w03_elementwise import Elementwise
 from benchmarks.rows.w04_rows import RowWise
 from benchmarks.rows.w05_dispatch import ManyArrays, OneArray
-from benchmarks.rows.w06_lorenz import Differentiate, Solve
+from benchmarks.rows.w06_lorenz import Differentiate, Solve, SolveFast
 from benchmarks.rows.w07_lstm import Lstm
 from benchmarks.rows.w08_cnn import Cnn
 from benchmarks.rows.w09_transformer import Transformer
@@ -24,6 +24,7 @@ ROWS: dict[str, Row] = {
     "W5b": ManyArrays(),
     "W6a": Solve(),
     "W6b": Differentiate(),
+    "W6c": SolveFast(),
     "W7": Lstm(),
     "W8": Cnn(),
     "W9": Transformer(),
@@ -32,6 +33,16 @@ ROWS: dict[str, Row] = {
     "W11": Hessian(),
     "W12": PerExample(),
 }
+
+
+def whole(name: str) -> str:
+    """The row that a part (a, b, c) belongs to.
+
+    Example:
+        >>> whole("W6a"), whole("W12")
+        ('W6', 'W12')
+    """
+    return name.rstrip("abc")
 
 
 def row_named(name: str) -> Row:

@@ -117,7 +117,7 @@ COMPILED = [name for name in ROWS if ROWS[name].is_compiled]
     "names, timed, compiled, scaled, imports",
     [
         ([], list(ROWS), COMPILED, list(SERIES), True),
-        (["W6"], ["W6a", "W6b"], [], [], False),
+        (["W6"], ["W6a", "W6b", "W6c"], [], [], False),
         (["W6b", "I", "W1"], ["W1", "W6b"], [], [], True),
         (["C"], [], COMPILED, [], False),
         (["C", "I"], [], COMPILED, [], True),
@@ -153,6 +153,7 @@ def test_parts_of_a_row_count_as_one():
         "W1": measured(funcgrad=1.0, jax=4.0),
         "W6a": measured(funcgrad=1.0, jax=1.0),
         "W6b": measured(funcgrad=16.0, jax=1.0),
+        "W6c": measured(funcgrad=1.0, jax=8.0),
         "W8": {"funcgrad": Measured(trouble="not yet")},
     }
     mean, count = overall_speedup(rows)
