@@ -132,6 +132,7 @@ class Config(threading.local):
 
     def _set(self, flags: dict[str, Any]) -> None:
         was_unusual = self.is_unusual
+        changed = [name for name, value in flags.items() if getattr(self, name) != value]
         vars(self).update(flags)
         # One look tells the hot path that neither check is on.
         self.checks_values = self.debug_nans or self.debug_infs
@@ -139,20 +140,20 @@ class Config(threading.local):
             restraints.append(None)
         elif was_unusual and not self.is_unusual:
             restraints.pop()
-        if "num_threads" in flags:
-            for forget in _thread_count_copies:
+        for name in changed:
+            for forget in _watchers.get(name, ()):
                 forget()
 
 
 config = Config()
 
-# Native code keeps a copy of each thread's count; these functions make it forget that of the thread that calls.
-_thread_count_copies: list[Callable[[], None]] = []
+# What other files keep for the value of a flag: functions that make the thread that calls forget it.
+_watchers: dict[str, list[Callable[[], object]]] = {}
 
 
-def when_thread_count_changes(forget: Callable[[], None]) -> None:
-    """Call `forget()` in each thread whose `num_threads` is overridden, from now on."""
-    _thread_count_copies.append(forget)
+def when_changed(flag: str, forget: Callable[[], object]) -> None:
+    """Call `forget()` in each thread in which an override gives the flag another value, from now on."""
+    _watchers.setdefault(flag, []).append(forget)
 
 
 def debug_nans(enable: bool = True) -> contextlib.AbstractContextManager[None]:

@@ -1,7 +1,8 @@
 """The check for keys that are used twice, switched on by the flag `debug_key_reuse`.
 
 Two draws with the same key are not independent, they are equal or strongly correlated. The check compares the
-words of keys, so a copy of a key and an equal seed count as the same key. Traced keys are not checked.
+words of keys, so a copy of a key and an equal seed count as the same key. Traced keys are not checked. What is
+remembered is forgotten when the flag changes: two `with` blocks know nothing of each other.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import threading
 import warnings
 from typing import Any
 
-from funcgrad.config import config
+from funcgrad.config import config, when_changed
 from funcgrad.errors import KeyReuseWarning, compose
 from funcgrad.ir import source
 from funcgrad.ir.tracer import Tracer
@@ -52,3 +53,6 @@ def note_use(key: Any, function: str) -> None:
 def forget_used_keys() -> None:
     """Start the check anew in this thread."""
     USED.places.clear()
+
+
+when_changed("debug_key_reuse", forget_used_keys)

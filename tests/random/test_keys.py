@@ -9,7 +9,6 @@ import funcgrad as fg
 from funcgrad import random
 from funcgrad.config import config
 from funcgrad.errors import KeyReuseWarning
-from funcgrad.random.reuse import forget_used_keys
 
 
 def test_a_key_is_a_plain_array():
@@ -81,10 +80,8 @@ def test_a_traced_shape_says_what_to_do():
 
 @pytest.fixture
 def reuse_check():
-    forget_used_keys()
     with config.override(debug_key_reuse=True):
         yield
-    forget_used_keys()
 
 
 @pytest.mark.usefixtures("reuse_check")
@@ -109,6 +106,14 @@ class TestReuse:
         with pytest.warns(KeyReuseWarning) as caught:
             random.normal(4)
         assert caught[0].filename == __file__
+
+    def test_each_block_begins_anew(self):
+        random.normal(6)
+        with config.override(debug_key_reuse=True), pytest.warns(KeyReuseWarning):
+            random.normal(6)
+        with config.override(debug_key_reuse=False):
+            random.normal(6)
+        random.normal(6)
 
     def test_good_programs_pass(self):
         key, base = random.split(0)

@@ -29,7 +29,7 @@ from funcgrad.compiler.llvm.runtime import (
     system,
     workers,
 )
-from funcgrad.config import config, when_thread_count_changes
+from funcgrad.config import config, when_changed
 
 # What compiled code may call.
 FUNCTIONS = (
@@ -167,7 +167,7 @@ def _start() -> Runtime:
     runtime = Runtime(abilities())
     for name in FUNCTIONS:
         system.add_symbol(name, runtime.loaded.address(name))
-    when_thread_count_changes(runtime.function("fg_forget_threads"))
+    when_changed("num_threads", runtime.function("fg_forget_threads"))
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=runtime.reset_after_fork)
     return runtime
