@@ -12,7 +12,7 @@ from funcgrad.nn.walk import is_module, map_modules
 
 
 def freeze(model: Any, pattern: Any = r".*") -> Any:
-    """The model with frozen parameters: gradients have None for them, and optimizers leave them as they are.
+    """The model with frozen parameters: gradients have None for them, and optimizers keep no state for them.
 
     Derivatives with respect to other parameters and to inputs pass through frozen layers as before.
 

@@ -68,7 +68,8 @@ class Layout:
         return hash(self.key)
 
     def __repr__(self) -> str:
-        return ", ".join(f"{name}={value!r:.60}" for name, value in self.static.items())
+        shown = [f"{name}={value!r:.60}" for name, value in self.static.items()]
+        return ", ".join([*shown, f"frozen: {', '.join(self.frozen)}"] if self.frozen else shown)
 
     def __reduce__(self) -> Any:
         return make_layout, (self.cls, self.fields, self.children, self.static, self.frozen)

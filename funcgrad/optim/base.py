@@ -174,13 +174,25 @@ def _map_unlike(f: Callable[..., Any], name: str, first: Any, *rest: Any) -> Any
             raise
         raise ValueError(
             f"[{name}] the gradients do not have the structure of the parameters: "
-            f"{str(error).removeprefix(where)}. Pass the gradients of the parameters that `init` got."
+            f"{str(error).removeprefix(where)}. Pass the gradients of the parameters that `init` got, or call init "
+            "again with those that are trained now."
         ) from None
 
 
-def map_updates(f: Callable[[Any], Any], updates: Any) -> Any:
-    """Apply a function to the arrays among the updates; everything else becomes None."""
-    return map_leaves(lambda u: f(u) if is_trained(u) else None, "update", updates)
+def without_constants(pytree: Any) -> Any:
+    """The tree with None where its structure declares constants: frozen parameters and the state of layers."""
+    leaves, treedef = tree.flatten(pytree)
+    constants = treedef.constants
+    if not constants:
+        return pytree
+    kept = [None if place in constants else leaf for place, leaf in enumerate(leaves)]
+    return treedef.unflatten(kept)
+
+
+def map_updates(f: Callable[[Any], Any], updates: Any, name: str = "update") -> Any:
+    """Apply a function to the arrays that are trained; everything else becomes None."""
+    visited = without_constants(updates)
+    return map_leaves(lambda u: f(u) if is_trained(u) else None, name, visited)
 
 
 def map_moments(f: Callable[..., Any], name: str, moments: Any, updates: Any, *rest: Any) -> Any:
@@ -192,7 +204,7 @@ def map_moments(f: Callable[..., Any], name: str, moments: Any, updates: Any, *r
         check_moment(name, moment, update)
         return f(moment, update, *others)
 
-    return map_leaves(visit, name, moments, updates, *rest)
+    return map_leaves(visit, name, moments, without_constants(updates), *rest)
 
 
 def check_moment(name: str, moment: Any, update: Any, like_update: bool = True) -> None:
@@ -213,11 +225,9 @@ def zeros_like_params(params: Any, dtype_of: Callable[[np.dtype], Any]) -> Any:
     """A fresh array of zeros for each trained leaf, None for the others."""
 
     def zeros(leaf: Any) -> Any:
-        if not is_trained(leaf):
-            return None
         return np.zeros_like(leaf, dtype=dtype_of(np.result_type(leaf)))
 
-    return map_leaves(zeros, "init", params)
+    return map_updates(zeros, params, "init")
 
 
 def moment_dtype(dtype: np.dtype) -> np.dtype:

@@ -11,7 +11,6 @@ from funcgrad.optim.base import (
     GradientTransformation,
     as_array,
     is_trained,
-    map_leaves,
     map_updates,
 )
 from funcgrad.optim.leafwise import leafwise_stateless
@@ -91,9 +90,7 @@ def zero_nans() -> GradientTransformation:
     """
 
     def init(params: Any) -> ZeroNansState:
-        return ZeroNansState(
-            map_leaves(lambda p: np.bool_(False) if is_trained(p) else None, "init", params)
-        )
+        return ZeroNansState(map_updates(lambda p: np.bool_(False), params, "init"))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         del state, params, extra

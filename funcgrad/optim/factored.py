@@ -15,7 +15,7 @@ from funcgrad.optim.base import (
     GradientTransformation,
     as_array,
     is_trained,
-    map_leaves,
+    map_updates,
     moment_dtype,
     zeros_like_params,
 )
@@ -182,7 +182,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
     share = 1.0 if b2 == 1.0 else 1.0 - b2
 
     def init(params: Any) -> ScaleBySM3State:
-        covers = map_leaves(lambda p: _covers(p) if is_trained(p) else None, "init", params)
+        covers = map_updates(_covers, params, "init")
         return ScaleBySM3State(covers, zeros_like_params(params, moment_dtype))
 
     def step(g: Any, covers: list, average: Any) -> tuple[Any, list]:

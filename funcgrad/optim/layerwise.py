@@ -204,12 +204,18 @@ def fromage(learning_rate: Any, min_norm: float = 1e-6) -> GradientTransformatio
     def shrink(count: Any) -> Any:
         return 1 / (1 + at_step(learning_rate, count) ** 2) ** 0.5
 
-    if not callable(learning_rate):
-        rate, decay = learning_rate * shrink(0), shrink(0) - 1
-    else:
-        rate = lambda count: learning_rate(count) * shrink(count)  # noqa: E731
-        decay = lambda count: shrink(count) - 1  # noqa: E731
-    return descent(ratio, scale_by_learning_rate(rate), add_decayed_weights(decay))
+    def rate(count: Any) -> Any:
+        return at_step(learning_rate, count) * shrink(count)
+
+    def decay(count: Any) -> Any:
+        return shrink(count) - 1
+
+    is_fixed = not callable(learning_rate)
+    return descent(
+        ratio,
+        scale_by_learning_rate(rate(0) if is_fixed else rate),
+        add_decayed_weights(decay(0) if is_fixed else decay),
+    )
 
 
 def scale_by_novograd(

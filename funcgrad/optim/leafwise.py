@@ -15,9 +15,11 @@ from funcgrad.optim.base import (
     check_moment,
     is_trained,
     map_leaves,
+    map_updates,
     moment_dtype,
     moment_real_dtype,
     stateless,
+    without_constants,
 )
 
 Start = Callable[[Any], Any]
@@ -57,7 +59,7 @@ def leafwise(
 
         first, *others = old.values()
         given = [] if params is None else [params]
-        rows = map_leaves(visit, name, first, updates, *others, *given)
+        rows = map_leaves(visit, name, first, without_constants(updates), *others, *given)
         new = {
             field: map_leaves(_part(place), name, rows, trees)
             for place, (field, trees) in enumerate(old.items(), 1)
@@ -75,9 +77,8 @@ def leafwise_stateless(name: str, step: Any, needs_params: bool = False) -> Grad
         return step(widened(update), *params) if is_trained(update) else None
 
     def update(updates: Any, params: Any) -> Any:
-        if not needs_params:
-            return map_leaves(visit, name, updates)
-        return map_leaves(visit, name, updates, checked_params(name, params))
+        given = (checked_params(name, params),) if needs_params else ()
+        return map_leaves(visit, name, without_constants(updates), *given)
 
     return stateless(update)
 
@@ -128,7 +129,7 @@ class _Row:
 
 
 def _started(start: Start, params: Any) -> Any:
-    return map_leaves(lambda p: start(as_array(p)) if is_trained(p) else None, "init", params)
+    return map_updates(lambda p: start(as_array(p)), params, "init")
 
 
 def _stepped(step: Any, gradient: Any, old: tuple, count: Any, param: Any) -> _Row:

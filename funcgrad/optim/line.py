@@ -10,7 +10,7 @@ import numpy as np
 
 from funcgrad import lax
 from funcgrad.ir.types import real_dtype
-from funcgrad.optim.base import is_trained
+from funcgrad.optim.base import is_trained, without_constants
 from funcgrad.optim.tree import add_scale, get, reductions, where
 from funcgrad.optim.tree.arithmetic import map_arrays
 from funcgrad.transforms.grad import value_and_grad
@@ -24,7 +24,7 @@ def slope_along(grad: Any, updates: Any) -> Any:
 def moved(params: Any, step: Any, updates: Any) -> Any:
     """The parameters a step further along the line."""
     return map_arrays(
-        lambda p, u: u if u is None else p + _cast(u, p), params, add_scale_to_zero(step, updates)
+        lambda p, u: p if u is None else p + _cast(u, p), params, add_scale_to_zero(step, updates)
     )
 
 
@@ -63,7 +63,7 @@ def bound(name: str, value_fn: Callable[..., Any], extra: dict[str, Any]) -> Cal
 
 def scalar_dtype(params: Any) -> np.dtype:
     """The dtype of the numbers along the line: that of the parameters, real and at least float32."""
-    found = [leaf for leaf in reductions.arrays_of(params) if is_trained(leaf)]
+    found = [leaf for leaf in reductions.arrays_of(without_constants(params)) if is_trained(leaf)]
     return real_dtype(np.result_type(*found)) if found else np.dtype(np.float64)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.optim.base import GradientTransformation, is_trained
-from funcgrad.optim.tree import where
+from funcgrad.optim.tree.arithmetic import map_arrays, where
 
 
 class LookaheadState(NamedTuple):
@@ -75,8 +75,8 @@ def lookahead(
             return np.where(meets, slow_step_size * (fast + u - slow), np.zeros_like(u))
 
         moved = LookaheadParams(
-            fast=tree.map(back, new, params.fast, params.slow),
-            slow=tree.map(onward, new, params.fast, params.slow),
+            fast=map_arrays(back, new, params.fast, params.slow),
+            slow=map_arrays(onward, new, params.fast, params.slow),
         )
         return moved, LookaheadState(fast_state, (state.steps_since_sync + 1) % sync_period)
 

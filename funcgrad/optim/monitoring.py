@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.optim.base import EmptyState, GradientTransformation, chain, is_trained, stateless
+from funcgrad.optim.base import (
+    EmptyState,
+    GradientTransformation,
+    chain,
+    is_trained,
+    stateless,
+    without_constants,
+)
 from funcgrad.optim.moments import ema
 
 
@@ -118,11 +125,11 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     """
 
     def joined(pytree: Any) -> Any:
-        arrays = [leaf for leaf in tree.leaves(pytree) if is_trained(leaf)]
+        arrays = [leaf for leaf in tree.leaves(without_constants(pytree)) if is_trained(leaf)]
         return np.concatenate([np.reshape(leaf, -1) for leaf in arrays])
 
     def parted(vector: Any, like: Any) -> Any:
-        leaves, treedef = tree.flatten(like)
+        leaves, treedef = tree.flatten(without_constants(like))
         new, begin = [], 0
         for leaf in leaves:
             size = np.size(leaf) if is_trained(leaf) else 0

@@ -174,7 +174,10 @@ def _search(
 ) -> Search:
     dtype = scalar_dtype(params)
     zero, far, no = (np.asarray(x, dtype)[()] for x in (0, np.inf, 0))
-    number = lambda x: np.asarray(x, dtype)[()] if np.isscalar(x) else x.astype(dtype)  # noqa: E731
+
+    def number(x: Any) -> Any:
+        return np.asarray(x, dtype)[()] if np.isscalar(x) else x.astype(dtype)
+
     start = Trial(zero, number(value), number(slope_along(grad, updates)))
     is_not = np.bool_(False)
     begin = Search(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import lax
-from funcgrad.optim.base import GradientTransformation, is_trained, map_leaves, map_updates
+from funcgrad.optim.base import GradientTransformation, map_leaves, map_updates
 from funcgrad.optim.descent import decayed_descent
 from funcgrad.optim.leafwise import widened
 from funcgrad.optim.moments import scale_by_adam
@@ -48,9 +48,8 @@ def scale_by_galore(
     def init(params: Any) -> GaLoreState:
         bases = map_updates(lambda p: np.zeros(_basis_shape(p, rank), widened(p).dtype), params)
         small = map_leaves(
-            lambda p, basis: _projected(widened(p), basis) if is_trained(p) else None,
-            "init", params, bases,
-        )  # fmt: skip
+            lambda p, b: None if b is None else _projected(widened(p), b), "init", params, bases
+        )
         return GaLoreState(np.int64(0), inner.init(small), bases)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ from funcgrad.optim.base import (
     chain,
     is_trained,
     map_leaves,
+    map_updates,
     moment_dtype,
 )
 from funcgrad.optim.leafwise import checked_params
@@ -78,7 +79,7 @@ def schedule_free(
             np.int64(1),
             zero,
             base_optimizer.init(params),
-            map_leaves(lambda p: _copied(p, state_dtype), "init", params),
+            map_updates(lambda p: _copied(p, state_dtype), params, "init"),
         )
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
@@ -203,6 +204,4 @@ def _warmed_up(learning_rate: float, warmup_steps: int | None) -> Any:
 
 
 def _copied(param: Any, dtype: Any) -> Any:
-    if not is_trained(param):
-        return None
     return np.array(param, dtype=dtype or moment_dtype(np.result_type(param)))

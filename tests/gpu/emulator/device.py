@@ -97,7 +97,7 @@ class EmulatedDevice:
         shared: int,
         stream: int,
         parameters: int,
-        extra: int = 0,
+        extra: int,
         cooperative: bool = False,
     ) -> None:
         del extra
@@ -119,7 +119,7 @@ class EmulatedDevice:
         self.do(work, stream)
 
     def launch_together(self, *arguments: Any) -> None:
-        self.launch(*arguments, cooperative=True)
+        self.launch(*arguments, 0, cooperative=True)
 
     def product(self, prepared: Any, pointers: dict[str, int], stream: int) -> None:
         self.do(lambda: prepared.run(dict(pointers), 0, 1 << 25, stream), stream)
@@ -164,6 +164,9 @@ class EmulatedDevice:
 
     def current_stream(self) -> Stream:
         return self.stream
+
+    def finish(self, stream: Stream) -> None:
+        self.refuse_while_recording("waiting")
 
     def order(self, before: Stream, after: Stream) -> None:
         assert before.ptr != after.ptr
