@@ -187,6 +187,15 @@ def test_small_units_are_one_launch():
     check([row("tiny network", f, *args, tolerance=2e4)], 2)
 
 
+def test_a_joined_array_that_two_launches_write():
+    def f(x):
+        ordered = np.sort(x * np.max(x[:5]))  # a call of the library, between the launches
+        joined = np.concatenate([np.max(np.exp(x), keepdims=True), ordered[1:] + 1])
+        return np.flip(joined) * joined, ordered
+
+    check([row("joined", f, numbers(64))])
+
+
 # --- operands that several products read ---
 
 

@@ -113,13 +113,13 @@ class SlotWriter(BlockWriter):
 
 
 def local_nodes(plan: Plan, units: Sequence[PlannedUnit]) -> list[Node]:
-    """What some units of a plan write and nobody else reads."""
+    """What only some units of a plan write and read. Parts of a joined array can have writers far apart."""
     if len(units) == 1:
         return []
     inside, others = set(units), {node for _, node in plan.copies}
     for unit in plan.units:
         if unit not in inside:
-            others.update(plan.reads(unit))
+            others.update(plan.reads(unit), (node for node, _ in plan.writes(unit)))
     written = [node for unit in units for node, _ in plan.writes(unit)]
     found = [node for node in written if node not in others]
     return [node for node in dict.fromkeys(found) if plan.places[node].kind == "arena"]
