@@ -230,7 +230,7 @@ def test_accumulate(dtype, m, n, k):
     assert_product(out, x, y, start.astype(reference(x, y).dtype))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8", "complex128"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "int8", "complex128"])
 def test_sums_of_nothing(dtype):
     x, y, out = np.ones((2, 3, 0), dtype), np.ones((2, 0, 5), dtype), np.ones((2, 3, 5), dtype)
     compiled(spec_of(x, y, out, accumulate=True))(x, y, out)

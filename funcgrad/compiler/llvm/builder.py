@@ -161,7 +161,7 @@ def zero(type: str) -> Value:
         "null"
         if type == "ptr"
         else "zeroinitializer"
-        if type[0] in "<{"
+        if type[0] in "<{" or type == "half"
         else constant(type, 0).text,
     )
 
