@@ -432,6 +432,18 @@ atexit.register(lambda: print(call(kept[4])))
     assert out == "5\n"
 
 
+def test_code_that_outlives_the_names_of_its_module_is_silent():
+    run_script(
+        """
+import sys
+
+kept = load(adder(3))
+assert call(kept) == 4
+sys.kept = list(sys.modules.values())  # as a debugger or a test runner may do
+"""
+    )
+
+
 def test_llvm_is_not_imported_before_it_is_needed():
     code = "import sys, funcgrad.compiler.llvm.loading.load as load; sys.exit('llvmlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

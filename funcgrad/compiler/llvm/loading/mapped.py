@@ -50,9 +50,10 @@ class Mapped:
         """Where a symbol lies."""
         return self.base + self.symbols[symbol]
 
-    def __del__(self) -> None:
-        # While the interpreter ends, threads may still run code that nobody refers to any more.
-        if not sys.is_finalizing() and getattr(self, "size", 0):
+    def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # While the interpreter ends, threads may still run code that nobody refers to any more. By then the names
+        # of this module may be gone, so the first question must not need them.
+        if not is_ending() and getattr(self, "size", 0):
             _libc().munmap(self.base, self.size)
 
 
