@@ -77,7 +77,7 @@ def test_reading_waits(cuda):
     assert runtime.calls[0][4] == cuda_device.runtime.memcpyDeviceToHost
 
 
-def test_large_shared_memory_needs_permission_once(cuda, monkeypatch):
+def test_shared_memory_needs_permission_once(cuda, monkeypatch):
     device, driver, _ = cuda
     monkeypatch.setattr(modules.nvrtc, "compiled", lambda text, architecture: b"\x7fELF")
     monkeypatch.setattr(modules.nvrtc, "version", lambda: "0.0")
@@ -87,7 +87,7 @@ def test_large_shared_memory_needs_permission_once(cuda, monkeypatch):
     for shared in (1 << 10, 100 << 10, 90 << 10, 120 << 10):
         assert device.functions([Source("k", text, frozenset({"core"}), shared=shared)]) == [9]
     granted = [call[-1] for call in driver.calls if call[0] == "funcSetAttribute"]
-    assert granted == [100 << 10, 120 << 10]
+    assert granted == [1 << 10, 100 << 10, 120 << 10]
     (code,) = [call[1] for call in driver.calls if call[0] == "moduleLoadData"]
     assert code[:4] == b"\x7fELF"
 
@@ -108,15 +108,18 @@ class Recorder:
     def upload(self, stream):
         self.steps.append("upload")
 
+    def synchronize(self):
+        self.steps.append("wait")
+
 
 def test_a_recording_is_ended_whatever_happens(cuda):
     device, _, _ = cuda
     recorder = Recorder()
-    device.recording = SimpleNamespace(objects=[recorder], streams=[11])
-    device.capturing = contextlib.nullcontext()
+    device.recording = SimpleNamespace(objects=[recorder], streams=[11], marks=[])
+    device.lock = contextlib.nullcontext()
     seen = []
     assert device.capture(seen.append) is recorder
-    assert seen == [device.recording] and recorder.steps == ["begin", "end", "upload"]
+    assert seen == [device.recording] and recorder.steps == ["begin", "end", "upload", "wait"]
     recorder.steps.clear()
 
     def fail(recording):

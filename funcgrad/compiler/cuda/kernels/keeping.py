@@ -19,8 +19,8 @@ from funcgrad.compiler.lowering.schedule import Schedule
 
 # Of 32 bits, of a thread, for values between two passes; half of that in large blocks.
 REGISTER_WORDS = 64
-# Shared memory of a block for what does not fit; two blocks share a multiprocessor.
-SHARED_BYTES = 100 << 10
+# Shared memory of a block for what does not fit: what any GPU since 2020 gives one block, and Hopper two.
+SHARED_BYTES = 96 << 10
 
 
 class Kept(NamedTuple):

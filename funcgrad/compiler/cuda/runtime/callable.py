@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Collection
 from typing import Any
@@ -51,7 +50,6 @@ class CudaProgram:
         self.output_types = [type.strong() for type in program.output_types]
         self.stager = Stager(device)
         self.variants: dict[tuple[int, ...], Variant] = {}
-        self.lock = threading.RLock()
         _programs.add(self)
         self.last = self.variant(())
 
@@ -61,7 +59,7 @@ class CudaProgram:
         if not device.is_current():
             with device.active():
                 return self(*inputs)
-        with self.lock:
+        with device.lock:
             stream = device.current_stream()
             shortcut = self.last.replay.shortcut
             if shortcut is not None and (found := shortcut.run(inputs, stream)) is not None:
@@ -104,18 +102,15 @@ class CudaProgram:
         return outputs
 
     def drop(self) -> None:
-        """Give back the memory of graphs, unless another thread is using it."""
-        if self.lock.acquire(blocking=False):
-            try:
-                for variant in self.variants.values():
-                    variant.replay.drop()
-            finally:
-                self.lock.release()
+        """Give back the memory of graphs."""
+        for variant in self.variants.values():
+            variant.replay.drop()
 
     def with_less_memory(self, variant: Variant, call: Call, error: MemoryError) -> list[Any]:
         """Once more without the memory of graphs, those of other Programs included."""
         for program in list(_programs):
-            program.drop()
+            if program.device is self.device:
+                program.drop()
         if call.is_begun and call.taken:  # they may hold results already
             raise not_enough(self.program, variant.executable.source, error) from None
         try:
@@ -137,4 +132,6 @@ def compile_cuda(program: Program, device: Device, donated: Collection[int] = ()
         context = stages.Context(donated, unaligned, device.products)
         return stages.run_stages(program, context)["write"]
 
-    return CudaProgram(program, device, launches)
+    with device.active():
+        device.is_current()
+        return CudaProgram(program, device, launches)

@@ -27,19 +27,24 @@ from funcgrad.ir.types import ArrayType
 driver: Any = cupy_backends.cuda.api.driver  # type: ignore[attr-defined]
 runtime: Any = cupy.cuda.runtime
 
-DYNAMIC_SHARED = 48 << 10  # bytes that need no permission
 SHARED = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
 
 class CudaRecording:
-    """See `device.Recording`. The default stream cannot be recorded."""
+    """See `device.Recording`. The default stream cannot be recorded.
+
+    Attributes:
+        marks: live until the recording has ended.
+    """
 
     def __init__(self) -> None:
+        self.marks: list[Any] = []
         self.objects = [cupy.cuda.Stream(non_blocking=True) for _ in range(STREAMS)]
         self.streams: Sequence[int] = [stream.ptr for stream in self.objects]
 
     def mark(self, stream: int) -> Any:
-        return self.objects[stream].record(cupy.cuda.Event(disable_timing=True))
+        self.marks.append(self.objects[stream].record(cupy.cuda.Event(disable_timing=True)))
+        return self.marks[-1]
 
     def wait(self, stream: int, mark: Any) -> None:
         self.objects[stream].wait_event(mark)
@@ -57,13 +62,19 @@ class CudaDevice:
         self.architecture = "sm_" + cupy.cuda.Device(number).compute_capability
         self.modules = Modules(self.architecture, self.load)
         self.granted: dict[int, int] = {}  # dynamic shared memory by function
-        self.capturing = threading.RLock()
+        self.lock = threading.RLock()
+        self.threads = threading.local()  # `is_ready` in those that can launch
         self.claimant: Any = None  # the stream whose products use the workspace
         self.launch = driver.launchKernel
         self.launch_together = driver.launchCooperativeKernel
 
     def is_current(self) -> bool:
-        return runtime.getDevice() == self.number
+        if runtime.getDevice() != self.number:
+            return False
+        if not getattr(self.threads, "is_ready", False):
+            runtime.memGetInfo()  # makes the device's context that of this thread, which launches need
+            self.threads.is_ready = True
+        return True
 
     def active(self) -> contextlib.AbstractContextManager[Any]:
         return cupy.cuda.Device(self.number)
@@ -73,7 +84,8 @@ class CudaDevice:
     def functions(self, sources: Sequence[Source]) -> list[int]:
         found = self.modules.functions(sources)
         for source, function in zip(sources, found, strict=True):
-            if source.shared > max(DYNAMIC_SHARED, self.granted.get(function, 0)):
+            # What a function may have by itself are 48 KiB, less its static shared memory.
+            if source.shared > self.granted.get(function, 0):
                 driver.funcSetAttribute(function, SHARED, source.shared)
                 self.granted[function] = source.shared
         return found
@@ -116,10 +128,11 @@ class CudaDevice:
         runtime.memsetAsync(target, value, nbytes, stream)
 
     def write(self, target: int, data: bytes, stream: int) -> None:
-        # From memory that is not pinned: CUDA keeps a copy before this returns.
         host = (ctypes.c_char * len(data)).from_buffer_copy(data)
         place = ctypes.addressof(host)
         runtime.memcpyAsync(target, place, len(data), runtime.memcpyHostToDevice, stream)
+        # Where a device reads pageable memory by itself, the copy may begin after that call has returned.
+        runtime.streamSynchronize(stream)
 
     def read(self, source: int, nbytes: int, stream: int) -> bytes:
         host = ctypes.create_string_buffer(nbytes)
@@ -150,6 +163,9 @@ class CudaDevice:
     def current_stream(self) -> Any:
         return cupy.cuda.get_current_stream()
 
+    def finish(self, stream: Any) -> None:
+        stream.synchronize()
+
     def order(self, before: Any, after: Any) -> None:
         after.wait_event(before.record(cupy.cuda.Event(disable_timing=True)))
 
@@ -159,17 +175,20 @@ class CudaDevice:
 
     def capture(self, work: Callable[[Recording], None]) -> Any:
         recorder = self.recording.objects[0]
-        with self.capturing, collector_paused():  # a destructor could talk to the device
+        with self.lock, collector_paused():  # a destructor could talk to the device
             recorder.begin_capture()
             try:
                 work(self.recording)
+                graph = recorder.end_capture()
             except BaseException:
                 # Ends the recording; what it gives is of no use, and may be an error about the first one.
                 with contextlib.suppress(Exception):
                     recorder.end_capture()
                 raise
-            graph = recorder.end_capture()
+            finally:
+                self.recording.marks.clear()
             graph.upload(recorder)
+            recorder.synchronize()  # graphs are launched on other streams
         return graph
 
     def replay(self, graph: Any, stream: int) -> None:

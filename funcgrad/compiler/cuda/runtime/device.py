@@ -40,11 +40,13 @@ class Device(Protocol):
         number: which one, as CuPy counts them.
         architecture: "sm_90".
         products: the library of matrix products (`steps/cublaslt.py`); None where it is not installed.
+        lock: held by what gives it work.
     """
 
     number: int
     architecture: str
     products: Any
+    lock: Any
 
     def functions(self, sources: Sequence[Source]) -> list[Any]:
         """What `launch` takes for each kernel, compiled and loaded."""
@@ -62,7 +64,7 @@ class Device(Protocol):
         shared: int,
         stream: int,
         parameters: int,
-        extra: int = 0,
+        extra: int,
     ) -> None:
         """Begin a kernel.
 
@@ -127,8 +129,12 @@ class Device(Protocol):
         """Begin everything in a graph."""
         ...
 
+    def finish(self, stream: Any) -> None:
+        """Wait until everything that a stream was given is done."""
+        ...
+
     def is_current(self) -> bool:
-        """Whether this device is CuPy's current one."""
+        """Whether this device is CuPy's current one; this thread can launch on it then."""
         ...
 
     def active(self) -> contextlib.AbstractContextManager[Any]:

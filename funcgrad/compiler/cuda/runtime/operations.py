@@ -30,13 +30,14 @@ class LaunchOperation:
         self, device: Device, function: Any, source: Source, first: int, addresses: np.ndarray
     ) -> None:
         self.begin = device.launch_together if source.cooperative else device.launch
+        self.extra = () if source.cooperative else (0,)
         self.prepared = (function, *source.grid, *source.block, source.shared)
         place = addresses.ctypes.data + first * ADDRESS.itemsize
         self.parameters = np.array([place], ADDRESS)
         self.address = self.parameters.ctypes.data
 
     def run(self, stream: int) -> None:
-        self.begin(*self.prepared, stream, self.address)
+        self.begin(*self.prepared, stream, self.address, *self.extra)
 
 
 class CopyOperation:

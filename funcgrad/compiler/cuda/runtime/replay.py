@@ -147,7 +147,9 @@ class Replay:
         return outs
 
     def drop(self) -> None:
-        """Give back all memory."""
+        """Give back all memory, when nothing uses it any more: the pool does not know of other streams."""
+        if self.stream is not None:
+            self.device.finish(self.stream)
         self.shortcut = None
         self.graphs.clear()
         self.sets.clear()
@@ -226,6 +228,7 @@ class Replay:
             for k in range(len(self.output_types))
         ]
         frame = self.executable.frame(inputs, outputs, self.arena.ptr, 0)
+        frame.kept += [self.arena, *self.copied.values(), *self.numbers.values()]
         self.made += 1
         try:
             return Recorded(self.executable, frame)

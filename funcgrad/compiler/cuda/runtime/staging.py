@@ -90,7 +90,7 @@ class Stager:
         TAIL.pack_into(memory, 3 * COLUMN, target, len(numbers), numbers)
         blocks = min(1024, max(1, -(-largest // BLOCK_BYTES)))
         grid = (blocks, len(moves) + 1, 1)
-        self.device.launch(self.function, *grid, THREADS, 1, 1, 0, stream, self.address)
+        self.device.launch(self.function, *grid, THREADS, 1, 1, 0, stream, self.address, 0)
 
 
 def number_bytes(value: Any, dtype: np.dtype) -> bytes:
