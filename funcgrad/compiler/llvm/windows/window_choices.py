@@ -24,9 +24,10 @@ class Choices(WindowWriter):
 
     @property
     def is_apart(self) -> bool:
-        """Whether no two windows share an element, so that vectors can write them."""
+        """Whether no two windows share an element, so that vectors can write them and what lies between them."""
         return (
             all(w.size <= w.stride and w.dilation == 1 for w in self.window)
+            and self.places[-1] * self.window[-1].stride <= self.padded[-1]
             and self.lanes.count > 1
             and self.spec.elements <= MOST_UNROLLED
         )
