@@ -16,12 +16,14 @@ from funcgrad.distributions.base import (
     inside,
     or_impossible,
 )
-from funcgrad.distributions.discrete import binary_entropy, checked_probs
+from funcgrad.distributions.discrete import binary_entropy, checked_probs, entropy_of
 from funcgrad.ops.gamma import gammaln
 from funcgrad.ops.incomplete import gammaincc
 from funcgrad.ops.special import logit
 from funcgrad.scipy.special import xlog1py, xlogy
 
+# From which variance on the entropy of `Binomial` is that of an expansion.
+LARGE_VARIANCE = 256
 # From which rate on the entropy of `Poisson` is that of a series.
 LARGE_RATE = 64
 
@@ -165,3 +167,29 @@ class Binomial(Distribution):
     @property
     def variance(self) -> Any:
         return self.total_count * self.probs * (1 - self.probs)
+
+    def entropy(self) -> Any:
+        """The sum over the counts that may come for small variances, and an expansion for large ones."""
+        is_large = self.variance > LARGE_VARIANCE
+        variance = fnp.where(is_large, self.variance, LARGE_VARIANCE)
+        skewness_squared = (1 - 2 * self.probs) ** 2 / variance
+        kurtosis = (1 - 6 * self.probs * (1 - self.probs)) / variance
+        by_moments = 0.5 * fnp.log(2 * np.pi * np.e * variance) - negentropy(
+            skewness_squared, kurtosis
+        )
+        far = 12 * LARGE_VARIANCE**0.5
+        steps = np.arange(-far, far + 1).astype(self.dtype)
+        counts = fnp.floor(self.mean)[..., None] + steps
+        parameters = (self.total_count[..., None], self.probs[..., None])
+        by_sum = entropy_of(Binomial(*parameters).log_prob(counts))
+        return fnp.where(is_large, by_moments, by_sum)
+
+
+def negentropy(skewness_squared: Any, kurtosis: Any) -> Any:
+    """How much less the entropy is than that of a normal variable of this variance (Comon, 1994, equation 3.2)."""
+    return (
+        skewness_squared / 12
+        + kurtosis**2 / 48
+        + 7 / 48 * skewness_squared**2
+        - skewness_squared * kurtosis / 8
+    )

@@ -80,9 +80,7 @@ class Categorical(Distribution):
         return fnp.take_along_axis(scores, labels[..., None], axis=-1)[..., 0]
 
     def entropy(self) -> Any:
-        scores = self.log_probs
-        chances = fnp.exp(scores)
-        return -fnp.sum(fnp.where(chances > 0, chances * fnp.maximum(scores, -1e30), 0), axis=-1)
+        return entropy_of(self.log_probs)
 
     @property
     def mode(self) -> Any:
@@ -172,6 +170,13 @@ def checked_probs(owner: str, probs: Any) -> Any:
             f"[{owner}] probabilities must lie from 0 to 1, but got {found}. Or give logits."
         )
     return found
+
+
+def entropy_of(log_probs: Any) -> Any:
+    """The entropy of the probabilities along the last axis; those of 0 add nothing."""
+    chances = fnp.exp(log_probs)
+    terms = fnp.where(chances > 0, chances * fnp.maximum(log_probs, -1e30), 0)
+    return -fnp.sum(terms, axis=-1)
 
 
 def binary_entropy(logits: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import random
+from funcgrad.nn.orthogonal import delta_array, orthogonal_array
 
 Initializer = Callable[..., Any]
 Axes = int | Sequence[int]
@@ -240,27 +241,39 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         del in_axis
 
         def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
-            shape = tuple(shape)
-            if len(shape) < 2:
-                raise ValueError(
-                    f"[orthogonal] needs a shape of at least two axes, but got {shape}."
-                )
-            columns = shape[column_axis]
-            rows = math.prod(shape) // columns if columns else 0
-            tall = (max(rows, columns), min(rows, columns))
-            dtype = np.dtype(np.float32 if dtype is None else dtype)
-            wide = np.float32 if dtype.itemsize < 4 else dtype  # LAPACK has no half precision
-            q, r = fnp.linalg.qr(random.normal(key, tall, wide))
-            # The signs make the result unique, and uniform over all orthogonal matrices.
-            q = q * fnp.where(fnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
-            q = q.T if columns > rows else q
-            others = [n for i, n in enumerate(shape) if i != column_axis % len(shape)]
-            made = fnp.moveaxis(fnp.reshape(q, (*others, columns)), -1, column_axis)
-            return scale * made.astype(dtype)
+            return scale * orthogonal_array(key, tuple(shape), column_axis, dtype)
 
         return init
 
     return ByLayout(make) if column_axis == -1 else make(-2, column_axis)
+
+
+def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """Kernels of convolutions that hand each place on unchanged in length: orthogonal in their middle, else zero.
+
+    Source: Xiao et al., 2018. There must be at least as many outputs as inputs.
+
+    Args:
+        scale: length of the rows of the matrix in the middle, whose axes are inputs and outputs.
+        column_axis: the axis of that matrix that counts as columns.
+        dtype: used if `init` gets none; float32 by default.
+
+    Raises:
+        ValueError: the shape is no kernel's, or there are more inputs than outputs.
+
+    Example:
+        >>> kernel = delta_orthogonal()(0, (3, 2, 2))
+        >>> bool(np.allclose(kernel[1] @ kernel[1].T, np.eye(2), atol=1e-6)), float(abs(kernel[::2]).max())
+        (True, 0.0)
+    """
+
+    def make(in_axis: Any, out_axis: Any) -> Initializer:
+        def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+            return scale * delta_array(key, tuple(shape), in_axis, out_axis, column_axis, dtype)
+
+        return init
+
+    return ByLayout(make)
 
 
 def _fans(

@@ -31,7 +31,7 @@ PAIRS = {
     "Poisson": (lambda d, *p: d.Poisson(*p), [(A,), (B,)], 2.0),
     "Binomial": (lambda d, *p: d.Binomial(*p), [(5 + 0 * P, P), (5 + 0 * P, Q)], 2.0),
 }  # fmt: skip
-WITHOUT_ENTROPY = {"Poisson", "Binomial"}
+WITHOUT_ENTROPY = {"Poisson"}
 WITHOUT_KL = {"Cauchy", "Gumbel", "StudentT", "Binomial"}
 
 SHAPES = np.array([0.05, 0.5, 1.0, 3.0, 3.0, 20.0, 200.0])

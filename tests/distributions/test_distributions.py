@@ -41,7 +41,6 @@ COUNTS = {
 ALL = {**REAL, **COUNTS}
 WITHOUT_MEAN = {"Cauchy"}
 WITHOUT_ICDF = {"Gamma", "Chi2", "Beta", "StudentT"}
-WITHOUT_ENTROPY = {"Binomial"}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -63,10 +62,23 @@ def test_moments(name):
     np.testing.assert_allclose(ours.stddev, theirs.std(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - WITHOUT_ENTROPY))
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_entropy(name):
     ours, theirs, _ = ALL[name]
     np.testing.assert_allclose(ours.entropy(), theirs.entropy(), rtol=2e-5, atol=1e-6)
+
+
+def test_entropy_of_small_and_large_variances():
+    n = np.array([1.0, 5.0, 20.0, 1000.0, 1000.0, 1025.0, 5000.0, 1e5])
+    p = np.array([0.3, 0.0, 1.0, 1e-3, 0.5, 0.5, 0.9, 1e-4])
+    np.testing.assert_allclose(
+        d.Binomial(n, p).entropy(), st.binom(n, p).entropy(), rtol=1e-9, atol=1e-15
+    )
+    n, p = n[3:], p[3:]
+    slopes = fg.jit(fg.grad(lambda p: d.Binomial(n, p).entropy().sum()))(p)
+    step = 1e-4 * p
+    sides = [d.Binomial(n, p + side).entropy() for side in (step, -step)]
+    np.testing.assert_allclose(slopes, (sides[0] - sides[1]) / (2 * step), rtol=1e-4, atol=1e-5)
 
 
 def test_entropy_of_small_and_large_rates():

@@ -19,6 +19,10 @@ GOLDEN = {
     "lecun_normal": [-0.86633199, 0.91438866, 0.23910534, 1.10579038, -0.36617258, 0.13111179],
     "fan_out": [-1.18086398, 1.25689936, 0.31231505, 1.60907137, -0.47982845, 0.17098716],
     "orthogonal": [-1.79964185, 0.47596955, -0.73126066, 0.56067276, 1.91517329, -0.13325745],
+    "delta_orthogonal": [
+        *[-1.79964185, 0.47596955, -0.73126066, 0.56067276, 1.91517329, -0.13325748],
+        *[0.0] * 18,
+    ],
     "truncated": [-0.65995282, 0.69656132, 0.18214524],
 }
 MADE = {
@@ -30,6 +34,7 @@ MADE = {
         (3, 2, 1, 1),
     ),
     "orthogonal": (initializers.orthogonal(2.0), (2, 3)),
+    "delta_orthogonal": (initializers.delta_orthogonal(2.0), (2, 2, 2, 3)),
     "truncated": (initializers.truncated_normal(0.5), (3,)),
 }
 PRESETS = [
@@ -115,6 +120,8 @@ def test_under_jit_and_vmap():
         (lambda: initializers.variance_scaling(1.0, "fan_in", "gamma"), "distribution must be"),
         (lambda: initializers.he_normal()(0, (3,)), "at least two axes"),
         (lambda: initializers.orthogonal()(0, (3,)), "at least two axes"),
+        (lambda: initializers.delta_orthogonal()(0, (2, 3)), "the shape of a kernel"),
+        (lambda: initializers.delta_orthogonal()(0, (3, 4, 2)), "as many outputs as inputs"),
     ],
 )
 def test_errors(call, match):
@@ -149,3 +156,14 @@ def test_layers_count_their_own_inputs(weight, inputs):
 def test_orthogonal_filters():
     weight = nn.Conv2d(8, 4, 3, key=0, weight_init=initializers.orthogonal()).weight.reshape(4, -1)
     np.testing.assert_allclose(weight @ weight.T, np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_delta_orthogonal_filters_keep_lengths(rank):
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1]
+    init = initializers.delta_orthogonal(2.0)
+    layer = kind(3, 5, 3, padding="SAME", use_bias=False, key=0, weight_init=init)
+    assert np.count_nonzero(layer.weight) == 15
+    x = np.random.default_rng(0).normal(size=(3, *(4,) * rank)).astype(np.float32)
+    lengths = [np.linalg.norm(array, axis=0) for array in (x, layer(x))]
+    np.testing.assert_allclose(lengths[1], 2 * lengths[0], rtol=1e-5)
