@@ -136,7 +136,8 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     """
     x = as_array(x)
     if not approximate:
-        return 0.5 * x * erfc(x * -math.sqrt(0.5))
+        half = 0.5 * x
+        return convert(half * erfc(x * -math.sqrt(0.5)), half.dtype)
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
     return 0.5 * x * (1.0 + fnp.tanh(inner))
 

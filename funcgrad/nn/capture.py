@@ -8,6 +8,7 @@ from typing import Any
 
 import funcgrad.numpy as fnp
 from funcgrad import tree
+from funcgrad.ir.types import is_inexact
 from funcgrad.nn.paths import unmatched
 from funcgrad.nn.tapping import Tap, tapped
 from funcgrad.nn.walk import named_modules
@@ -111,7 +112,7 @@ class Capture:
 
         found = eval_shape(lambda: self._run(None, args, kwargs)[1])
         shifts = tree.map(
-            lambda one: fnp.zeros(one.shape, one.dtype) if one.dtype.kind in "fc" else None, found
+            lambda one: fnp.zeros(one.shape, one.dtype) if is_inexact(one.dtype) else None, found
         )
         (value, activations), gradients = value_and_grad(run, has_aux=True)(shifts)
         return value, activations, gradients

@@ -85,6 +85,12 @@ class ModuleType(abc.ABCMeta):
         )
         return cls
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The arguments of `__init__`, for `help`, notebooks and editors."""
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls._generates_init:
             check_keywords(cls, kwargs)

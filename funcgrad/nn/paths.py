@@ -120,12 +120,12 @@ def chosen(name: str, model: Any, pattern: Any, where: Callable[[Place], bool]) 
     """Identities of the arrays at places that a pattern chooses.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, though the pattern does not ask for all, which may be none.
     """
     matches = matcher(pattern)
     known = [place for place in places(model) if where(place)]
     found = {id(place.array) for place in known if matches(place.path)}
-    if not found:
+    if not found and pattern != ".*":
         raise ValueError(unmatched(name, pattern, [place.path for place in known]))
     return found
 
@@ -134,8 +134,11 @@ def unmatched(name: str, pattern: Any, paths: list[str]) -> str:
     """The text of an error: a pattern chooses nothing."""
     close = difflib.get_close_matches(str(pattern), paths, n=3)
     close = close or [path for path in paths if path][:6]
+    known = (
+        f"There are {len(paths)}, such as {', '.join(close)}." if paths else "There is none at all."
+    )
     return (
-        f"[{name}] no path matches {pattern!r}. There are {len(paths)}, such as {', '.join(close) or 'none'}. A "
+        f"[{name}] no path matches {pattern!r}. {known} A "
         'pattern is a regular expression for the whole path, or for the path of a layer: "layers.0".'
     )
 

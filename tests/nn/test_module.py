@@ -3,6 +3,7 @@
 import abc
 import copy
 import dataclasses
+import inspect
 import pickle
 import subprocess
 import sys
@@ -522,3 +523,16 @@ def test_many_threads_can_make_modules():
     for thread in threads:
         thread.join()
     assert not errors and len({tree.structure(model) for model in made}) == 1
+
+
+def test_signatures_are_those_of_init():
+    class Scale(nn.Module):
+        factor: float
+        shift: float = 0.0
+
+    assert list(inspect.signature(Scale).parameters) == ["factor", "shift"]
+    assert list(inspect.signature(nn.Linear).parameters)[:3] == [
+        "in_features",
+        "out_features",
+        "use_bias",
+    ]

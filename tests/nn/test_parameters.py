@@ -343,3 +343,12 @@ class Tensor:
 def test_load_state_dict_takes_tensors():
     model: Any = nn.load_state_dict(nn.LayerNorm(2, use_weight=False), {"bias": Tensor()})
     assert model.bias.tolist() == [1.0, 2.0]
+
+
+def test_models_without_parameters():
+    model = nn.Sequential([nn.ReLU()])
+    assert nn.count_parameters(model) == 0
+    assert nn.freeze(model) is model
+    assert nn.tree_equal(nn.cast(model, np.float16), model)
+    with pytest.raises(ValueError, match=r"no path matches 'head'\. There is none at all"):
+        nn.freeze(model, "head")

@@ -215,6 +215,7 @@ class Hardtanh(_Activation):
     max_val: float = 1.0
 
     @staticmethod
+    @functions.keeps_bfloat16
     def function(x: Any, low: float, high: float) -> Any:
         """Clip."""
         x = as_array(x)
@@ -227,6 +228,7 @@ class Softplus(_Activation):
     beta: float = 1.0
 
     @staticmethod
+    @functions.keeps_bfloat16
     def function(x: Any, beta: float) -> Any:
         """`softplus` of another steepness."""
         return functions.softplus(as_array(x) * beta) / beta

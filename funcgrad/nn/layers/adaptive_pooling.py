@@ -9,8 +9,9 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad.nn.layers.checks import per_axis, refuse
-from funcgrad.nn.layers.pooling import lowest
+from funcgrad.nn.layers.window_tables import adaptive_table, largest_elements
 from funcgrad.nn.module import Module
+from funcgrad.ops.segments import least
 from funcgrad.ops.sequences import as_array
 
 
@@ -38,9 +39,7 @@ class _AdaptivePool(Module):
             (..., *target_shape).
         """
         del key
-        x = as_array(x)
-        if x.ndim < self.rank:
-            refuse(self, f"(..., {self.rank} axes to pool)", x)
+        x = self.checked(x)
         for number, target in enumerate(self.target_shape):
             axis = x.ndim - self.rank + number
             length = x.shape[axis]
@@ -48,10 +47,17 @@ class _AdaptivePool(Module):
                 continue
             x = fnp.moveaxis(x, axis, -1)
             if length % target:
-                x = self.uneven(x, *windows(length, target))
+                x = self.uneven(x, *adaptive_table(length, target))
             else:
                 x = self.combine(fnp.reshape(x, (*x.shape[:-1], target, length // target)))
             x = fnp.moveaxis(x, -1, axis)
+        return x
+
+    def checked(self, x: Any) -> Any:
+        """The input as an array, after a look at its axes."""
+        x = as_array(x)
+        if x.ndim < self.rank:
+            refuse(self, f"(..., {self.rank} axes to pool)", x)
         return x
 
     def combine(self, x: Any) -> Any:
@@ -61,16 +67,6 @@ class _AdaptivePool(Module):
     def uneven(self, x: Any, indices: np.ndarray, counted: np.ndarray) -> Any:
         """Pool the last axis with windows of different lengths."""
         raise NotImplementedError
-
-
-def windows(length: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the elements of each window, (target, longest), and which of them count."""
-    starts = np.arange(target) * length // target
-    stops = -(-(np.arange(1, target + 1) * length) // target)
-    offsets = np.arange((stops - starts).max())
-    indices = starts[:, None] + offsets
-    counted = indices < stops[:, None]
-    return np.where(counted, indices, starts[:, None]), counted
 
 
 class _AdaptiveAvgPool(_AdaptivePool):
@@ -83,11 +79,41 @@ class _AdaptiveAvgPool(_AdaptivePool):
 
 
 class _AdaptiveMaxPool(_AdaptivePool):
+    return_indices: bool
+
+    def __init__(
+        self,
+        target_shape: int | None | Sequence[int | None],
+        *,
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__(target_shape)
+        self.return_indices = return_indices
+
+    def __call__(self, x: Any, *, key: Any = None) -> Any:
+        """Pool.
+
+        Args:
+            x: (..., axes to pool), usually (examples, channels, ...).
+            key: not used.
+
+        Returns:
+            (..., *target_shape). With `return_indices` also an array of the flat numbers that the largest elements
+            have along the pooled axes.
+        """
+        if not self.return_indices:
+            return super().__call__(x, key=key)
+        x = self.checked(x)
+        lengths = x.shape[x.ndim - self.rank :]
+        targets = zip(lengths, self.target_shape, strict=True)
+        return largest_elements(x, [adaptive_table(n, target or n) for n, target in targets])
+
     def combine(self, x: Any) -> Any:
         return fnp.max(x, axis=-1)
 
     def uneven(self, x: Any, indices: np.ndarray, counted: np.ndarray) -> Any:
-        found = fnp.where(counted, fnp.take(x, indices, axis=-1), lowest(x.dtype))
+        low = fnp.full((), least(x.dtype), x.dtype)
+        found = fnp.where(counted, fnp.take(x, indices, axis=-1), low)
         return fnp.max(found, axis=-1)
 
 
@@ -123,6 +149,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
 
     Args:
         target_shape: length of the result, or one per axis; None keeps a length.
+        return_indices: whether a call also returns which elements were the largest.
 
     Example:
         >>> import numpy as np

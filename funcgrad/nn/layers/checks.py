@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from funcgrad.ir.types import is_inexact
 from funcgrad.nn.context import described
+from funcgrad.ops.cast import convert
 
 
 def refuse(module: Any, expected: str, x: Any, cure: str = "") -> NoReturn:
@@ -54,3 +56,8 @@ def check_channels(module: Any, x: Any, channels: int, rank: int) -> bool:
             cure = f"The channels are its last axis: write np.moveaxis(x, -1, {first})."
         refuse(module, expected, x, cure)
     return x.ndim == rank + 2
+
+
+def in_dtype_of(x: Any, out: Any) -> Any:
+    """A result in the dtype of its floating input: NumPy widens bfloat16 beside Python floats."""
+    return convert(out, x.dtype) if is_inexact(x.dtype) else out

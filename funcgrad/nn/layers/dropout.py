@@ -9,6 +9,7 @@ import funcgrad.numpy as fnp
 from funcgrad import random
 from funcgrad.nn.activations import SELU_ALPHA, SELU_SCALE
 from funcgrad.nn.context import described, is_training, next_key
+from funcgrad.nn.layers.checks import in_dtype_of
 from funcgrad.nn.module import Module
 from funcgrad.ops.sequences import as_array
 
@@ -63,7 +64,7 @@ class Dropout(Module):
             return x
         key = next_key(self) if key is None else key
         kept = random.bernoulli(key, 1 - self.p, self.mask_shape(x))
-        return self.masked(x, kept)
+        return in_dtype_of(x, self.masked(x, kept))
 
     def mask_shape(self, x: Any) -> tuple[int, ...]:
         """The shape of the random choices."""

@@ -8,7 +8,7 @@ import funcgrad.numpy as fnp
 from funcgrad.ir.types import FLOAT32
 from funcgrad.lax.windows import reduce_window
 from funcgrad.nn.context import current_state, described, is_training, record_state
-from funcgrad.nn.layers.checks import check_channels, positive, refuse
+from funcgrad.nn.layers.checks import check_channels, in_dtype_of, positive, refuse
 from funcgrad.nn.module import Module, field
 from funcgrad.nn.normalization import standardize
 from funcgrad.ops.arithmetic import add
@@ -247,7 +247,7 @@ class LocalResponseNorm(Module):
         pairs = [(0, 0), (self.size - 1 - after, after)] + [(0, 0)] * (x.ndim - 2)
         window = (1, self.size, *(1,) * (x.ndim - 2))
         total = reduce_window(fnp.square(x), 0, add, window, None, pairs)
-        return x / (self.k + self.alpha * total / self.size) ** self.beta
+        return in_dtype_of(x, x / (self.k + self.alpha * total / self.size) ** self.beta)
 
 
 def _scaled(x: Any, weight: Any, bias: Any, axis: int) -> Any:

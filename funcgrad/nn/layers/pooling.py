@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.ir.types import is_inexact
 from funcgrad.lax.windows import reduce_window
-from funcgrad.nn.layers.checks import per_axis, refuse
+from funcgrad.nn.layers.checks import in_dtype_of, per_axis, refuse
 from funcgrad.nn.layers.convolution import padding_pairs
+from funcgrad.nn.layers.window_tables import largest_elements, sliding_table
 from funcgrad.nn.module import Module
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.extrema import maximum
+from funcgrad.ops.segments import least
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.sliding import Sliding, with_padding
 
@@ -97,14 +100,22 @@ def _rounded_up(window: Sliding, length: int) -> Sliding:
     return window._replace(high=window.high + max(wanted - window.padded(length), 0))
 
 
-def lowest(dtype: np.dtype) -> Any:
-    """What no element of a dtype is below."""
-    if dtype.kind in "iu":
-        return np.iinfo(dtype).min
-    return False if dtype.kind == "b" else -np.inf
-
-
 class _MaxPool(_Pool):
+    return_indices: bool
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: Any = 0,
+        use_ceil: bool = False,
+        *,
+        dilation: int | Sequence[int] = 1,
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, use_ceil, dilation=dilation)
+        self.return_indices = return_indices
+
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """The largest elements.
 
@@ -113,11 +124,16 @@ class _MaxPool(_Pool):
             key: not used.
 
         Returns:
-            An array with other lengths of the last axes. The derivative goes to the first of equal elements.
+            An array with other lengths of the last axes. The derivative goes to the first of equal elements. With
+            `return_indices` also an array of the flat numbers that they have along the pooled axes, for `MaxUnpool`.
         """
         del key
         x = as_array(x)
-        return self.reduced(x, self.windows(x), lowest(x.dtype), maximum)
+        windows = self.windows(x)
+        if self.return_indices:
+            lengths = x.shape[x.ndim - self.rank :]
+            return largest_elements(x, list(map(sliding_table, windows, lengths)))
+        return self.reduced(x, windows, least(x.dtype), maximum)
 
 
 class _AvgPool(_Pool):
@@ -165,7 +181,7 @@ class _AvgPool(_Pool):
         product = counts[0]
         for more in counts[1:]:
             product = np.multiply.outer(product, more)
-        return product.astype(x.dtype if x.dtype.kind == "f" else np.float64)
+        return product.astype(x.dtype if is_inexact(x.dtype) else np.float64)
 
     def counts(self, window: Sliding, length: int) -> np.ndarray:
         """How many elements the window has at each of its places on one axis."""
@@ -211,7 +227,8 @@ class _LPPool(_Pool):
         x = as_array(x)
         total = self.reduced(x**self.norm_type, self.windows(x), 0, add)
         is_positive = total > 0
-        return fnp.where(is_positive, fnp.where(is_positive, total, 1) ** (1 / self.norm_type), 0)
+        norms = fnp.where(is_positive, fnp.where(is_positive, total, 1) ** (1 / self.norm_type), 0)
+        return in_dtype_of(x, norms)
 
 
 class MaxPool1d(_MaxPool):
@@ -223,6 +240,7 @@ class MaxPool1d(_MaxPool):
         padding: a number, one per axis, a pair per axis, or "SAME", "SAME_LOWER", "VALID".
         use_ceil: whether a last window may reach over the end.
         dilation: distance between elements of the window.
+        return_indices: whether a call also returns which elements were the largest.
 
     Example:
         >>> import numpy as np

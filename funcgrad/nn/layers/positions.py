@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.ir.types import is_inexact
 from funcgrad.nn.layers.checks import refuse
 from funcgrad.nn.module import Module
 from funcgrad.ops.sequences import as_array
@@ -54,7 +55,7 @@ class RotaryPositionalEmbedding(Module):
             refuse(self, f"(..., times, {self.embedding_size})", x)
         angles = _angles(self, x.shape[axis], positions)
         angles = fnp.reshape(angles, (angles.shape[0], *(1,) * (-axis - 2), angles.shape[1]))
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+        dtype = x.dtype if is_inexact(x.dtype) else np.dtype(np.float64)
         cos, sin = fnp.cos(angles).astype(dtype), fnp.sin(angles).astype(dtype)
         if self.interleaved:
             first, second = x[..., ::2], x[..., 1::2]
@@ -97,7 +98,7 @@ class SinusoidalPositionalEncoding(Module):
         angles = _angles(self, x.shape[axis], positions)
         waves = fnp.stack([fnp.sin(angles), fnp.cos(angles)], axis=-1)
         waves = fnp.reshape(waves, (angles.shape[0], *(1,) * (-axis - 2), self.embedding_size))
-        return fnp.add(x, waves.astype(x.dtype) if x.dtype.kind == "f" else waves)
+        return fnp.add(x, waves.astype(x.dtype) if is_inexact(x.dtype) else waves)
 
 
 def _angles(module: Any, count: int, positions: Any) -> Any:

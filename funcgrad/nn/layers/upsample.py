@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.ir.types import is_inexact
 from funcgrad.nn.layers.checks import refuse
 from funcgrad.nn.module import Module
 from funcgrad.ops.sequences import as_array
@@ -143,7 +144,7 @@ def gathered(x: Any, axis: int, indices: np.ndarray, weights: Any) -> Any:
     if weights is None:
         return fnp.take(x, indices[0], axis=axis)
     along = (-1, *(1,) * (x.ndim - axis - 1))
-    wide = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
+    wide = x.dtype if is_inexact(x.dtype) and x.dtype.itemsize >= 4 else np.dtype(np.float32)
     parts = [
         fnp.multiply(fnp.take(x, one, axis=axis), weight.astype(wide).reshape(along))
         for one, weight in zip(indices, weights, strict=True)
@@ -151,4 +152,4 @@ def gathered(x: Any, axis: int, indices: np.ndarray, weights: Any) -> Any:
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    return total.astype(x.dtype) if x.dtype.kind == "f" else total
+    return total.astype(x.dtype) if is_inexact(x.dtype) else total
