@@ -19,6 +19,9 @@ from tests.compiler.cuda.step_rows import (  # noqa: E402
     numbers,
     row,
 )
+from tests.gpu.emulator import fake_lt  # noqa: E402
+from tests.gpu.emulator.device import emulated  # noqa: E402
+from tests.gpu.emulator.memory import host, put  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 
@@ -156,11 +159,38 @@ def test_a_dead_relu_stays_dead():
 
 
 def test_a_gate_that_compares_what_it_lets_through_is_a_relu():
-    f = lambda x, w: fnp.where(x @ w > 0, x @ w, 0)
+    f = lambda x, w: fnp.where(x @ w <= 0, 0, x @ w)
     assert epilogues(f, X, W) == ["relu"]
     g = lambda x, w: (f(x, w), f(x, w).sum(0))
     assert epilogues(g, X, W) == ["default"]
     check([row("relu", f, X, W), row("with sums", g, X, W)])
+
+
+@pytest.mark.parametrize("keeps_nan", [True, False])
+def test_what_a_relu_makes_of_nan_is_tried(keeps_nan, monkeypatch):
+    """The library is asked once what it does, and only that is left to it."""
+    if not keeps_nan:
+        finished = fake_lt.finished
+
+        def dropping_nan(about, *args):
+            found = finished(about, *args)
+            is_relu = "RELU" in fake_lt.Epilogue(about["EPILOGUE"]).name
+            return np.nan_to_num(found) if is_relu else found
+
+        monkeypatch.setattr(fake_lt, "finished", dropping_nan)
+    x = X.copy()
+    x[3, 5] = np.nan
+    keeping, dropping = lambda y: fnp.maximum(y, 0), lambda y: fnp.where(y > 0, y, 0)
+    for relu, is_kept in ((nn.relu, True), (keeping, True), (dropping, False)):
+        f = lambda x, w, b, relu=relu: relu(x @ w + b)
+        with emulated() as device:
+            fake_lt.calls.clear()
+            found = host(fg.jit(f)(put(x), put(W), put(B)))
+            (call,) = fake_lt.calls
+            is_fused = fake_lt.Epilogue(call["EPILOGUE"]) == fake_lt.Epilogue.RELU_BIAS
+            assert is_fused == (is_kept == keeps_nan), relu
+            assert device.products.tried.keys() and np.isnan(found[3]).all() == is_kept
+        np.testing.assert_allclose(found, f(x, W, B), rtol=1e-5, atol=1e-5)
 
 
 def test_gates_that_are_no_epilogue():

@@ -16,6 +16,7 @@ import numpy as np
 
 from funcgrad.compiler.cuda.launches import LibraryCall, Source
 from funcgrad.compiler.cuda.runtime import device as devices
+from funcgrad.compiler.cuda.runtime.trials import keeps_nan
 from tests.gpu.emulator import compiler, memory
 
 
@@ -60,7 +61,16 @@ class EmulatedDevice:
         from funcgrad.compiler.cuda.steps.cublaslt import Library
         from tests.gpu.emulator import fake_lt
 
-        return Library(fake_lt)
+        def trial(prepared: Any) -> bool:
+            """A trial is no launch of a program."""
+            launches, calls = self.launches, len(fake_lt.calls)
+            try:
+                return keeps_nan(self, prepared)
+            finally:
+                self.launches = launches
+                del fake_lt.calls[calls:]
+
+        return Library(fake_lt, None, trial)
 
     def is_current(self) -> bool:
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from nvmath.bindings import cublasLt as real_lt
 
 from funcgrad.compiler.cuda.launches import LibraryCall, Source
 from funcgrad.compiler.cuda.runtime import cuda_device, device as devices, nvrtc
+from funcgrad.compiler.cuda.runtime.trials import keeps_nan
 from funcgrad.compiler.cuda.steps.cublaslt import Library
 from tests.gpu.emulator import compiler, fake_lt, memory
 from tests.gpu.emulator.device import EmulatedDevice, EmulatedRecording, EmulationError
@@ -277,7 +279,7 @@ class CheckedDevice(cuda_device.CudaDevice):
         for name, function in list(vars(lt).items()):
             if callable(getattr(real_lt, name, None)) and name.startswith(("create", "mat")):
                 setattr(lt, name, checked(real_lt, name, function))
-        self.products = Library(lt)
+        self.products = Library(lt, None, functools.partial(keeps_nan, self))
 
     def matmul(self, handle: int, description: int, *args: Any) -> None:
         """The epilogue's addresses are those of this moment."""

@@ -19,6 +19,7 @@ from funcgrad.compiler.cuda.launches import LibraryCall, Source
 from funcgrad.compiler.cuda.runtime.branches import STREAMS
 from funcgrad.compiler.cuda.runtime.device import Recording
 from funcgrad.compiler.cuda.runtime.modules import Modules
+from funcgrad.compiler.cuda.runtime.trials import keeps_nan
 from funcgrad.compiler.cuda.steps import cudnn
 from funcgrad.compiler.cuda.steps.cublaslt import WORKSPACE_BYTES, Library
 from funcgrad.ir.types import ArrayType
@@ -102,7 +103,7 @@ class CudaDevice:
             from nvmath.bindings import cublasLt
         except ImportError:
             return None
-        return Library(cublasLt, cudnn.installed())
+        return Library(cublasLt, cudnn.installed(), functools.partial(keeps_nan, self))
 
     @functools.cached_property
     def workspaces(self) -> list[Any]:

@@ -19,42 +19,48 @@ DEGREE = 3
 
 
 class Activation(NamedTuple):
-    """`name(factor * operand)`, where the name is the library's."""
+    """`name(factor * operand)`, where the name is the library's.
+
+    Attributes:
+        keeps_nan: whether it is NaN for NaN, which only "relu" need not be.
+    """
 
     name: str
     operand: Node
     factor: float
+    keeps_nan: bool = True
 
 
 def activation_of(node: Node) -> Activation | None:
     """What a node is the activation of; None if it is something else."""
-    x = relu_operand(node)
-    return gelu_of(node) if x is None else Activation("relu", x, 1.0)
+    return relu_of(node) or gelu_of(node)
 
 
-def relu_operand(node: Node) -> Node | None:
-    """What a node is the positive part of; None if it is something else."""
+def relu_of(node: Node) -> Activation | None:
+    """The positive part of a node; None for anything else."""
     if not isinstance(node, Map):
         return None
     name, operands = node.primitive.name, node.operands
     if name == "relu":
-        return operands[0]
+        return Activation("relu", operands[0], 1.0)
     if name == "maximum":
         for zero, x in (operands, operands[::-1]):
             if factor_of(zero) == 0:
-                return x
+                return Activation("relu", x, 1.0)
     if name == "select":
         return chosen_if_positive(*operands)
     return None
 
 
-def chosen_if_positive(test: Node, x: Node, y: Node) -> Node | None:
-    """What a choice takes where it is positive, if it is 0 elsewhere."""
+def chosen_if_positive(test: Node, x: Node, y: Node) -> Activation | None:
+    """What a choice takes where it is positive (or, if the test is for the others, NaN), if it is 0 elsewhere."""
     if not isinstance(test, Map) or test.primitive.name not in ("less_equal", "greater"):
         return None
     zero, chosen = (x, y) if test.primitive.name == "less_equal" else (y, x)
     is_test = test.operands[0] is chosen and factor_of(test.operands[1]) == 0
-    return chosen if is_test and factor_of(zero) == 0 else None
+    if not is_test or factor_of(zero) != 0:
+        return None
+    return Activation("relu", chosen, 1.0, test.primitive.name == "less_equal")
 
 
 def gelu_of(node: Node) -> Activation | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from funcgrad.compiler.cuda.steps.product_plan import MatrixLayout, ProductPlan
 WORKSPACE_BYTES = 32 << 20  # what Hopper's products want
 ALIGNMENT = 256  # bytes; more makes no difference to the library
 REQUESTED = 8  # algorithms, the most promising first
+TRIED = (16, 512)  # sizes of matrices that are multiplied to see what becomes of NaN
 REFUSALS = (
     7,
     15,
@@ -55,11 +58,20 @@ class Library:
     Args:
         bindings: `nvmath.bindings.cublasLt`, or what stands for it in tests.
         convolutions: what prepares the plans of convolutions (`cudnn.Convolutions`), if anything does.
+        trial: runs a prepared product of NaNs, and says whether its results are NaN: no manual says what the library's
+            "relu" makes of them. Without one they are.
     """
 
-    def __init__(self, bindings: Any, convolutions: Any = None) -> None:
+    def __init__(
+        self,
+        bindings: Any,
+        convolutions: Any = None,
+        trial: Callable[[PreparedProduct], bool] | None = None,
+    ) -> None:
         self.bindings = bindings
         self.convolutions = convolutions
+        self.trial = trial
+        self.tried: dict[Any, set[bool]] = {}
         self.known: dict[Any, Any] = {}
         self.lock = threading.Lock()
 
@@ -85,7 +97,20 @@ class Library:
         if isinstance(plan, ConvolutionPlan):
             return None if self.convolutions is None else self.convolutions.prepare(plan)
         prepared = PreparedProduct(self, plan)
-        return prepared if prepared.algorithm(ALIGNMENT) is not None else None
+        if prepared.algorithm(ALIGNMENT) is None:
+            return None
+        return prepared if not plan.is_relu or self.relu_of_nan(plan) == {plan.keeps_nan} else None
+
+    def relu_of_nan(self, plan: ProductPlan) -> set[bool]:
+        """Whether products with the epilogue of a plan keep NaN: both if that depends on their size."""
+        if self.trial is None:
+            return {True}
+        key = (plan.dtype, compute_type(plan), plan.epilogue)
+        if key not in self.tried:
+            made = [PreparedProduct(self, contiguous(plan, n)) for n in TRIED]
+            known = [one for one in made if one.algorithm(ALIGNMENT) is not None]
+            self.tried[key] = {self.trial(one) for one in known}
+        return self.tried[key]
 
     def has_algorithm(self, plan: ProductPlan | ConvolutionPlan) -> bool:
         """Whether the library can run a plan."""
@@ -203,6 +228,13 @@ class PreparedProduct:
             results = (c, self.d, d, self.d, algorithm.ctypes.data)
             memory = (workspace, min(workspace_bytes, WORKSPACE_BYTES), stream)
             lt.matmul(self.library.handle, self.description, *operands, *results, *memory)
+
+
+def contiguous(plan: ProductPlan, size: int) -> ProductPlan:
+    """A product like that of a plan, of square matrices."""
+    rows = MatrixLayout(False, size)
+    sizes = {"m": size, "n": size, "k": size, "batch": 1, "a": rows, "b": rows, "d": rows}
+    return replace(plan, **sizes, alpha=1.0, beta=0.0)
 
 
 def alignment_of(addresses: int) -> int:

@@ -115,6 +115,7 @@ class Parsed:
         bias: a number for each column.
         added, beta: an array of the shape of the product, and its factor.
         activation: "relu", "gelu" or "".
+        keeps_nan: whether that is NaN for NaN.
     """
 
     product: Node
@@ -125,12 +126,13 @@ class Parsed:
     added: Node | None = None
     beta: float = 0.0
     activation: str = ""
+    keeps_nan: bool = True
 
     def parse(self, root: Node) -> bool:
         """Whether a node is a sum of the product and what may be added, or its activation."""
         found = activation_of(root)
         if found is not None:
-            self.activation = found.name
+            self.activation, self.keeps_nan = found.name, found.keeps_nan
             return self.is_sum(found.operand, found.factor, root.shape) and self.alpha != 0
         return isinstance(root, Map) and self.is_map(root, 1.0) and self.alpha != 0
 
@@ -197,6 +199,7 @@ class Parsed:
             "epilogue": name,
             "alpha": self.alpha,
             "beta": self.beta,
+            "keeps_nan": self.keeps_nan,
             "added": None if self.added is None else 1 + len(extra),
         }
         step = Step("dot", (*product.operands, *extra), [root.type], params, product.equation)

@@ -38,6 +38,7 @@ class ProductPlan:
             "gelu_bias", "drelu" and "drelu_bgrad" (with these bits; the second also sums the rows), "bgrada" (sums the
             rows of `b`), "bgradb" (sums the columns of `a`); "default" for nothing.
         auxiliary: bits from one row of these bits to the next.
+        keeps_nan: whether "relu" shall be NaN for NaN, and not 0.
     """
 
     dtype: np.dtype
@@ -53,6 +54,11 @@ class ProductPlan:
     beta: float = 0.0
     epilogue: str = "default"
     auxiliary: int = 0
+    keeps_nan: bool = True
+
+    @property
+    def is_relu(self) -> bool:
+        return self.epilogue in ("relu", "relu_bias")
 
     @property
     def products(self) -> int:

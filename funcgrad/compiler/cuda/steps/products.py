@@ -70,7 +70,7 @@ def fused_plan(step: Step, in_memory: set[Node]) -> ProductPlan | None:
 
     The params of such a step: `epilogue`, `alpha` and `beta` as in the plan, and `added`, the number of the operand
     that is added with the factor `beta`. Operand 2 is the bias if the epilogue has one, or bits for each element if
-    there are `auxiliary` many for each row. Sums of columns are the second result.
+    there are `auxiliary` many for each row. Sums of columns are the second result. `keeps_nan` is that of the plan.
     """
     places = [memory_of(step, operand, in_memory) for operand in step.operands[:2]]
     spec = simplified(dot_spec(step, *places))
@@ -85,6 +85,7 @@ def fused_plan(step: Step, in_memory: set[Node]) -> ProductPlan | None:
     params = step.params
     changes = {name: params[name] for name in ("epilogue", "alpha", "beta")}
     changes["auxiliary"] = params.get("auxiliary", 0)
+    changes["keeps_nan"] = params.get("keeps_nan", True)
     return replace(product_plan(spec, (1, 0, 0, 0)), **changes)
 
 
