@@ -32,8 +32,6 @@ RENAMED = {
 WITHOUT = {
     "inplace": "Leave it out: arrays are not changed.",
     "device": "Make the layer, then write funcgrad.device_put(layer, device).",
-    "padding_idx": "Multiply the result by (x != index)[..., None].",
-    "return_indices": "The indices come from np.argmax.",
 }
 # Methods of torch.nn.Module.
 METHODS = {
@@ -79,7 +77,6 @@ IN_PYTORCH = {
     "functional": "Its functions are here: funcgrad.nn.relu, funcgrad.nn.softmax, funcgrad.nn.cross_entropy.",
     "init": "Write funcgrad.nn.initializers, and weight_init= and bias_init= of layers.",
     "utils": "Write funcgrad.optim.clip_by_global_norm, funcgrad.nn.WeightNorm, funcgrad.flatten_util.ravel_pytree.",
-    "EmbeddingBag": "Write Embedding, and a sum or mean of its results.",
     "Transformer": "Write TransformerEncoder and TransformerDecoder.",
     "SyncBatchNorm": "Write BatchNorm(size, axis_name=name).",
     "CosineSimilarity": "Write cosine_similarity.",

@@ -41,7 +41,18 @@ def same(text, *shapes, **options):
     return Case(text, ours, shapes, **options)
 
 
-KEYED = {"Linear", "Bilinear", "RNNCell", "GRUCell", "LSTMCell", "GRU", "LSTM", "RNN"}
+KEYED = {
+    "Linear",
+    "Bilinear",
+    "Embedding",
+    "EmbeddingBag",
+    "RNNCell",
+    "GRUCell",
+    "LSTMCell",
+    "GRU",
+    "LSTM",
+    "RNN",
+}
 KEYED |= {f"{kind}{n}d" for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)}
 X1, X2, X3 = (2, 4, 9), (2, 4, 7, 8), (2, 4, 5, 6, 4)
 SEQUENCE = (5, 3, 4)
@@ -50,7 +61,32 @@ CASES = {
     "linear": same("Linear(4, 3)", (2, 5, 4)),
     "linear_plain": same("Linear(4, 3, bias=False)", (4,)),
     "bilinear": same("Bilinear(3, 4, 2)", (5, 3), (5, 4)),
-    "embedding": Case("Embedding(7, 3)", "Embedding(7, 3, key=0)", ((2, 5),), integers=7),
+    "embedding": same("Embedding(7, 3)", (2, 5), integers=7),
+    "embedding_padding": same("Embedding(7, 3, padding_idx=2)", (2, 9), integers=7),
+    "embedding_bag": same("EmbeddingBag(7, 3)", (4, 5), integers=7),
+    "embedding_bag_sum": same("EmbeddingBag(7, 3, mode='sum', padding_idx=-3)", (4, 5), integers=7),
+    "embedding_bag_weights": same(
+        "EmbeddingBag(7, 3, mode='sum')",
+        (9,),
+        (9,),
+        integers=7,
+        call="m(xs[0], np.array([0, 2, 2, 5]), xs[1].astype(m.weight.dtype) / 4)",
+        torch_call="m(xs[0], torch.tensor([0, 2, 2, 5]), xs[1].to(m.weight.dtype) / 4)",
+    ),
+    "embedding_bag_offsets": same(
+        "EmbeddingBag(7, 3, mode='mean', padding_idx=1, include_last_offset=True)",
+        (9,),
+        integers=7,
+        call="m(xs[0], np.array([0, 2, 2, 5, 9]))",
+        torch_call="m(xs[0], torch.tensor([0, 2, 2, 5, 9]))",
+    ),
+    "embedding_bag_max": same(
+        "EmbeddingBag(7, 3, mode='max', padding_idx=6)",
+        (9,),
+        integers=7,
+        call="m(xs[0], np.array([0, 2, 2, 5]))",
+        torch_call="m(xs[0], torch.tensor([0, 2, 2, 5]))",
+    ),
     # convolutions
     "conv1d": same("Conv1d(4, 6, 3, stride=2, padding=1)", X1),
     "conv1d_circular": same("Conv1d(4, 2, 3, padding=2, padding_mode='circular')", X1),
@@ -77,6 +113,33 @@ CASES = {
         (X2,),
     ),
     "max_pool2d_dilated": same("MaxPool2d(2, stride=1, dilation=2)", X2),
+    "max_pool1d_indices": same(
+        "MaxPool1d(3, stride=2, padding=1, dilation=2, return_indices=True)", X1
+    ),
+    "max_pool2d_indices": Case(
+        "MaxPool2d((3, 2), stride=(2, 3), padding=1, ceil_mode=True, return_indices=True)",
+        "MaxPool2d((3, 2), (2, 3), 1, use_ceil=True, return_indices=True)",
+        (X2,),
+    ),
+    "max_pool3d_indices": same("MaxPool3d(2, stride=2, padding=1, return_indices=True)", X3),
+    "max_unpool1d": same(
+        "MaxUnpool1d(3, stride=2, padding=1)",
+        (2, 4, 3),
+        call="m(xs[0], np.arange(24).reshape(2, 4, 3) * 3 % 5)",
+        torch_call="m(xs[0], torch.tensor(np.arange(24).reshape(2, 4, 3) * 3 % 5))",
+    ),
+    "max_unpool2d": same(
+        "MaxUnpool2d(2)",
+        (2, 4, 3, 4),
+        call="m(xs[0], np.arange(96).reshape(2, 4, 3, 4) * 5 % 63, (7, 9))",
+        torch_call="m(xs[0], torch.tensor(np.arange(96).reshape(2, 4, 3, 4) * 5 % 63), (7, 9))",
+    ),
+    "max_unpool3d": same(
+        "MaxUnpool3d((2, 1, 3), stride=(2, 1, 2))",
+        (2, 3, 2, 2, 2),
+        call="m(xs[0], np.arange(48).reshape(2, 3, 2, 2, 2) * 3 % 40)",
+        torch_call="m(xs[0], torch.tensor(np.arange(48).reshape(2, 3, 2, 2, 2) * 3 % 40))",
+    ),
     "max_pool3d": same("MaxPool3d(2, stride=2, padding=1)", X3),
     "avg_pool1d": same("AvgPool1d(2, stride=2)", X1),
     "avg_pool2d": same("AvgPool2d(3, stride=2, padding=1)", X2),
@@ -102,6 +165,7 @@ CASES = {
     "adaptive_max_pool1d": same("AdaptiveMaxPool1d(4)", X1),
     "adaptive_max_pool2d": same("AdaptiveMaxPool2d((3, 5))", X2),
     "adaptive_max_pool3d": same("AdaptiveMaxPool3d(2)", X3),
+    "adaptive_max_pool2d_indices": same("AdaptiveMaxPool2d((3, 5), return_indices=True)", X2),
     # moving elements
     "flatten": same("Flatten()", X2),
     "flatten_some": same("Flatten(0, 1)", X2),

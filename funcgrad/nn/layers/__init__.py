@@ -53,6 +53,7 @@ from funcgrad.nn.layers.dropout import (
     FeatureAlphaDropout,
 )
 from funcgrad.nn.layers.embedding import Embedding
+from funcgrad.nn.layers.embedding_bag import EmbeddingBag
 from funcgrad.nn.layers.group_norm import (
     GroupNorm,
     InstanceNorm1d,
@@ -126,5 +127,6 @@ from funcgrad.nn.layers.transformer import (
     TransformerEncoderLayer,
 )
 from funcgrad.nn.layers.unfold import Fold, Unfold
+from funcgrad.nn.layers.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from funcgrad.nn.layers.upsample import Upsample
 from funcgrad.nn.layers.weight_norm import SpectralNorm, WeightNorm
