@@ -65,8 +65,8 @@ class _MaxUnpool(Module):
                 f"[{described(self)}] indices have shape {indices.shape}; expected that of x, {x.shape}. Write "
                 "y, indices = pool(x) with a pool that has return_indices=True."
             )
-        lead = x.shape[: x.ndim - self.rank]
-        lengths = self.lengths(x, output_size)
+        lead, pooled = x.shape[: x.ndim - self.rank], x.shape[x.ndim - self.rank :]
+        lengths = self.lengths(pooled, output_size)
         rows, count = math.prod(lead), math.prod(lengths)
         known: Any = None if isinstance(indices, Tracer) else indices
         if known is not None and known.size and not 0 <= known.min() <= known.max() < count:
@@ -74,14 +74,14 @@ class _MaxUnpool(Module):
                 f"[{described(self)}] indices are from {known.min()} to {known.max()}, but the result has {count} "
                 f"elements along its last axes {lengths}. Give the shape of what was pooled: output_size=."
             )
+        flat = (rows, math.prod(pooled))
+        where = (fnp.arange(rows)[:, None], fnp.reshape(indices, flat))
         empty = fnp.zeros((rows, count), x.dtype)
-        where = (fnp.arange(rows)[:, None], fnp.reshape(indices, (rows, -1)))
-        out = scatter("set", empty, where, fnp.reshape(x, (rows, -1)))
+        out = scatter("set", empty, where, fnp.reshape(x, flat))
         return fnp.reshape(out, (*lead, *lengths))
 
-    def lengths(self, x: Any, wanted: Sequence[int] | None) -> tuple[int, ...]:
+    def lengths(self, pooled: tuple[int, ...], wanted: Sequence[int] | None) -> tuple[int, ...]:
         """The lengths of the last axes of the result."""
-        pooled = x.shape[x.ndim - self.rank :]
         axes = list(zip(pooled, self.kernel_size, self.stride, self.padding, strict=True))
         usual = tuple([(n - 1) * stride - 2 * pad + size for n, size, stride, pad in axes])
         if wanted is None:
