@@ -140,3 +140,19 @@ def test_label_out_of_range(label, wrap):
 def test_wrong_arguments(call, match):
     with pytest.raises((ValueError, TypeError), match=match):
         call()
+
+
+def test_ctc_of_one_example_and_of_labels_in_one_row():
+    scores = nn.log_softmax(np.random.default_rng(0).normal(size=(9, 3, 5)).astype(np.float32))
+    labels, times, lengths = np.array([[1, 2, 1], [4, 3, 0], [2, 0, 0]]), [9, 7, 8], [3, 2, 1]
+    loss = nn.CTCLoss(reduction="none")
+    expected = loss(scores, labels, times, lengths)
+    joined = np.array([1, 2, 1, 4, 3, 2])
+    np.testing.assert_allclose(loss(scores, joined, times, lengths), expected)
+    np.testing.assert_allclose(
+        fg.jit(loss)(scores, joined, np.array(times), np.array(lengths)), expected
+    )
+    np.testing.assert_allclose(loss(scores[:, 1], labels[1, :2], 7, 2), expected[1], rtol=1e-6)
+    assert nn.CTCLoss()(scores, labels, times, lengths).dtype == np.float32
+    with pytest.raises(ValueError, match=r"two lengths per example, but got .*\(2, 3\)"):
+        loss(scores, labels[:2], times, lengths)

@@ -181,20 +181,34 @@ def ctc_loss_by_lengths(
     """`ctc_loss` with the arguments of PyTorch's `ctc_loss`.
 
     Args:
-        log_probs: (time, examples, classes), log probabilities.
-        targets: (examples, length).
-        input_lengths, target_lengths: (examples,).
+        log_probs: (time, examples, classes), log probabilities; (time, classes) for one example.
+        targets: (examples, length), or the labels of all examples one after the other.
+        input_lengths, target_lengths: (examples,), or a number for one example.
         blank: the class that stands for no label.
         reduction: "mean" (each divided by its target length first), "sum" or "none".
         zero_infinity: 0 for labels that cannot be spelled in the time there is.
+
+    Raises:
+        ValueError: the arguments are not of equally many examples.
+        IndexError: a label is no class.
 
     Example:
         >>> scores = fnp.log(np.full((2, 1, 2), 0.5))
         >>> ctc_loss_by_lengths(scores, [[1]], [2], [1], reduction="none").round(4)
         array([0.2877])
     """
-    scores, targets = fnp.moveaxis(as_array(log_probs), 0, 1), as_array(targets)
+    scores, targets = as_array(log_probs), as_array(targets)
     input_lengths, target_lengths = as_array(input_lengths), as_array(target_lengths)
+    is_one = scores.ndim == 2
+    if is_one:
+        scores, targets = fnp.expand_dims(scores, 1), fnp.expand_dims(targets, 0)
+        input_lengths, target_lengths = (
+            fnp.reshape(n, (-1,)) for n in (input_lengths, target_lengths)
+        )
+    if targets.ndim == 1:
+        targets = _one_row_each(targets, target_lengths)
+    _check_examples(scores, targets, input_lengths, target_lengths)
+    scores = fnp.moveaxis(scores, 0, 1)
     paddings = [
         fnp.greater_equal(fnp.arange(count), lengths[:, None]).astype(scores.dtype)
         for count, lengths in ((scores.shape[1], input_lengths), (targets.shape[1], target_lengths))
@@ -204,11 +218,28 @@ def ctc_loss_by_lengths(
     cannot = losses > 5e4
     losses = fnp.where(cannot, 0.0 if zero_infinity else np.inf, losses)
     if reduction == "mean":
-        losses = losses / fnp.maximum(target_lengths, 1)
-    return reduced("ctc_loss", losses, reduction)
+        losses = losses / fnp.maximum(target_lengths, 1).astype(losses.dtype)
+    return reduced("ctc_loss", losses[0] if is_one else losses, reduction)
 
 
 # --- helpers ---
+
+
+def _one_row_each(labels: Any, lengths: Any) -> Any:
+    """Labels that stand one after the other, as (examples, length); what is over the length of a row is any label."""
+    starts = fnp.cumsum(lengths) - lengths
+    places = fnp.expand_dims(starts, 1) + fnp.arange(labels.shape[0])
+    return fnp.take(labels, fnp.minimum(places, labels.shape[0] - 1))
+
+
+def _check_examples(scores: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> None:
+    shapes = (scores.shape, targets.shape, input_lengths.shape, target_lengths.shape)
+    count = scores.shape[1] if scores.ndim == 3 else None
+    if targets.ndim != 2 or any(s != (count,) for s in (targets.shape[:1], *shapes[2:])):
+        raise ValueError(
+            "[ctc_loss] expected log_probs (time, examples, classes), targets (examples, length) and two lengths per "
+            f"example, but got the shapes {', '.join(map(str, shapes))}."
+        )
 
 
 def _chosen(
