@@ -148,11 +148,10 @@ def test_ctc_of_one_example_and_of_labels_in_one_row():
     loss = nn.CTCLoss(reduction="none")
     expected = loss(scores, labels, times, lengths)
     joined = np.array([1, 2, 1, 4, 3, 2])
-    np.testing.assert_allclose(loss(scores, joined, times, lengths), expected)
-    np.testing.assert_allclose(
-        fg.jit(loss)(scores, joined, np.array(times), np.array(lengths)), expected
-    )
-    np.testing.assert_allclose(loss(scores[:, 1], labels[1, :2], 7, 2), expected[1], rtol=1e-6)
+    compiled = fg.jit(loss)(scores, joined, np.array(times), np.array(lengths))
+    single = loss(scores[:, 1], labels[1, :2], 7, 2)
+    for got, wanted in ((compiled, expected), (single, expected[1])):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
     assert nn.CTCLoss()(scores, labels, times, lengths).dtype == np.float32
     with pytest.raises(ValueError, match=r"two lengths per example, but got .*\(2, 3\)"):
         loss(scores, labels[:2], times, lengths)
