@@ -120,6 +120,7 @@ from funcgrad.nn.layers import (
     LogSigmoid,
     LogSoftmax,
     LoRA,
+    LoRAAttention,
     LPPool1d,
     LPPool2d,
     LPPool3d,

@@ -65,6 +65,68 @@ def test_lora_of_shared_layers_and_errors():
         nn.LoRA(nn.Conv1d(1, 1, 1, key=0), 1, key=0)
 
 
+SEQUENCES = np.random.default_rng(1).normal(size=(3, 5, 8)).astype(np.float32)
+ATTENTIONS = [
+    nn.MultiheadAttention(2, 8, key=0),
+    nn.MultiheadAttention(2, 8, None, None, None, None, None, True, True, True, True, key=0),
+    nn.MultiheadAttention(4, 8, num_key_value_heads=2, key=0),
+]
+
+
+@pytest.mark.parametrize("layer", ATTENTIONS)
+def test_lora_of_attention(layer):
+    inputs = (SEQUENCES, SEQUENCES[:, :4], SEQUENCES[:, 1:])
+    tuned = nn.LoRAAttention(layer, 3, 6.0, ["v_proj", "q_proj"], key=1)
+    np.testing.assert_allclose(tuned(*inputs), layer(*inputs[:2], inputs[2]), rtol=1e-6)
+    names = [path for path, _ in nn.named_parameters(tuned, trainable=True)]
+    assert names == ["lora_a.q_proj", "lora_a.v_proj", "lora_b.q_proj", "lora_b.v_proj"]
+    b = np.random.default_rng(2).normal(size=tuned.lora_b["v_proj"].shape).astype(np.float32)
+    tuned = nn.replace(tuned, {"lora_b.v_proj": b})
+    assert not np.allclose(tuned(*inputs), layer(*inputs))
+    merged = nn.merge_lora(tuned)
+    assert type(merged) is nn.MultiheadAttention
+    np.testing.assert_allclose(merged(*inputs), tuned(*inputs), rtol=1e-5)
+    weight = layer.v_proj_weight if layer.in_proj_weight is None else layer.in_proj_weight[16:]
+    new = merged.v_proj_weight if layer.in_proj_weight is None else merged.in_proj_weight[16:]
+    np.testing.assert_allclose(new, weight + 2 * b @ tuned.lora_a["v_proj"], rtol=1e-5)
+
+
+def test_projections_of_attention_are_chosen_by_name():
+    model = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, key=0)
+    tuned = nn.add_lora(model, 2, pattern=r"self_attn\.((q|v)_proj|out_proj)", key=1)
+    np.testing.assert_allclose(tuned(SEQUENCES), model(SEQUENCES), rtol=1e-5, atol=1e-6)
+    assert [path for path, _ in nn.named_parameters(tuned, trainable=True)] == [
+        "self_attn.layer.out_proj.lora_a",
+        "self_attn.layer.out_proj.lora_b",
+        "self_attn.lora_a.q_proj",
+        "self_attn.lora_a.v_proj",
+        "self_attn.lora_b.q_proj",
+        "self_attn.lora_b.v_proj",
+    ]
+    assert isinstance(nn.add_lora(model, 2, key=1).self_attn, nn.LoRAAttention)
+    assert nn.tree_equal(nn.unfreeze(nn.merge_lora(tuned)), model)
+
+    @fg.jit
+    def slopes(model):
+        y, _ = model.apply(SEQUENCES, train=True, key=0, method=lambda m, x: m(x, is_causal=True))
+        return (y * SEQUENCES).sum()
+
+    gradient = fg.grad(slopes)(tuned)
+    assert all(gradient.self_attn.lora_b[name].any() for name in ("q_proj", "v_proj"))
+    assert gradient.self_attn.layer.out_proj.lora_b.any()
+    assert gradient.self_attn.layer.in_proj_weight is None
+
+
+def test_lora_of_attention_errors():
+    with pytest.raises(TypeError, match="expected a MultiheadAttention, but got Linear"):
+        nn.LoRAAttention(nn.Linear(2, 2, key=0), 1, key=0)
+    with pytest.raises(ValueError, match="projections must be some of"):
+        nn.LoRAAttention(ATTENTIONS[0], 1, projections=["out_proj"], key=0)
+    with pytest.raises(ValueError, match="There are: .*self_attn.q_proj, .*self_attn.out_proj"):
+        model = nn.TransformerEncoderLayer(8, 2, 12, key=0)
+        nn.add_lora(model, 1, pattern="conv", key=0)
+
+
 def test_spectral_norm_converges_to_the_largest_singular_value():
     layer = nn.SpectralNorm(nn.Linear(4, 6, dtype=np.float64, key=0), key=1)
     largest = np.linalg.norm(layer.layer.weight, 2)

@@ -38,6 +38,7 @@ from funcgrad.nn.layers.adaptive_pooling import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from funcgrad.nn.layers.add_lora import add_lora, merge_lora
 from funcgrad.nn.layers.batch_norm import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from funcgrad.nn.layers.bilinear import Bilinear
 from funcgrad.nn.layers.checkpoint import Checkpoint
@@ -78,7 +79,7 @@ from funcgrad.nn.layers.lazy import (
     materialize,
 )
 from funcgrad.nn.layers.linear import MLP, Linear
-from funcgrad.nn.layers.lora import LoRA, add_lora, merge_lora
+from funcgrad.nn.layers.lora import LoRA, LoRAAttention
 from funcgrad.nn.layers.multihead_attention import MultiheadAttention
 from funcgrad.nn.layers.norm import LayerNorm, RMSNorm
 from funcgrad.nn.layers.padding import (

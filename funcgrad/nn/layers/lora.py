@@ -1,7 +1,8 @@
-"""Low-rank updates of frozen layers: `LoRA` and `add_lora`, `merge_lora` for whole models."""
+"""Low-rank updates of frozen layers: `LoRA` for `Linear`, `LoRAAttention` for the projections of attention."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import funcgrad.numpy as fnp
@@ -10,13 +11,47 @@ from funcgrad.nn.freezing import freeze
 from funcgrad.nn.initializers import symmetric_uniform
 from funcgrad.nn.layers.checks import positive
 from funcgrad.nn.layers.linear import Linear
+from funcgrad.nn.layers.multihead_attention import MultiheadAttention
 from funcgrad.nn.layers.recurrent_cells import affine
 from funcgrad.nn.module import Module
-from funcgrad.nn.paths import matcher
-from funcgrad.nn.walk import map_modules, named_modules
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
-class LoRA(Module):
+class _LowRank(Module):
+    """What both share: the rank, and the scale of the updates."""
+
+    layer: Any
+    lora_a: Any
+    lora_b: Any
+    rank: int
+    alpha: float
+
+    kind: type = Linear
+
+    def __init__(self, layer: Any, rank: int, alpha: float | None) -> None:
+        positive(self, rank=rank)
+        if not isinstance(layer, self.kind):
+            raise TypeError(
+                f"[{type(self).__name__}] expected a {self.kind.__name__}, but got {type(layer).__name__}."
+            )
+        # What is LoRA inside goes on to be trained.
+        self.layer = freeze(layer, lambda path: "lora_" not in path)
+        self.rank = rank
+        self.alpha = rank if alpha is None else alpha
+
+    @property
+    def scale(self) -> float:
+        """alpha / rank."""
+        return self.alpha / self.rank
+
+    def updated(self, weight: Any, lora_a: Any, lora_b: Any) -> Any:
+        """A weight with its update."""
+        total = weight + (lora_b @ lora_a) * self.scale
+        return total.astype(weight.dtype)
+
+
+class LoRA(_LowRank):
     """A frozen `Linear` with a trained update of low rank (Hu et al., 2021).
 
     `layer(x) + alpha / rank * x @ lora_a.T @ lora_b.T`.
@@ -39,87 +74,89 @@ class LoRA(Module):
         True
     """
 
-    layer: Linear
-    lora_a: Any
-    lora_b: Any
-    rank: int
-    alpha: float
-
     def __init__(self, layer: Linear, rank: int, alpha: float | None = None, *, key: Any) -> None:
-        positive(self, rank=rank)
-        if not isinstance(layer, Linear):
-            raise TypeError(f"[LoRA] expected a Linear, but got {type(layer).__name__}.")
-        outputs, inputs = layer.weight.shape
-        dtype = layer.weight.dtype
-        self.layer = freeze(layer)
-        self.rank = rank
-        self.alpha = rank if alpha is None else alpha
-        self.lora_a = symmetric_uniform(inputs**-0.5)(key, (rank, inputs), dtype)
-        self.lora_b = fnp.zeros((outputs, rank), dtype)
+        super().__init__(layer, rank, alpha)
+        self.lora_a, self.lora_b = first_update(key, layer.weight, rank)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """The layer's result plus the update's; `key` is not used."""
         y = self.layer(x, key=key)
         return y + affine(affine(x, self.lora_a, None), self.lora_b, None) * self.scale
 
-    @property
-    def scale(self) -> float:
-        """alpha / rank."""
-        return self.alpha / self.rank
-
     def merged(self) -> Linear:
         """A plain `Linear` that computes the same."""
-        update = (self.lora_b @ self.lora_a) * self.scale
-        return self.layer.replace(weight=(self.layer.weight + update).astype(update.dtype))
+        weight = self.updated(self.layer.weight, self.lora_a, self.lora_b)
+        return self.layer.replace(weight=weight)
 
 
-def add_lora(
-    model: Any, rank: int, alpha: float | None = None, *, pattern: Any = r".*", key: Any
-) -> Any:
-    """The model, frozen, with a low-rank update for each `Linear` whose path matches.
+class LoRAAttention(_LowRank):
+    """A frozen `MultiheadAttention` with trained updates of low rank of its projections (Hu et al., 2021).
 
     Args:
-        model: any module.
-        rank, alpha: as for `LoRA`.
-        pattern: regular expression for whole paths of layers, or a function of them, such as
-            `r"layers\\.\\d+\\.self_attn.*"`.
+        layer: the `MultiheadAttention`; it is frozen, but for a `LoRA` in the place of its `out_proj`.
+        rank: rank of each update.
+        alpha: the scale is alpha / rank.
+        projections: which have updates, of "q_proj", "k_proj" and "v_proj".
         key: random key or seed.
 
-    Returns:
-        A copy in which only the updates are trained. What else is to be trained is chosen by `unfreeze`.
-
-    Raises:
-        ValueError: no `Linear` matches.
+    Attributes:
+        lora_a: name of a projection -> (rank, inputs), uniform.
+        lora_b: name of a projection -> (outputs, rank), zeros.
 
     Example:
-        >>> from funcgrad import nn
-        >>> model = add_lora(nn.MLP(4, 2, 8, 1, key=0), rank=2, key=1)
-        >>> [path for path, _ in nn.named_parameters(model, trainable=True)]
-        ['layers.0.lora_a', 'layers.0.lora_b', 'layers.1.lora_a', 'layers.1.lora_b']
+        >>> import numpy as np
+        >>> layer = LoRAAttention(MultiheadAttention(2, 8, key=0), rank=2, projections=["q_proj"], key=1)
+        >>> x = np.ones((3, 5, 8), np.float32)
+        >>> layer(x, x, x).shape, {name: b.shape for name, b in layer.lora_b.items()}
+        ((3, 5, 8), {'q_proj': (8, 2)})
     """
-    matches, frozen = matcher(pattern), freeze(model)
-    found = [(path, m) for path, m in named_modules(frozen) if isinstance(m, Linear)]
-    chosen = {id(module): number for number, (path, module) in enumerate(found) if matches(path)}
-    if not chosen:
-        listed = ", ".join(path for path, _ in found) or "none"
-        raise ValueError(f"[add_lora] no Linear matches {pattern!r}. There are: {listed}.")
-    keys = random.split(key, len(found))
 
-    def wrapped(module: Any, original: Any) -> Any:
-        number = chosen.get(id(original))
-        return module if number is None else LoRA(original, rank, alpha, key=keys[number])
+    kind = MultiheadAttention
 
-    return map_modules(wrapped, frozen)
+    def __init__(
+        self,
+        layer: MultiheadAttention,
+        rank: int,
+        alpha: float | None = None,
+        projections: Iterable[str] = PROJECTIONS,
+        *,
+        key: Any,
+    ) -> None:
+        super().__init__(layer, rank, alpha)
+        names = tuple(projections)
+        if not names or not set(names) <= set(PROJECTIONS):
+            raise ValueError(
+                f"[LoRAAttention] projections must be some of {PROJECTIONS}, but got {names}."
+            )
+        weights, keys = projection_weights(layer), random.split(key, len(names))
+        pairs = {n: first_update(k, weights[n], rank) for n, k in zip(names, keys, strict=True)}
+        self.lora_a = {name: a for name, (a, _) in pairs.items()}
+        self.lora_b = {name: b for name, (_, b) in pairs.items()}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer with the updated projections returns; arguments as for `MultiheadAttention`."""
+        return self.merged()(*args, **kwargs)
+
+    def merged(self) -> MultiheadAttention:
+        """A plain `MultiheadAttention` that computes the same."""
+        weights = projection_weights(self.layer)
+        for name, lora_a in self.lora_a.items():
+            weights[name] = self.updated(weights[name], lora_a, self.lora_b[name])
+        if self.layer.in_proj_weight is not None:
+            return self.layer.replace(in_proj_weight=fnp.concatenate(list(weights.values())))
+        return self.layer.replace(**{f"{name}_weight": w for name, w in weights.items()})
 
 
-def merge_lora(model: Any) -> Any:
-    """The model with plain layers in the place of `LoRA`, which compute the same.
+def first_update(key: Any, weight: Any, rank: int) -> tuple[Any, Any]:
+    """The factors (rank, inputs) and (outputs, rank) of an update, whose product is 0."""
+    outputs, inputs = weight.shape
+    lora_a = symmetric_uniform(inputs**-0.5)(key, (rank, inputs), weight.dtype)
+    return lora_a, fnp.zeros((outputs, rank), weight.dtype)
 
-    Example:
-        >>> from funcgrad import nn
-        >>> model = nn.MLP(4, 2, 8, 1, key=0)
-        >>> merged = merge_lora(add_lora(model, rank=2, key=1))
-        >>> nn.tree_equal(nn.unfreeze(merged), model)
-        True
-    """
-    return map_modules(lambda m, _: m.merged() if isinstance(m, LoRA) else m, model)
+
+def projection_weights(layer: MultiheadAttention) -> dict[str, Any]:
+    """The weights of queries, keys and values by name, also where one array holds all three."""
+    weights = [layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight]
+    if layer.in_proj_weight is not None:
+        weights = fnp.split(layer.in_proj_weight, 3)
+    return dict(zip(PROJECTIONS, weights, strict=True))
