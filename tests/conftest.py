@@ -7,6 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -35,6 +36,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def slow_seconds() -> float:
     """How long one test marked `slow` may go on trying random cases."""
     return float(os.environ.get("FUNCGRAD_SLOW_SECONDS", "60"))
+
+
+@pytest.fixture(autouse=True)
+def same_numbers(request):
+    """A test draws the same numbers from `RNG` of its module, whichever tests ran before it."""
+    if (generator := getattr(request.module, "RNG", None)) is not None:
+        generator.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 @cache

@@ -194,7 +194,7 @@ class TestWhatIsFused:
         check(lambda w, v, x: fg.grad(loss, argnums=(0, 1))(w, v, x), w, v, x, count=None)
 
     def test_in_a_loop(self):
-        xs, w, h = normal(5, 64, 128), normal(128, 128), normal(64, 128)
+        xs, w, h = normal(5, 64, 128), normal(128, 128) * RATE, normal(64, 128)
 
         def f(h, w, xs):
             step = lambda h, x: ((y := np.tanh(h @ w + x)), y)
