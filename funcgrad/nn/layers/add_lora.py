@@ -47,9 +47,7 @@ def add_lora(
             chosen.setdefault(id(module), []).append(name)
     if not chosen:
         listed = ", ".join(path for path, _, _ in found) or "none"
-        raise ValueError(
-            f"[add_lora] no Linear matches {pattern!r}. There are: {listed}."
-        )
+        raise ValueError(f"[add_lora] no Linear matches {pattern!r}. There are: {listed}.")
     keys = dict(zip(chosen, random.split(key, len(chosen)), strict=True))
 
     def wrapped(module: Any, original: Any) -> Any:
