@@ -133,7 +133,7 @@ class Panel:
         self.k_size = least(f, t.k_block, f.op("sub", t.k, k_start))
         self.j = j
         self.columns = columns
-        self.is_first = f.icmp("eq", k_start, index(0))
+        self.adds = f.op("or", t.holds("accumulate"), f.icmp("ne", k_start, index(0)))
         self.buffer = f.alloca("i8", TILE_BYTES)
         # What is not copied is read in place, and the last tile moves back to have all its columns inside.
         inside = least(f, j, f.op("sub", t.n, t.columns))
@@ -163,20 +163,25 @@ class Panel:
         row = least(f, i, f.op("sub", t.m, t.rows))
         rows = least(f, t.rows, f.op("sub", row_stop, i))
         out = at(f, self.out, (i, t.out_row))
-        is_whole = f.op("and", self.is_first, t.holds("is_direct"))
+        is_whole = t.holds("is_direct")
         for a, b in ((row, i), (rows, t.rows), (self.column, self.j), (self.columns, t.columns)):
             is_whole = f.op("and", is_whole, f.icmp("eq", a, b))
-        to = f.select(is_whole, out, self.buffer)
-        to_row = f.select(is_whole, t.out_row, t.tile_row)
         left = [at(f, self.x, (row, t.x_row)), t.x_row, t.x_column]
         right = [self.start, t.panel_row, t.panel_column, self.k_size]
-        call_pointer(f, t.tile, [*left, *right, to, to_row, t.columns])
+        with f.when(is_whole):
+            call_pointer(f, t.tile, [*left, *right, out, t.out_row, t.columns, self.adds])
         with f.when(f.op("xor", is_whole, constant("i1", 1))):
             skipped = (f.op("sub", i, row), t.tile_row), (f.op("sub", self.j, self.column), t.size)
-            part = [at(f, self.buffer, *skipped), t.tile_row, out, t.out_row, t.out_column]
-            later = f.op("xor", self.is_first, constant("i1", 1))
-            adds = f.op("or", t.holds("accumulate"), later)
-            call_pointer(f, t.store, [*part, rows, self.columns, adds])
+            part, size = at(f, self.buffer, *skipped), [rows, self.columns]
+            # Where whole tiles start from the result, these do too: rounding is the same in both.
+            starts = f.op("and", t.holds("is_direct"), self.adds)
+            no = constant("i1", 0)
+            with f.when(starts):
+                call_pointer(f, t.store, [out, t.out_row, part, t.tile_row, t.size, *size, no])
+            tile = [self.buffer, t.tile_row, t.columns, starts]
+            call_pointer(f, t.tile, [*left, *right, *tile])
+            adds = f.op("xor", self.adds, starts)
+            call_pointer(f, t.store, [part, t.tile_row, out, t.out_row, t.out_column, *size, adds])
 
 
 # --- all matrices of a batch ---
@@ -204,7 +209,8 @@ def _write_span(module: Module) -> None:
             with f.when(is_single):
                 left = [matrices[0], t.x_row, t.x_column]
                 right = [matrices[1], t.y_row, t.y_column, t.k]
-                call_pointer(f, t.tile, [*left, *right, matrices[2], t.out_row, t.columns])
+                tile = [matrices[2], t.out_row, t.columns, t.holds("accumulate")]
+                call_pointer(f, t.tile, [*left, *right, *tile])
             with f.when(f.op("xor", is_single, constant("i1", 1))):
                 rows = f.select(turned, index(0), low), f.select(turned, t.m, high)
                 columns = f.select(turned, low, index(0)), f.select(turned, high, t.n)

@@ -91,9 +91,9 @@ class Plan:
 
     @property
     def is_direct(self) -> bool:
-        """Whether tiles can be stored where they belong in the result."""
+        """Whether tiles can be stored where they belong in the result, or added to what is there."""
         side_by_side = self.spec.out_strides[1] == 1 or self.tile.columns == 1
-        return side_by_side and not self.spec.accumulate
+        return side_by_side and (self.tile.kind == "outer" or not self.spec.accumulate)
 
     @property
     def is_single(self) -> bool:

@@ -1,9 +1,9 @@
 """Tiles of matrix products held in registers: the innermost loops, one small function per tile shape and dtype.
 
 Every tile function has the parameters `PARAMETERS`, all strides in bytes, and overwrites a tile of the result whose
-columns lie side by side. `k` is at least 1. Each element of the result is one chain of products added in the order of
-k, whatever the tile, so results do not depend on how a product is cut into tiles. Half precision is summed in float32
-and rounded once, as in NumPy.
+columns lie side by side; outer tiles can add to it. `k` is at least 1. Each element of the result is one chain of
+products added in the order of k, whatever the tile, so results do not depend on how a product is cut into tiles. Half
+precision is summed in float32 and rounded once, as in NumPy.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from funcgrad.compiler.llvm.kernels.registers import (
     to_memory,
 )
 
-# x, x_row, x_column, y, y_row, y_column, k, out, out_row, columns (only masked tiles need the last)
-PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "ptr", "i64", "i64")
+# x, x_row, x_column, y, y_row, y_column, k, out, out_row, columns (only masked tiles need these), and whether the
+# tile is added to `out` (only by outer tiles)
+PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "ptr", "i64", "i64", "i1")
 
 # Rows that one pointer reaches by the addressing modes of common CPUs: itself, plus one and plus two strides.
 ROWS_PER_POINTER = 3
@@ -71,6 +72,10 @@ class Tile:
     def vectors(self) -> list[int]:
         """The lanes of each vector of an outer tile."""
         return [self.lanes] * (self.width - 1) + [self.tail or self.lanes]
+
+    @property
+    def bytes_of_row(self) -> int:
+        return self.columns * self.dtype.itemsize
 
     @property
     def step(self) -> int:
@@ -145,19 +150,19 @@ def load_vector(
 
 def _outer(f: Function, tile: Tile) -> None:
     """Per step of k: `width` vectors of y, and for each row one number of x times all of them."""
-    x, x_row, x_column, y, y_row, _, k, out, out_row, columns = f.arguments
+    x, x_row, x_column, y, y_row, _, k, out, out_row, columns, adds = f.arguments
     dtype, stored = tile.dtype, memory_type(tile.dtype)
     step = tile.lanes * dtype.itemsize
-    types = [vector(lanes, register_type(dtype)) for lanes in tile.vectors]
     *_, tail = tile.vectors
     mask = None
     if tile.masked:
         mask = lane_mask(f, tail, f.op("sub", columns, index(tile.columns - tail)))
     masks = [None] * (tile.width - 1) + [mask]
+    starts = _starting_totals(f, tile, masks, out, out_row, adds)
     with f.loop(index(0), k) as loop:
         pointers = _row_pointers(f, loop, x, x_row, x_column, tile.rows)
         row = f.carry(loop, y)
-        totals = [[f.carry(loop, zero(type)) for type in types] for _ in range(tile.rows)]
+        totals = [[f.carry(loop, start) for start in of_row] for of_row in starts]
         vectors = [
             load_vector(f, dtype, lanes, f.gep(row, v * step), chosen)
             for v, (lanes, chosen) in enumerate(zip(tile.vectors, masks, strict=True))
@@ -179,6 +184,30 @@ def _outer(f: Function, tile: Tile) -> None:
                 f.store(value, address)
         out = f.gep(out, out_row)
     f.ret()
+
+
+def _starting_totals(
+    f: Function,
+    tile: Tile,
+    masks: list[Value | None],
+    out: Value,
+    out_row: Value,
+    adds: Value,
+) -> list[list[Value]]:
+    """What is in the result, or zeros, read without a branch."""
+    nothing = f.module.data("zeros", f"private constant [{tile.bytes_of_row} x i8] zeroinitializer")
+    source, step = f.select(adds, out, nothing), f.select(adds, out_row, index(0))
+    found = []
+    for _ in range(tile.rows):
+        addresses = [f.gep(source, v * tile.lanes * tile.dtype.itemsize) for v in range(tile.width)]
+        found.append(
+            [
+                load_vector(f, tile.dtype, lanes, address, mask)
+                for lanes, address, mask in zip(tile.vectors, addresses, masks, strict=True)
+            ]
+        )
+        source = f.gep(source, step)
+    return found
 
 
 def _row_pointers(
@@ -207,7 +236,7 @@ def _inner(f: Function, tile: Tile) -> None:
 
     The elements that fill no whole step come first and start the totals; k is at least one step.
     """
-    x, x_row, _, y, _, y_column, k, out, out_row, _ = f.arguments
+    x, x_row, _, y, _, y_column, k, out, out_row, *_ = f.arguments
     dtype, size = tile.dtype, tile.dtype.itemsize
     type = vector(tile.lanes, register_type(dtype))
     rows, columns = _starts(f, x, x_row, tile.rows), _starts(f, y, y_column, tile.width)
@@ -263,7 +292,7 @@ def _sum_lanes(f: Function, total: Value) -> Value:
 
 def _inner_scalar(f: Function, tile: Tile) -> None:
     """Booleans, and integers narrower than 32 bits."""
-    x, _, x_column, y, y_row, _, k, out, _, _ = f.arguments
+    x, _, x_column, y, y_row, _, k, out, *_ = f.arguments
     dtype, stored = tile.dtype, memory_type(tile.dtype)
     start = zero(register_type(dtype))
     with f.loop(index(0), k) as loop:
@@ -279,7 +308,7 @@ def _inner_scalar(f: Function, tile: Tile) -> None:
 
 def _inner_complex(f: Function, tile: Tile) -> None:
     """Real and imaginary parts lie side by side."""
-    x, _, x_column, y, y_row, _, k, out, _, _ = f.arguments
+    x, _, x_column, y, y_row, _, k, out, *_ = f.arguments
     part = complex_part(tile.dtype)
     size = tile.dtype.itemsize // 2
     with f.loop(index(0), k) as loop:
