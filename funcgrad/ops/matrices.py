@@ -171,6 +171,6 @@ def column_vector(x: Any) -> Any:
     return reshape(x, (*shape_of(x), 1))
 
 
-def with_lead(x: Any, lead: tuple, core: int = 2) -> Any:
-    """`x` stretched to these leading lengths before its last `core` axes."""
-    return broadcast_to(x, (*lead, *shape_of(x)[ndim_of(x) - core :]))
+def with_lead(x: Any, lead: tuple) -> Any:
+    """`x` stretched to these leading lengths before its last two axes."""
+    return broadcast_to(x, (*lead, *shape_of(x)[-2:]))

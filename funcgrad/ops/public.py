@@ -35,13 +35,13 @@ def unary(primitive: Elementwise, name: str = "") -> Callable[[Any], Any]:
     return document(function, primitive, name or primitive.name, "x")
 
 
-def binary(primitive: Elementwise, name: str = "") -> Callable[[Any, Any], Any]:
+def binary(primitive: Elementwise) -> Callable[[Any, Any], Any]:
     """The public function of a primitive with two operands."""
 
     def function(x: Any, y: Any, /) -> Any:
         return primitive.apply(x, y)
 
-    return document(function, primitive, name or primitive.name, "x, y")
+    return document(function, primitive, primitive.name, "x, y")
 
 
 def document(

@@ -47,7 +47,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "atan": trigonometry.arctan, "atan2": trigonometry.arctan2, "sinh": hyperbolic.sinh,
     "cosh": hyperbolic.cosh, "tanh": hyperbolic.tanh, "asinh": hyperbolic.arcsinh,
     "acosh": hyperbolic.arccosh, "atanh": hyperbolic.arctanh, "sqrt": power.sqrt,
-    "cbrt": power.cbrt, "pow": power.power, "rsqrt": lambda x: arithmetic.divide(1.0, power.sqrt(x)),
+    "cbrt": power.cbrt, "pow": power.power, "rsqrt": power.rsqrt,
     "fabs": floats.absolute, "abs": floats.absolute, "fmax": extrema.fmax, "fmin": extrema.fmin,
     "max": extrema.maximum, "min": extrema.minimum, "floor": rounding.floor, "ceil": rounding.ceil,
     "erf": special.erf, "erfc": special.erfc, "lgamma": gamma.gammaln,

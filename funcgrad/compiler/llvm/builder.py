@@ -263,9 +263,8 @@ class Function:
         self.block.terminator = "ret void" if value is None else f"ret {value.type} {value.text}"
 
     @contextlib.contextmanager
-    def when(self, condition: Value, likely: bool | None = None) -> Iterator[None]:
+    def when(self, condition: Value) -> Iterator[None]:
         """Run the body of the `with` only if the i1 holds."""
-        del likely
         then, after = self.new_block("then"), self.new_block("after")
         self.branch_if(condition, then, after)
         self.block = then

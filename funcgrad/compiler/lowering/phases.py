@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from funcgrad.compiler.lowering.accesses import Accesses
 from funcgrad.compiler.lowering.costs import cost_of
-from funcgrad.compiler.lowering.graph import (
-    Map,
-    Node,
-    Reduce,
-)
+from funcgrad.compiler.lowering.graph import Map, Node, Reduce
 from funcgrad.compiler.lowering.kernels import Kernel
 
 DEAR_STEP = 4  # operations from which on a value is kept for the next phase of its row
@@ -20,12 +16,6 @@ class Phases(Accesses):
     def __init__(self, kernel: Kernel, in_memory: set[Node]) -> None:
         super().__init__(kernel, in_memory)
         self.phase_memo: dict[Node, int] = {}
-
-    def finished_in_row(self, node: Reduce) -> bool:
-        """Whether a reduction runs over the loops of the row and no others."""
-        return (
-            self.kernel.row is not None and frozenset(self.kernel.reduced[node]) == self.kernel.row
-        )
 
     def phase(self, node: Node) -> int:
         """The first pass over the row in which a node can be computed."""

@@ -10,8 +10,6 @@ from funcgrad.compiler.passes.dead_code import with_parts
 from funcgrad.ir.program import Atom, Equation, Program, Variable
 from funcgrad.ir.types import ArrayType
 
-Operand = tuple[Variable, Atom]
-
 
 def substituted(equation: Equation, known: dict[Atom, Atom]) -> Equation:
     """An equation that reads other atoms in place of some."""

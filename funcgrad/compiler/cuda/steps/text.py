@@ -69,21 +69,19 @@ def named(name: str, *parts: str) -> str:
     return f"{name}_{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
 
 
-def blocks_for(count: int, threads: int = THREADS, per_thread: int = 1) -> int:
+def blocks_for(count: int, per_thread: int = 1) -> int:
     """How many blocks work on so many things."""
-    return min(MAX_BLOCKS, max(1, -(-count // (threads * per_thread))))
+    return min(MAX_BLOCKS, max(1, -(-count // (THREADS * per_thread))))
 
 
-def each(count: int, body: str, index: str = "i", of_block: bool = False) -> str:
+def each(count: int, body: str, of_block: bool = False) -> str:
     """The body for every number below `count`, divided among all threads of the grid, or of each block."""
     type = index_type(count + MAX_BLOCKS * 1024)
     start = f"({type})blockIdx.x * blockDim.x + threadIdx.x"
     step = f"({type})gridDim.x * blockDim.x"
     if of_block:
         start, step = "threadIdx.x", "blockDim.x"
-    return (
-        f"  for ({type} {index} = {start}; {index} < {count}; {index} += {step}) {{\n{body}  }}\n"
-    )
+    return f"  for ({type} i = {start}; i < {count}; i += {step}) {{\n{body}  }}\n"
 
 
 def offsets(number: str, axes: Axes, names: Sequence[str], indent: str = "    ") -> str:

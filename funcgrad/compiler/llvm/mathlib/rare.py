@@ -31,7 +31,7 @@ def redo(
         write_helper(function.module, symbol, element, is_rare, formula, len(inputs))
     before = function.block
     slots = [function.alloca(x.type) for x in (*inputs, result)]
-    with function.when(is_rare(*inputs).is_any().value, likely=False):
+    with function.when(is_rare(*inputs).is_any().value):
         for x, slot in zip((*inputs, result), slots, strict=True):
             function.store(x.value, slot, 64)
         lanes = constant("i64", max(result.lanes, 1))

@@ -96,17 +96,6 @@ def dot(module: Module, spec: DotSpec) -> str:
     return name
 
 
-def dot_rows(module: Module, spec: DotSpec) -> str:
-    """The name of a function `void (ptr x, ptr y, ptr out, i64 start, i64 stop)` that does `write_dot_rows`."""
-    name = f"fg_dot_rows_{spec.text}"
-    if not module.defines(name):
-        f = module.function(name, "void", ["ptr"] * 3 + ["i64"] * 2, "internal")
-        x, y, out, start, stop = f.arguments
-        write_dot_rows(f, spec, x, y, out, start, stop)
-        f.ret()
-    return name
-
-
 def _write_product(f: Function, plan: Plan, x: Value, y: Value, out: Value) -> None:
     operands = (y, x) if plan.is_swapped else (x, y)
     f.external(PRODUCT, "void", [plan_table(f.module, plan), *operands, out])
