@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class Distribution(Module):
             )
         return self.draw(key, self._whole(shape))
 
-    is_smooth = True
+    is_smooth: ClassVar[Any] = True
 
     def draw(self, key: Any, shape: tuple[int, ...]) -> Any:
         """Values in a shape that the parameters (with the shape of events) broadcast to."""
@@ -130,6 +130,20 @@ class Distribution(Module):
 
     def _whole(self, shape: Any) -> tuple[int, ...]:
         return (*as_shape("sample", shape), *self.batch_shape, *self.event_shape)
+
+
+class Derived(Distribution):
+    """A distribution made from another one."""
+
+    base: Distribution
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        return self.base.parameters
+
+    @property
+    def is_smooth(self) -> bool:
+        return self.base.is_smooth
 
 
 def parameter(**kwargs: Any) -> Any:

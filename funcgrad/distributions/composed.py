@@ -6,14 +6,14 @@ from typing import Any
 
 import funcgrad.numpy as fnp
 from funcgrad import random
-from funcgrad.distributions.base import Distribution, as_value, inside, or_impossible
+from funcgrad.distributions.base import Derived, Distribution, as_value, inside, or_impossible
 from funcgrad.distributions.bijectors import Bijector, Exp
 from funcgrad.distributions.discrete import Categorical
 from funcgrad.distributions.location_scale import Normal
 from funcgrad.scipy.special import logsumexp
 
 
-class Transformed(Distribution):
+class Transformed(Derived):
     """The distribution of a smooth one-to-one function of a random value.
 
     Args:
@@ -26,16 +26,7 @@ class Transformed(Distribution):
         np.float32(-1.6121)
     """
 
-    base: Distribution
     bijector: Bijector
-
-    @property
-    def parameters(self) -> tuple[Any, ...]:
-        return self.base.parameters
-
-    @property
-    def is_smooth(self) -> bool:  # type: ignore[override]
-        return self.base.is_smooth
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

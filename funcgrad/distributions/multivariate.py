@@ -9,7 +9,7 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import random
-from funcgrad.distributions.base import Distribution, as_parameter, as_value
+from funcgrad.distributions.base import Derived, Distribution, as_parameter, as_value
 from funcgrad.nn.module import field
 
 
@@ -91,7 +91,7 @@ class MultivariateNormal(Distribution):
         )
 
 
-class Independent(Distribution):
+class Independent(Derived):
     """Several independent distributions as one of vectors: the last axes of the batch become those of the event.
 
     Args:
@@ -104,16 +104,7 @@ class Independent(Distribution):
         np.float64(-2.7568)
     """
 
-    base: Distribution
     reinterpreted_batch_ndims: int = field(static=True)
-
-    @property
-    def parameters(self) -> tuple[Any, ...]:
-        return self.base.parameters
-
-    @property
-    def is_smooth(self) -> bool:  # type: ignore[override]
-        return self.base.is_smooth
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

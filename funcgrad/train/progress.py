@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 
@@ -35,7 +35,7 @@ class Progress:
 
     def __init__(self, iterable: Iterable[Any], total: int | None, label: str, every: float):
         self.iterable, self.label, self.every = iterable, label, every
-        self.total = len(iterable) if total is None and hasattr(iterable, "__len__") else total  # type: ignore[arg-type]
+        self.total = len(iterable) if total is None and isinstance(iterable, Sized) else total
         self.numbers: dict[str, Any] = {}
         self.bar: Any = None
 

@@ -6,19 +6,16 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-
 import funcgrad.numpy as fnp
 from funcgrad.ir.types import FLOAT32
 from funcgrad.nn.context import current_state, described, is_training, record_state
+from funcgrad.nn.layers.channel_norm import RunningNorm
 from funcgrad.nn.layers.checks import check_channels, positive, refuse
-from funcgrad.nn.module import Module, field
 from funcgrad.ops.sequences import as_array
 from funcgrad.transforms.collectives import axes_size, pmean
-from funcgrad.transforms.stop_gradient import stop_gradient
 
 
-class BatchNorm(Module):
+class BatchNorm(RunningNorm):
     """Mean 0 and variance 1 per channel over all examples, then scaled and shifted (Ioffe and Szegedy, 2015).
 
     In `model.apply(x, train=True)` the statistics are those of the batch, and running averages of them go into the
@@ -41,6 +38,7 @@ class BatchNorm(Module):
         num_batches_tracked: int64 number, a buffer.
 
     Example:
+        >>> import numpy as np
         >>> layer = BatchNorm(2)
         >>> y, layer = layer.apply(np.array([[0.0, 5.0], [2.0, 5.0]]), train=True)
         >>> y.round(3), layer.running_mean
@@ -48,11 +46,6 @@ class BatchNorm(Module):
                [ 1.,  0.]]), array([0.01, 0.05], dtype=float32))
     """
 
-    weight: Any
-    bias: Any
-    running_mean: Any = field(buffer=True)
-    running_var: Any = field(buffer=True)
-    num_batches_tracked: Any = field(buffer=True)
     input_size: int
     axis_name: Any
     eps: float
@@ -73,13 +66,8 @@ class BatchNorm(Module):
     ) -> None:
         positive(self, input_size=input_size)
         _check_momentum(type(self).__name__, momentum)
-        shape = (input_size,)
-        self.weight = fnp.ones(shape, dtype) if channelwise_affine else None
-        self.bias = fnp.zeros(shape, dtype) if channelwise_affine else None
-        tracked = track_running_stats
-        self.running_mean = fnp.zeros(shape, dtype) if tracked else None
-        self.running_var = fnp.ones(shape, dtype) if tracked else None
-        self.num_batches_tracked = fnp.zeros((), np.int64) if tracked else None
+        self.set_affine(input_size, channelwise_affine, dtype)
+        self.set_running(input_size, track_running_stats, dtype)
         self.input_size = input_size
         self.axis_name = axis_name
         self.eps = eps
@@ -116,8 +104,7 @@ class BatchNorm(Module):
         if is_training(self, inference) or self.running_mean is None:
             mean, variance = self.batch_statistics(wide, axis)
         else:
-            mean = stop_gradient(current_state(self, "running_mean"))
-            variance = stop_gradient(current_state(self, "running_var"))
+            mean, variance = self.running_statistics()
         along = tuple(self.input_size if i == axis else 1 for i in range(x.ndim))
         scale = 1 / fnp.sqrt(variance + self.eps)
         if self.weight is not None:
@@ -148,7 +135,7 @@ class BatchNorm(Module):
         mean = over_batch(x)
         variance = over_batch(fnp.square(x - fnp.reshape(mean, along)))
         if self.running_mean is not None:
-            self.update(stop_gradient(mean), stop_gradient(variance) * (count / max(count - 1, 1)))
+            self.update(mean, variance * (count / max(count - 1, 1)))
         return mean, variance
 
     def update(self, mean: Any, variance: Any) -> None:
@@ -158,11 +145,7 @@ class BatchNorm(Module):
             kept: Any = 1 - 1 / batches.astype(self.running_mean.dtype)
         else:
             kept = self.momentum
-        new = {"num_batches_tracked": batches}
-        for name, found in (("running_mean", mean), ("running_var", variance)):
-            old = current_state(self, name)
-            new[name] = (kept * old + (1 - kept) * found.astype(old.dtype)).astype(old.dtype)
-        record_state(self, **new)
+        record_state(self, num_batches_tracked=batches, **self.followed(kept, mean, variance))
 
 
 class _RankedBatchNorm(BatchNorm):
@@ -207,6 +190,7 @@ class BatchNorm1d(_RankedBatchNorm):
         track_running_stats: whether there are running averages.
 
     Example:
+        >>> import numpy as np
         >>> y, layer = BatchNorm1d(3).apply(np.eye(3, dtype=np.float32), train=True)
         >>> bool(abs(y.mean(0)).max() < 1e-6)
         True

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import funcgrad.numpy as fnp
-from funcgrad import random
 from funcgrad.lax.convolution import conv_general_dilated
-from funcgrad.nn.initializers import Initializer, for_layer, symmetric_uniform
-from funcgrad.nn.layers.checks import check_channels, per_axis, positive
-from funcgrad.nn.layers.convolution import check_groups
-from funcgrad.nn.module import Module
+from funcgrad.nn.initializers import Initializer
+from funcgrad.nn.layers.checks import check_channels, per_axis
+from funcgrad.nn.layers.convolving import Convolving
 from funcgrad.ops.sequences import as_array
 
 
-class _ConvTranspose(Module):
+class _ConvTranspose(Convolving):
     """What transposed convolutions over any number of axes share."""
 
-    weight: Any
-    bias: Any
-    in_channels: int
-    out_channels: int
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
     output_padding: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
-
-    rank = 0
 
     def __init__(
         self,
@@ -49,19 +35,11 @@ class _ConvTranspose(Module):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
     ) -> None:
-        positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        check_groups(self, in_channels, out_channels, groups)
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = per_axis(self, "kernel_size", kernel_size, self.rank)
-        self.stride = per_axis(self, "stride", stride, self.rank)
+        self.set_window((in_channels, out_channels), kernel_size, stride, dilation, groups)
         self.output_padding = per_axis(self, "output_padding", output_padding, self.rank, least=0)
         self.padding = per_axis(self, "padding", padding, self.rank, least=0)
-        self.dilation = per_axis(self, "dilation", dilation, self.rank)
-        shape = (in_channels, out_channels // groups, *self.kernel_size)
-        weight_key, bias_key = random.split(key)
-        usual = symmetric_uniform(1 / math.sqrt(math.prod(shape[1:])))
-        self.weight = for_layer(weight_init or usual, 0, 1)(weight_key, shape, dtype)
-        self.bias = (bias_init or usual)(bias_key, (out_channels,), dtype) if use_bias else None
+        channels = (in_channels, out_channels // groups)
+        self.set_parameters(channels, 0, use_bias, dtype, key, (weight_init, bias_init))
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Apply the layer.
@@ -94,8 +72,7 @@ class _ConvTranspose(Module):
             None,
             self.groups,
         )
-        if self.bias is not None:
-            y = y + fnp.reshape(self.bias, (-1, *(1,) * self.rank))
+        y = self.shifted(y)
         return y if has_examples else y[0]
 
     def forward_weight(self) -> Any:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import funcgrad.numpy as fnp
-from funcgrad import random
 from funcgrad.lax.convolution import conv_general_dilated
-from funcgrad.nn.initializers import Initializer, for_layer, symmetric_uniform
-from funcgrad.nn.layers.checks import check_channels, per_axis, positive, refuse
-from funcgrad.nn.module import Module
+from funcgrad.nn.initializers import Initializer
+from funcgrad.nn.layers.checks import check_channels, per_axis, refuse
+from funcgrad.nn.layers.convolving import Convolving
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.sliding import Sliding, check_padding, with_padding
 
@@ -19,21 +17,10 @@ from funcgrad.ops.sliding import Sliding, check_padding, with_padding
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-class _Conv(Module):
+class _Conv(Convolving):
     """What convolutions over any number of axes share."""
 
-    weight: Any
-    bias: Any
-    in_channels: int
-    out_channels: int
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: Any
-    dilation: tuple[int, ...]
-    groups: int
     padding_mode: str
-
-    rank = 0
 
     def __init__(
         self,
@@ -52,19 +39,11 @@ class _Conv(Module):
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
     ) -> None:
-        positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        check_groups(self, in_channels, out_channels, groups)
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = per_axis(self, "kernel_size", kernel_size, self.rank)
-        self.stride = per_axis(self, "stride", stride, self.rank)
-        self.dilation = per_axis(self, "dilation", dilation, self.rank)
+        self.set_window((in_channels, out_channels), kernel_size, stride, dilation, groups)
         self.padding = padding_pairs(self, padding, self.rank)
         self.padding_mode = _padding_mode(self, padding_mode)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        weight_key, bias_key = random.split(key)
-        usual = symmetric_uniform(1 / math.sqrt(math.prod(shape[1:])))
-        self.weight = for_layer(weight_init or usual)(weight_key, shape, dtype)
-        self.bias = (bias_init or usual)(bias_key, (out_channels,), dtype) if use_bias else None
+        channels = (out_channels, in_channels // groups)
+        self.set_parameters(channels, 1, use_bias, dtype, key, (weight_init, bias_init))
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Apply the layer.
@@ -98,8 +77,7 @@ class _Conv(Module):
                 x,
                 "Use padding or a smaller window.",
             )
-        if self.bias is not None:
-            y = y + fnp.reshape(self.bias, (-1, *(1,) * self.rank))
+        y = self.shifted(y)
         return y if has_examples else y[0]
 
     def pairs(self, lengths: Sequence[int]) -> list[tuple[int, int]]:
@@ -162,15 +140,6 @@ class Conv3d(_Conv):
     """
 
     rank = 3
-
-
-def check_groups(module: Any, inputs: int, outputs: int, groups: int) -> None:
-    """Raise ValueError unless channels come in equal groups."""
-    if inputs % groups or outputs % groups:
-        raise ValueError(
-            f"[{type(module).__name__}] {inputs} input and {outputs} output channels cannot be split into "
-            f"groups={groups} equal groups. Use a divisor of both."
-        )
 
 
 def padding_pairs(module: Any, padding: Any, rank: int) -> Any:

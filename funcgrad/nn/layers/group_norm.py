@@ -7,16 +7,16 @@ from typing import Any
 import funcgrad.numpy as fnp
 from funcgrad.ir.types import FLOAT32
 from funcgrad.lax.windows import reduce_window
-from funcgrad.nn.context import current_state, described, is_training, record_state
+from funcgrad.nn.context import described, is_training, record_state
+from funcgrad.nn.layers.channel_norm import ChannelNorm, RunningNorm
 from funcgrad.nn.layers.checks import check_channels, in_dtype_of, positive, refuse
-from funcgrad.nn.module import Module, field
+from funcgrad.nn.module import Module
 from funcgrad.nn.normalization import standardize
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.sequences import as_array
-from funcgrad.transforms.stop_gradient import stop_gradient
 
 
-class GroupNorm(Module):
+class GroupNorm(ChannelNorm):
     """Mean 0 and variance 1 over each group of channels of each example (Wu and He, 2018).
 
     Args:
@@ -36,8 +36,6 @@ class GroupNorm(Module):
                [-1.,  1., -1.,  1.]])
     """
 
-    weight: Any
-    bias: Any
     groups: int
     channels: int | None
     eps: float
@@ -58,8 +56,7 @@ class GroupNorm(Module):
                 f"[GroupNorm] {channels} channels cannot be split into {groups} equal groups. Use a divisor."
             )
         self.groups, self.channels, self.eps = groups, channels, eps
-        self.weight = fnp.ones((channels,), dtype) if channelwise_affine else None  # type: ignore[arg-type]
-        self.bias = fnp.zeros((channels,), dtype) if channelwise_affine else None  # type: ignore[arg-type]
+        self.set_affine(channels, channelwise_affine, dtype)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Normalise.
@@ -87,17 +84,12 @@ class GroupNorm(Module):
         wide = x.astype(FLOAT32) if x.dtype.itemsize < 4 else x
         grouped = fnp.reshape(wide, (*x.shape[:axis], self.groups, -1))
         y = fnp.reshape(standardize(grouped, -1, epsilon=self.eps), x.shape).astype(x.dtype)
-        return _scaled(y, self.weight, self.bias, axis)
+        return self.scaled(y, axis)
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(RunningNorm):
     """What instance norms over any number of axes share."""
 
-    weight: Any
-    bias: Any
-    running_mean: Any = field(buffer=True)
-    running_var: Any = field(buffer=True)
-    num_batches_tracked: Any = field(buffer=True)
     num_features: int
     eps: float
     momentum: float
@@ -117,12 +109,8 @@ class _InstanceNorm(Module):
         inference: bool = False,
     ) -> None:
         positive(self, num_features=num_features)
-        shape = (num_features,)
-        self.weight = fnp.ones(shape, dtype) if affine else None
-        self.bias = fnp.zeros(shape, dtype) if affine else None
-        self.running_mean = fnp.zeros(shape, dtype) if track_running_stats else None
-        self.running_var = fnp.ones(shape, dtype) if track_running_stats else None
-        self.num_batches_tracked = fnp.zeros((), "int64") if track_running_stats else None
+        self.set_affine(num_features, affine, dtype)
+        self.set_running(num_features, track_running_stats, dtype)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.inference = inference
 
@@ -147,12 +135,11 @@ class _InstanceNorm(Module):
             y = self.by_own_statistics(wide, axes)
         else:
             along = (-1, *(1,) * self.rank)
-            mean = stop_gradient(current_state(self, "running_mean"))
-            variance = stop_gradient(current_state(self, "running_var"))
+            mean, variance = self.running_statistics()
             y = (wide - fnp.reshape(mean, along)) / fnp.sqrt(
                 fnp.reshape(variance, along) + self.eps
             )
-        return _scaled(y.astype(x.dtype), self.weight, self.bias, axis)
+        return self.scaled(y.astype(x.dtype), axis)
 
     def by_own_statistics(self, x: Any, axes: tuple[int, ...]) -> Any:
         """Normalised over the axes; running averages follow."""
@@ -169,12 +156,9 @@ class _InstanceNorm(Module):
         if self.running_mean is not None:
             others = tuple(i for i in range(x.ndim) if i != axes[0] - 1)
             unbiased = variance * (count / (count - 1))
-            new: dict[str, Any] = {}
-            for name, found in (("running_mean", mean), ("running_var", unbiased)):
-                old = current_state(self, name)
-                batch = fnp.mean(stop_gradient(found), axis=others)
-                new[name] = (self.momentum * old + (1 - self.momentum) * batch).astype(old.dtype)
-            record_state(self, **new)  # PyTorch does not count batches here either
+            batch = [fnp.mean(found, axis=others) for found in (mean, unbiased)]
+            # PyTorch does not count batches here either.
+            record_state(self, **self.followed(self.momentum, *batch))
         return (x - mean) / fnp.sqrt(variance + self.eps)
 
 
@@ -248,11 +232,3 @@ class LocalResponseNorm(Module):
         window = (1, self.size, *(1,) * (x.ndim - 2))
         total = reduce_window(fnp.square(x), 0, add, window, None, pairs)
         return in_dtype_of(x, x / (self.k + self.alpha * total / self.size) ** self.beta)
-
-
-def _scaled(x: Any, weight: Any, bias: Any, axis: int) -> Any:
-    """Each channel scaled and shifted."""
-    along = (-1, *(1,) * (x.ndim - axis - 1))
-    if weight is not None:
-        x = x * fnp.reshape(weight, along)
-    return x if bias is None else x + fnp.reshape(bias, along)

@@ -140,48 +140,6 @@ class _LazyChannels(_Lazy):
         return x.shape[-self.rank - 1]
 
 
-class LazyConv1d(_LazyChannels):
-    """`Conv1d` for the number of channels of the first input."""
-
-    kind, rank = Conv1d, 1
-
-
-class LazyConv2d(_LazyChannels):
-    """`Conv2d` for the number of channels of the first input.
-
-    Example:
-        >>> layer = materialize(LazyConv2d(8, 3, key=0), (1, 3, 9, 9))
-        >>> layer.weight.shape
-        (8, 3, 3, 3)
-    """
-
-    kind, rank = Conv2d, 2
-
-
-class LazyConv3d(_LazyChannels):
-    """`Conv3d` for the number of channels of the first input."""
-
-    kind, rank = Conv3d, 3
-
-
-class LazyConvTranspose1d(_LazyChannels):
-    """`ConvTranspose1d` for the number of channels of the first input."""
-
-    kind, rank = ConvTranspose1d, 1
-
-
-class LazyConvTranspose2d(_LazyChannels):
-    """`ConvTranspose2d` for the number of channels of the first input."""
-
-    kind, rank = ConvTranspose2d, 2
-
-
-class LazyConvTranspose3d(_LazyChannels):
-    """`ConvTranspose3d` for the number of channels of the first input."""
-
-    kind, rank = ConvTranspose3d, 3
-
-
 class LazyBatchNorm1d(_Lazy):
     """`BatchNorm1d` for the number of channels of the first input."""
 
@@ -191,31 +149,29 @@ class LazyBatchNorm1d(_Lazy):
         return x.shape[1] if x.ndim in (2, 3) else refuse(self, "(examples, channels, ...)", x)
 
 
-class LazyBatchNorm2d(_LazyChannels):
-    """`BatchNorm2d` for the number of channels of the first input."""
-
-    kind, rank = BatchNorm2d, 2
-
-
-class LazyBatchNorm3d(_LazyChannels):
-    """`BatchNorm3d` for the number of channels of the first input."""
-
-    kind, rank = BatchNorm3d, 3
-
-
-class LazyInstanceNorm1d(_LazyChannels):
-    """`InstanceNorm1d` for the number of channels of the first input."""
-
-    kind, rank = InstanceNorm1d, 1
-
-
-class LazyInstanceNorm2d(_LazyChannels):
-    """`InstanceNorm2d` for the number of channels of the first input."""
-
-    kind, rank = InstanceNorm2d, 2
+def _lazy(kind: Any) -> type[_LazyChannels]:
+    """The class that stands for a layer whose rank is known."""
+    name = f"Lazy{kind.__name__}"
+    shape = (1, 4, *(9,) * kind.rank)
+    options = "" if "Norm" in name else "8, 3, key=0"
+    text = (
+        f"`{kind.__name__}` for the number of channels of the first input.\n\n"
+        f"Args:\n    *arguments, **options: those of `{kind.__name__}` without the first one.\n\n"
+        f"Example:\n    >>> layer = materialize({name}({options}), {shape})\n"
+        f"    >>> type(layer).__name__\n    {kind.__name__!r}"
+    )
+    return type(_LazyChannels)(
+        name,
+        (_LazyChannels,),
+        {"__doc__": text, "__module__": __name__, "kind": kind, "rank": kind.rank},
+    )
 
 
-class LazyInstanceNorm3d(_LazyChannels):
-    """`InstanceNorm3d` for the number of channels of the first input."""
-
-    kind, rank = InstanceNorm3d, 3
+LazyConv1d, LazyConv2d, LazyConv3d = map(_lazy, (Conv1d, Conv2d, Conv3d))
+LazyConvTranspose1d = _lazy(ConvTranspose1d)
+LazyConvTranspose2d = _lazy(ConvTranspose2d)
+LazyConvTranspose3d = _lazy(ConvTranspose3d)
+LazyBatchNorm2d, LazyBatchNorm3d = map(_lazy, (BatchNorm2d, BatchNorm3d))
+LazyInstanceNorm1d = _lazy(InstanceNorm1d)
+LazyInstanceNorm2d = _lazy(InstanceNorm2d)
+LazyInstanceNorm3d = _lazy(InstanceNorm3d)

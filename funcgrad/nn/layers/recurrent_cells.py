@@ -27,7 +27,7 @@ class _Cell(Module):
     input_size: int
     hidden_size: int
 
-    gates = 1
+    gates, states = 1, 1
 
     def __init__(
         self,
@@ -50,6 +50,31 @@ class _Cell(Module):
         self.weight_hh = weight_init(keys[1], (rows, hidden_size), dtype)
         self.bias_ih = bias_init(keys[2], (rows,), dtype) if use_bias else None
         self.bias_hh = bias_init(keys[3], (rows,), dtype) if use_bias else None
+
+    def __call__(self, input: Any, hidden: Any = None, *, key: Any = None) -> Any:
+        """One step.
+
+        Args:
+            input: (..., input_size).
+            hidden: (..., hidden_size), for `LSTMCell` a pair (hidden state, cell state) of such arrays; zeros by
+                default.
+            key: not used.
+
+        Returns:
+            The new hidden state, for `LSTMCell` the new pair.
+        """
+        del key
+        x = self.checked(input, self.input_size)
+        if hidden is None:
+            found = [self.initial(x)] * self.states
+        else:
+            given = (hidden,) if self.states == 1 else hidden
+            found = [self.checked(state, self.hidden_size) for state in given]
+        return self.step(*self.gate_parts(x, found[0]), found[-1])
+
+    def step(self, from_input: Any, from_hidden: Any, state: Any) -> Any:
+        """What a call returns, from what input and hidden state give to the gates, and the last of the states."""
+        raise NotImplementedError
 
     def checked(self, x: Any, size: int) -> Any:
         """The input or a state as an array, after a look at its size."""
@@ -149,22 +174,9 @@ class RNNCell(_Cell):
         activation_named(type(self).__name__, nonlinearity)
         self.nonlinearity = nonlinearity
 
-    def __call__(self, input: Any, hidden: Any = None, *, key: Any = None) -> Any:
-        """One step.
-
-        Args:
-            input: (..., input_size).
-            hidden: (..., hidden_size); zeros by default.
-            key: not used.
-
-        Returns:
-            The new hidden state.
-        """
-        del key
-        x = self.checked(input, self.input_size)
-        hidden = self.initial(x) if hidden is None else self.checked(hidden, self.hidden_size)
+    def step(self, from_input: Any, from_hidden: Any, state: Any) -> Any:
         activation = activation_named(type(self).__name__, self.nonlinearity)
-        return rnn_step(*self.gate_parts(x, hidden), hidden, activation)
+        return rnn_step(from_input, from_hidden, state, activation)
 
 
 class GRUCell(_Cell):
@@ -190,21 +202,8 @@ class GRUCell(_Cell):
 
     gates = 3
 
-    def __call__(self, input: Any, hidden: Any = None, *, key: Any = None) -> Any:
-        """One step.
-
-        Args:
-            input: (..., input_size).
-            hidden: (..., hidden_size); zeros by default.
-            key: not used.
-
-        Returns:
-            The new hidden state.
-        """
-        del key
-        x = self.checked(input, self.input_size)
-        hidden = self.initial(x) if hidden is None else self.checked(hidden, self.hidden_size)
-        return gru_step(*self.gate_parts(x, hidden), hidden)
+    def step(self, from_input: Any, from_hidden: Any, state: Any) -> Any:
+        return gru_step(from_input, from_hidden, state)
 
 
 class LSTMCell(_Cell):
@@ -229,26 +228,10 @@ class LSTMCell(_Cell):
         ((5, 4), (5, 4))
     """
 
-    gates = 4
+    gates, states = 4, 2
 
-    def __call__(self, input: Any, hidden: Any = None, *, key: Any = None) -> tuple[Any, Any]:
-        """One step.
-
-        Args:
-            input: (..., input_size).
-            hidden: (hidden state, cell state), each (..., hidden_size); zeros by default.
-            key: not used.
-
-        Returns:
-            (hidden state, cell state).
-        """
-        del key
-        x = self.checked(input, self.input_size)
-        if hidden is None:
-            state, cell = self.initial(x), self.initial(x)
-        else:
-            state, cell = (self.checked(part, self.hidden_size) for part in hidden)
-        return lstm_step(*self.gate_parts(x, state), cell)
+    def step(self, from_input: Any, from_hidden: Any, state: Any) -> Any:
+        return lstm_step(from_input, from_hidden, state)
 
 
 def activation_named(module: str, name: str) -> Callable[[Any], Any]:

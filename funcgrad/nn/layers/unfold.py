@@ -17,17 +17,22 @@ from funcgrad.ops.sliding import Sliding
 class _Windows(Module):
     """What both directions share."""
 
-    kernel_size: tuple[int, int]
-    dilation: tuple[int, int]
-    padding: tuple[int, int]
-    stride: tuple[int, int]
+    kernel_size: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[int, ...]
+    stride: tuple[int, ...]
 
-    def set_windows(self, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> None:
-        """Check and set the fields."""
-        self.kernel_size = per_axis(self, "kernel_size", kernel_size, 2)  # type: ignore[assignment]
-        self.dilation = per_axis(self, "dilation", dilation, 2)  # type: ignore[assignment]
-        self.padding = per_axis(self, "padding", padding, 2, least=0)  # type: ignore[assignment]
-        self.stride = per_axis(self, "stride", stride, 2)  # type: ignore[assignment]
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        dilation: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        stride: int | Sequence[int] = 1,
+    ) -> None:
+        self.kernel_size = per_axis(self, "kernel_size", kernel_size, 2)
+        self.dilation = per_axis(self, "dilation", dilation, 2)
+        self.padding = per_axis(self, "padding", padding, 2, least=0)
+        self.stride = per_axis(self, "stride", stride, 2)
 
     def sliding(self) -> list[Sliding]:
         factors = zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
@@ -50,15 +55,6 @@ class Unfold(_Windows):
         >>> Unfold(2)(np.arange(9.0).reshape(1, 1, 3, 3))[0, :, 0]
         array([0., 1., 3., 4.])
     """
-
-    def __init__(
-        self,
-        kernel_size: int | Sequence[int],
-        dilation: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
-        stride: int | Sequence[int] = 1,
-    ) -> None:
-        self.set_windows(kernel_size, dilation, padding, stride)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """The columns of (examples, channels, height, width) or (channels, height, width); `key` is not used."""
@@ -102,18 +98,17 @@ class Fold(_Windows):
                [1., 2., 1.]])
     """
 
-    output_size: tuple[int, int]
+    output_size: tuple[int, ...]
 
     def __init__(
         self,
         output_size: int | Sequence[int],
         kernel_size: int | Sequence[int],
-        dilation: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
-        stride: int | Sequence[int] = 1,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
-        self.set_windows(kernel_size, dilation, padding, stride)
-        self.output_size = per_axis(self, "output_size", output_size, 2)  # type: ignore[assignment]
+        super().__init__(kernel_size, *args, **kwargs)
+        self.output_size = per_axis(self, "output_size", output_size, 2)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """The images of (examples, channels * window size, places), or of one without examples; `key` is not used."""

@@ -64,8 +64,8 @@ class Upsample(Module):
         if align_corners is not None and RANKS[mode] is None:
             raise ValueError(f"[Upsample] align_corners has no meaning with mode={mode!r}.")
         self.size = tuple(size) if isinstance(size, Sequence) else size
-        is_pair = isinstance(scale_factor, Sequence)
-        self.scale_factor = tuple(scale_factor) if is_pair else scale_factor  # type: ignore[arg-type]
+        is_single = not isinstance(scale_factor, Sequence)
+        self.scale_factor = scale_factor if is_single else tuple(scale_factor)
         self.mode = mode
         self.align_corners = bool(align_corners)
 

@@ -11,7 +11,7 @@ from funcgrad.nn.activations import log_sigmoid
 from funcgrad.nn.labels import checked_labels
 from funcgrad.nn.losses.classification import examples_of, picked
 from funcgrad.nn.losses.sequences import ctc_loss
-from funcgrad.nn.losses.shapes import as_array, check_shapes, reduced
+from funcgrad.nn.losses.shapes import as_array, check_shapes, matched, reduced
 from funcgrad.nn.normalization import log_softmax
 
 
@@ -131,8 +131,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
         >>> multilabel_margin_loss([[0.1, 0.2, 0.4, 0.8]], [[3, 0, -1, 1]]).round(4)
         np.float64(0.85)
     """
-    scores, target = as_array(input), as_array(target)
-    check_shapes("multilabel_margin_loss", scores, target)
+    scores, target = matched("multilabel_margin_loss", input, target)
     classes = scores.shape[-1]
     counts = fnp.cumprod(fnp.greater_equal(target, 0).astype(np.int64), axis=-1) > 0
     labels = checked_labels("multilabel_margin_loss", fnp.where(counts, target, 0), classes)
@@ -160,8 +159,7 @@ def multilabel_soft_margin_loss(
         >>> multilabel_soft_margin_loss([[0.0, 0.0]], [[1, 0]]).round(3)
         np.float64(0.693)
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("multilabel_soft_margin_loss", input, target)
+    input, target = matched("multilabel_soft_margin_loss", input, target)
     values = -(target * log_sigmoid(input) + (1 - target) * log_sigmoid(-input))
     if weight is not None:
         values = values * as_array(weight)

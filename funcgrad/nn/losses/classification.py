@@ -8,7 +8,7 @@ from typing import Any
 import funcgrad.numpy as fnp
 from funcgrad.nn.activations import log_sigmoid
 from funcgrad.nn.labels import checked_labels
-from funcgrad.nn.losses.shapes import as_array, check_shapes, kept
+from funcgrad.nn.losses.shapes import as_array, kept, matched
 from funcgrad.nn.normalization import log_softmax, softmax
 from funcgrad.scipy.special import logsumexp
 
@@ -72,8 +72,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, axis: int = -1, where: Any =
         >>> softmax_cross_entropy([[0.0, 0.0]], [[0.5, 0.5]]).round(3)
         array([0.693])
     """
-    logits, labels = as_array(logits), as_array(labels)
-    check_shapes("softmax_cross_entropy", logits, labels)
+    logits, labels = matched("softmax_cross_entropy", logits, labels)
     logarithms = log_softmax(logits, axis, where)
     if where is not None:
         labels, logarithms = fnp.where(where, labels, 0), fnp.where(where, logarithms, 0)
@@ -135,8 +134,7 @@ def perceptron_loss(predictor_outputs: Any, targets: Any) -> Any:
         >>> perceptron_loss([0.5, -2.0], [1.0, 1.0])
         array([0., 2.])
     """
-    outputs, targets = as_array(predictor_outputs), as_array(targets)
-    check_shapes("perceptron_loss", outputs, targets)
+    outputs, targets = matched("perceptron_loss", predictor_outputs, targets)
     margins = -outputs * targets
     return fnp.where(margins <= 0, 0, margins)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import funcgrad.numpy as fnp
 from funcgrad.nn.activations import log_sigmoid
-from funcgrad.nn.losses.shapes import as_array, check_shapes, reduced
+from funcgrad.nn.losses.shapes import as_array, matched, reduced
 
 
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -20,8 +20,7 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
         >>> soft_margin_loss([0.0], [1.0]).round(3)
         np.float64(0.693)
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("soft_margin_loss", input, target)
+    input, target = matched("soft_margin_loss", input, target)
     return reduced("soft_margin_loss", -log_sigmoid(target * input), reduction)
 
 
@@ -59,8 +58,7 @@ def hinge_embedding_loss(
         >>> hinge_embedding_loss([0.25, 0.25], [1, -1], reduction="none")
         array([0.25, 0.75])
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("hinge_embedding_loss", input, target)
+    input, target = matched("hinge_embedding_loss", input, target)
     values = fnp.where(fnp.equal(target, 1), input, fnp.maximum(margin - input, 0))
     return reduced("hinge_embedding_loss", values, reduction)
 

@@ -8,7 +8,7 @@ from typing import Any
 import funcgrad.numpy as fnp
 from funcgrad.ir.tracer import Tracer
 from funcgrad.nn.activations import log_sigmoid
-from funcgrad.nn.losses.shapes import as_array, check_shapes, errors, reduced
+from funcgrad.nn.losses.shapes import as_array, errors, matched, reduced
 from funcgrad.scipy.special import xlogy
 
 
@@ -75,8 +75,7 @@ def binary_cross_entropy(
         >>> binary_cross_entropy([0.5], [1.0]).round(3)
         np.float64(0.693)
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("binary_cross_entropy", input, target)
+    input, target = matched("binary_cross_entropy", input, target)
     _check_probabilities(input)
     yes, no = fnp.maximum(fnp.log(input), -100.0), fnp.maximum(fnp.log1p(-input), -100.0)
     values = -(target * yes + (1 - target) * no)
@@ -103,8 +102,7 @@ def binary_cross_entropy_with_logits(
         >>> binary_cross_entropy_with_logits([0.0], [1.0]).round(3)
         np.float64(0.693)
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("binary_cross_entropy_with_logits", input, target)
+    input, target = matched("binary_cross_entropy_with_logits", input, target)
     yes = target if pos_weight is None else as_array(pos_weight) * target
     values = -yes * log_sigmoid(input) - (1 - target) * log_sigmoid(-input)
     return reduced("binary_cross_entropy_with_logits", _weighted(values, weight), reduction)
@@ -124,8 +122,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         >>> kl_div(fnp.log([[0.5, 0.5]]), [[1.0, 0.0]], "batchmean").round(3)
         np.float64(0.693)
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("kl_div", input, target)
+    input, target = matched("kl_div", input, target)
     if log_target:
         values = fnp.exp(target) * (target - input)
     else:
@@ -157,8 +154,7 @@ def poisson_nll_loss(
         >>> poisson_nll_loss([0.0], [2.0])
         np.float64(1.0)
     """
-    input, target = as_array(input), as_array(target)
-    check_shapes("poisson_nll_loss", input, target)
+    input, target = matched("poisson_nll_loss", input, target)
     if log_input:
         values = fnp.exp(input) - target * input
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import funcgrad.numpy as fnp
-from funcgrad.nn.losses.shapes import as_array, check_shapes, errors, kept, reduced
+from funcgrad.nn.losses.shapes import as_array, errors, kept, matched, reduced
 
 
 def squared_error(predictions: Any, targets: Any = None) -> Any:
@@ -92,8 +92,7 @@ def cosine_similarity(
         >>> cosine_similarity([[3.0, 4.0]], [[3.0, 4.0]])
         array([1.])
     """
-    predictions, targets = as_array(predictions), as_array(targets)
-    check_shapes("cosine_similarity", predictions, targets)
+    predictions, targets = matched("cosine_similarity", predictions, targets)
     if where is not None:
         predictions, targets = (fnp.where(where, x, 0) for x in (predictions, targets))
 

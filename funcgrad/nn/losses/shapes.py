@@ -25,12 +25,17 @@ def as_array(value: Any) -> Any:
 
 def errors(name: str, predictions: Any, targets: Any) -> Any:
     """`predictions - targets`, with targets of 0 by default."""
-    predictions = as_array(predictions)
     if targets is None:
-        return predictions
-    targets = as_array(targets)
-    check_shapes(name, predictions, targets)
+        return as_array(predictions)
+    predictions, targets = matched(name, predictions, targets)
     return predictions - targets
+
+
+def matched(name: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
+    """Both as arrays, after a look at their shapes."""
+    predictions, targets = as_array(predictions), as_array(targets)
+    check_shapes(name, predictions, targets)
+    return predictions, targets
 
 
 def check_shapes(name: str, predictions: Any, targets: Any) -> None:
