@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad.compiler.llvm.builder import Module, constant
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.runtime import interrupts, runtime
@@ -159,3 +161,39 @@ def test_tick_written_into_a_loop(alarm):
     with pytest.raises(KeyboardInterrupt):
         count(sys.maxsize)
     assert time.monotonic() - start < 5
+
+
+LONG = {
+    "product": lambda x: (x[:, None] * x) @ (x[:, None] + x),
+    "product and kernel": lambda x: np.tanh((x[:, None] * x) @ (x[:, None] + x)).sum(),
+    "running sums": lambda x: np.cumsum(np.cumsum(np.zeros(60_000_000, like=x) + x[0])),
+    "convolution": lambda x: fg.lax.conv(
+        np.zeros((128, 64, 56, 56), like=x) + x[0],
+        np.zeros((64, 64, 3, 3), like=x) + x[1],
+        (1, 1),
+        "SAME",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_interrupt_ends_a_program_where_it_is(alarm, name):
+    calls = []
+
+    def record(y):
+        calls.append(1)
+        return y
+
+    @fg.jit
+    def program(x):
+        y = LONG[name](x)
+        return fg.pure_callback(record, fg.ShapeDtypeStruct((), y.dtype), y.ravel()[0])
+
+    x = np.linspace(-1, 1, 3000, dtype=np.float32)
+    expected = program(x)
+    assert len(calls) == 1
+    alarm(0.02)
+    with pytest.raises(KeyboardInterrupt):
+        program(x)
+    assert len(calls) == 1, "what comes after the interruption has run"
+    assert program(x) == expected

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from funcgrad.compiler.lowering.schedule import LONG_CHUNK_WORK
 from funcgrad.compiler.native import compile_native, pointers
+from funcgrad.compiler.stages import fuse, lower, plan
 from tests.compiler.programs import recorded
 
 MARGIN = 4096
@@ -29,3 +31,19 @@ def test_no_element_beyond_the_end(size, terms):
     for frame, found, expected in zip(frames, outputs, f(*xs), strict=True):
         np.testing.assert_array_equal(found, expected)
         assert (frame[:MARGIN] == 12345).all() and (frame[-MARGIN:] == 12345).all()
+
+
+@pytest.mark.parametrize("axis", [(), (0,), (1,), (0, 1)])
+def test_ctrl_c_is_looked_for_in_long_kernels(axis):
+    """Between chunks, so none may be long."""
+
+    def f(x):
+        for k in range(20):
+            x = np.sin(x + k)
+        return np.sum(x, axis)
+
+    planned = plan(fuse(lower(recorded(f, np.broadcast_to(np.float32(1), (200_000, 1000))))))
+    for schedule in planned.schedules.values():
+        work = 200_000 * 1000 * max(1, schedule.cost)
+        assert work > 100 * LONG_CHUNK_WORK
+        assert schedule.chunk_count() * LONG_CHUNK_WORK * 1.1 > work

@@ -16,8 +16,10 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
 from funcgrad.compiler.llvm.calls.failure import (
+    RAISED,
     RECORD_BYTES,
     RECORDED,
+    stop_if,
     write_answer,
     write_memory_check,
 )
@@ -44,6 +46,7 @@ from funcgrad.compiler.lowering.plan import Plan, nbytes, tiny_loads
 from funcgrad.compiler.lowering.views import located
 
 EVENTS_PLACE = 7  # of the record: floating point events of all threads
+LONG_WORK = 100_000  # operations of a unit after which to look whether Ctrl-C has ended it early
 STACK_BYTES = 1 << 13  # up to which the arena lies on the stack
 
 
@@ -133,6 +136,7 @@ class ProgramWriter:
 
     def write(self) -> None:
         for unit in self.plan.units:
+            before = self.writer.work
             if isinstance(unit, Kernel):
                 self.write_kernel(unit)
             elif isinstance(unit, Fused):
@@ -140,6 +144,8 @@ class ProgramWriter:
                 self.writer.write_fused(self, unit)
             else:
                 self.write_step(unit)
+            if self.writer.work - before >= LONG_WORK:
+                stop_if(self.f, was_interrupted(self.f), self.failure, RAISED, self.end)
         for number, node in self.plan.copies:
             target, source = self.outputs[number], self.pointer(node)
             with self.if_apart(target, source):
@@ -213,7 +219,8 @@ class ProgramWriter:
             self.f.call(name, "void", [arguments, constant("i64", 0)])
         else:
             task = Value("ptr", f"@{name}")
-            self.f.external("fg_parallel", "void", [task, arguments, constant("i64", chunks)])
+            given = [task, arguments, constant("i64", chunks)]
+            self.f.external("fg_parallel_interruptible", "i32", given)
         self.merge_parts(kernel, chunks)
 
     def count_work(self, kernel: Kernel) -> None:
@@ -311,6 +318,11 @@ class ProgramWriter:
         return self.pointer(node) if node in self.plan.places else None
 
 
+def was_interrupted(f: Function) -> Value:
+    """Whether Ctrl-C has ended something early, so that its results are not complete and an exception is set."""
+    return f.icmp("ne", f.external("fg_interrupted", "i32", []), constant("i32", 0))
+
+
 STREAMED_BYTES = 8 << 20  # results of which nothing would stay in a cache
 
 
@@ -398,6 +410,9 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
     whole.write()
     f.branch(end)
     f.block = end
+    if writer.work >= LONG_WORK // 16:
+        with f.when(was_interrupted(f)):
+            f.store(constant("i64", RAISED), failure, 8)
     for finish in moved:
         finish()
     if writer.is_loud and can_look(writer.target):

@@ -15,8 +15,10 @@ from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.phases import Phases
 
 CHUNK_WORK = 1 << 19  # simple operations on single elements that are worth handing to a thread
-MAX_CHUNKS = 64
+LONG_CHUNK_WORK = 1 << 26  # operations between two looks whether Ctrl-C has come
+MAX_CHUNKS = 64  # and more only where they would be longer than that
 MAX_COLUMN_CHUNKS = 8  # chunks that need memory of their own for what they sum up
+COLUMN_PART = 16  # all that memory is at most this part of what is read
 CHUNK_MULTIPLE = 256  # elements: whole unrolled vectors of every dtype
 
 
@@ -157,7 +159,8 @@ class Schedule(Phases):
     def choose_chunks(self) -> tuple[int, int]:
         points = math.prod(self.kernel.domain)
         work = points * max(1, self.cost + 2 * len(self.accesses))
-        wanted = min(MAX_CHUNKS, work // CHUNK_WORK)
+        long = work // LONG_CHUNK_WORK
+        wanted = min(max(MAX_CHUNKS, long), work // CHUNK_WORK)
         if wanted < 2 or not self.levels:
             return -1, 1
         candidates = [
@@ -166,8 +169,9 @@ class Schedule(Phases):
         if not candidates:
             return -1, 1
         level = max(candidates, key=lambda i: (min(self.levels[i].extent, wanted), -i))
-        if self.needs_partials(level):
-            wanted = min(wanted, MAX_COLUMN_CHUNKS if self.partial_size(level) > 64 else MAX_CHUNKS)
+        size = self.partial_size(level)
+        if size > 64:
+            wanted = min(wanted, max(MAX_COLUMN_CHUNKS, min(long, points // (size * COLUMN_PART))))
         chunks = min(wanted, self.levels[level].extent)
         return (level, chunks) if chunks > 1 else (-1, 1)
 

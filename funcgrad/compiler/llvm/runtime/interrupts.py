@@ -1,4 +1,4 @@
-"""Ctrl-C inside native code: `fg_poll` asks Python for signals, `fg_tick` does so every 10 ms."""
+"""Ctrl-C in native code: `fg_poll` asks Python for signals, `fg_tick` does so every 10 ms, `fg_interrupted` tells."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ EXTERNALS = {
 # Only the main thread can be interrupted by a signal; others do not even ask for the interpreter lock.
 TEXT = Template("""
 @main_thread = internal global i64 0
+@raised_last = internal global i32 0
 
 define void @fg_set_main_thread(i64 %thread) {
   store i64 %thread, ptr @main_thread
@@ -50,9 +51,23 @@ unlock:
   %set = phi i1 [true, %lock], [%raised, %check]
   call void @PyGILState_Release(i32 %state)
   %result = zext i1 %set to i32
+  store i32 %result, ptr @raised_last
   ret i32 %result
 nothing:
   ret i32 0
+}
+
+define i32 @fg_interrupted() {
+entry:
+  %last = load i32, ptr @raised_last
+  %likely = icmp ne i32 %last, 0
+  br i1 %likely, label %ask, label %leave
+ask:
+  %raised = call i32 @fg_poll()
+  br label %leave
+leave:
+  %result = phi i32 [0, %entry], [%raised, %ask]
+  ret i32 %result
 }
 
 define i32 @fg_tick(ptr %state) {
@@ -106,6 +121,7 @@ def interrupts() -> tuple[dict[str, str], str]:
 
     `i32 fg_poll()` returns 1 if a Python exception is now set in this thread.
     `i32 fg_tick(state)` does the same at most every 10 ms; for loops, in every iteration.
+    `i32 fg_interrupted()` returns 1 if an earlier one did so, whatever its caller has made of that.
     """
     return EXTERNALS, TEXT.substitute(look=LOOK_NS, poll=POLL_NS, calls=CALLS_BETWEEN_LOOKS)
 

@@ -34,7 +34,7 @@ from funcgrad.config import config, when_changed
 # What compiled code may call.
 FUNCTIONS = (
     *("fg_parallel", "fg_parallel_interruptible", "fg_threads"),
-    *("fg_poll", "fg_tick"),
+    *("fg_poll", "fg_tick", "fg_interrupted"),
     *("fg_allocate", "fg_free", "fg_new_array"),
     *("fg_blas_enter", "fg_blas_leave"),
 )
