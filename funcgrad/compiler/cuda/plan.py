@@ -8,7 +8,11 @@ from typing import Any
 from funcgrad.compiler.cuda.repeated_stores import store_copies
 from funcgrad.compiler.lowering.graph import Step
 from funcgrad.compiler.lowering.kernels import Unit
-from funcgrad.compiler.lowering.plan import Plan, nbytes
+from funcgrad.compiler.lowering.plan import Place, Plan, nbytes, padded
+
+APART = (
+    16 << 20
+)  # bytes of an arena in which no memory is used twice: they stay in the cache of a large GPU
 
 
 class CudaPlan(Plan):
@@ -17,6 +21,21 @@ class CudaPlan(Plan):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         store_copies(self)
+
+    def place_temporaries(self) -> None:
+        """No memory twice where that takes little: what waits for memory cannot run beside what uses it."""
+        sizes = {
+            node: padded(size)
+            for unit in self.units
+            for node, size in self.writes(unit)
+            if node not in self.places
+        }
+        if sum(sizes.values()) > APART:
+            super().place_temporaries()
+            return
+        for node, size in sizes.items():
+            self.places[node] = Place("arena", self.arena)
+            self.arena += size
 
     def writes(self, unit: Unit) -> Iterable[tuple[Any, int]]:
         """The nodes that a unit fills, with their sizes in bytes."""

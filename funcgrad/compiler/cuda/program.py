@@ -19,6 +19,7 @@ from funcgrad.compiler.cuda.launches import (
     Stack,
     Task,
 )
+from funcgrad.compiler.cuda.plan import APART
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.kernels import Kernel, Unit
 from funcgrad.compiler.lowering.plan import Plan, memory_of, nbytes
@@ -66,10 +67,11 @@ class Memory:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """What the body takes is free again after it."""
+        """What the body takes is free again after it, unless there is so little that nothing need wait for it."""
         used = self.used
         yield
-        self.used = used
+        if self.used > APART:
+            self.used = used
 
 
 class LaunchWriter:
