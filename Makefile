@@ -22,7 +22,7 @@ EXTRAS_bench := bench
 # BLAS threads would mostly wait for each other.
 ONE_BLAS_THREAD := OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
-.PHONY: help demo test test-python slow lint types bench gpu-check clean
+.PHONY: help demo test test-python slow lint types bench gpu-check gpu-ready gpu-tests gpu-bench gpu-wheels clean
 
 help:
 	@echo "make demo       train a network on handwritten digits (about a minute)"
@@ -33,7 +33,8 @@ help:
 	@echo "make lint       check formatting and style"
 	@echo "make types      check types"
 	@echo "make bench      compare with JAX, PyTorch and others (installs them, or PEERS=their Python)"
-	@echo "make gpu-check  run the GPU tests, then the GPU table, with \$$(PYTHON), offline (a few minutes)"
+	@echo "make gpu-check  run the GPU tests, then the GPU table, with \$$(PYTHON), offline (15 minutes at most)"
+	@echo "                 its parts are gpu-tests and gpu-bench; WHEELS=folder for what that Python lacks"
 	@echo "make clean      remove the environment and caches"
 
 demo: $(VENV)/installed-examples
@@ -85,17 +86,47 @@ $(VENV)-bench/installed: pyproject.toml
 	$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/installed-bench
 	@touch $@
 
-# Uses the machine's own Python, which already has CuPy: a GPU machine may have no network.
-GPU_MODULES := cupy scipy llvmlite safetensors ml_dtypes pytest hypothesis
+# Uses the machine's own Python, which already has CuPy: a GPU machine may have no network. WHEELS is a folder of
+# wheels for what it lacks, put aside without touching that Python; `make gpu-wheels` fetches one. OUT is where
+# results go. The parts can be run one by one, and again: rows of the table that are there are not measured anew.
+WHEELS ?=
+OUT ?= .
+GPU_SITE ?= /tmp/funcgrad-gpu-site
+GPU_MODULES := cupy scipy safetensors ml_dtypes pytest hypothesis
+GPU_RUN := PYTHONUNBUFFERED=1 PYTHONPATH="$(GPU_SITE)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON)
 
 gpu-check:
-	@for module in $(GPU_MODULES); do $(PYTHON) -c "import $$module" \
-		|| { echo "gpu-check: $(PYTHON) cannot import $$module. Install '.[cuda13,test]' there."; exit 1; }; done
-	@$(PYTHON) -c "import cupy; print(cupy.cuda.runtime.getDeviceProperties(0)['name'].decode())" \
+	@status=0; $(MAKE) --no-print-directory gpu-tests || status=1; \
+		$(MAKE) --no-print-directory gpu-bench || status=1; exit $$status
+
+gpu-ready:
+	@mkdir -p $(GPU_SITE) $(OUT)
+	@test -z "$(WHEELS)" || $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
+		--no-compile --no-cache-dir --upgrade --target $(GPU_SITE) $(WHEELS)/*.whl
+	@for module in $(GPU_MODULES); do $(GPU_RUN) -c "import $$module" || { echo "gpu-check: $(PYTHON) cannot" \
+		"import $$module. Install '.[cuda13,test]' there, or bring wheels: WHEELS=folder."; exit 1; }; done
+	@$(GPU_RUN) -c "from nvmath.bindings import cublasLt; cublasLt.create()" \
+		|| echo "gpu-check: no cuBLASLt (nvmath-python); whatever multiplies matrices will fail."
+	@$(GPU_RUN) -c "import cupy; print(cupy.cuda.runtime.getDeviceProperties(0)['name'].decode())" \
 		|| { echo "gpu-check: CuPy finds no CUDA device on this machine."; exit 1; }
-	@status=0; $(PYTHON) -m pytest -m gpu tests/gpu $(ARGS) || status=1; \
-		$(PYTHON) -m benchmarks.gpu --json gpu-check.json --results gpu-check.md || status=1; \
-		echo "The table is in gpu-check.md, all numbers are in gpu-check.json."; exit $$status
+
+# Words choose: `make gpu-tests ARGS="on_device models"`.
+gpu-tests: gpu-ready
+	$(GPU_RUN) -m tests.gpu.check --json $(OUT)/gpu-tests.json $(ARGS)
+
+# Rows choose: `make gpu-bench ARGS="W1 W2 K1"`.
+gpu-bench: gpu-ready
+	$(GPU_RUN) -m benchmarks.gpu --keep --minutes 6 --json $(OUT)/gpu-check.json --results $(OUT)/gpu-check.md $(ARGS)
+
+# For WHEELS, of the Python that the GPU machine has; without llvmlite, which only the CPU needs.
+GPU_PYTHON ?= 3.12
+GPU_WHEELS := nvmath-python cuda-core cuda-pathfinder pytest pluggy iniconfig packaging pygments hypothesis sortedcontainers
+GPU_PLATFORMS := $(foreach n,28 27 24 17,--platform manylinux_2_$(n)_x86_64) --platform manylinux2014_x86_64
+
+gpu-wheels:
+	test -n "$(WHEELS)"
+	$(PYTHON) -m pip download --no-deps --only-binary=:all: --implementation cp --python-version $(GPU_PYTHON) \
+		$(GPU_PLATFORMS) --dest $(WHEELS) $(GPU_WHEELS)
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist .pytest_cache .hypothesis .ruff_cache

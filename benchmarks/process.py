@@ -60,8 +60,10 @@ def environment(caches: Path, keeps_jax_cache: bool = False) -> dict[str, str]:
     return variables
 
 
-def run_python(python: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """A short program in the environment of a worker, with empty caches."""
+def run_python(
+    python: str, arguments: list[str], seconds: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A short program in the environment of a worker, with empty caches, and with a time limit if one is given."""
     with tempfile.TemporaryDirectory() as directory:
         return subprocess.run(
             [python, *arguments],
@@ -69,6 +71,7 @@ def run_python(python: str, arguments: list[str]) -> subprocess.CompletedProcess
             env=environment(Path(directory)),
             capture_output=True,
             text=True,
+            timeout=seconds,
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,18 +18,21 @@ from benchmarks.process import run_python
 COUNT = {"cupy": 100_000_000, "numpy": 1_000_000}  # numbers that are copied
 SIZE = {"cupy": 8192, "numpy": 256}  # rows of the matrices
 REPEATS = 7
+GROUP = 10  # calls between two waits
+LIMIT = 120.0  # seconds
 
 
 def shortest(call: Callable[[], Any], wait: Callable[[], Any]) -> float:
-    """Seconds of the fastest of several calls."""
+    """Seconds of a call in the fastest of several groups."""
     call()
     wait()
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        call()
+        for _ in range(GROUP):
+            call()
         wait()
-        times.append(time.perf_counter() - start)
+        times.append((time.perf_counter() - start) / GROUP)
     return min(times)
 
 
@@ -42,10 +47,15 @@ def measure(backend: str) -> dict[str, Any]:
     found["copy"] = 2 * source.nbytes / shortest(lambda: xp.copyto(target, source), wait)
     size = SIZE[backend]
     x = xp.asarray(np.random.default_rng(0).standard_normal((size, size), np.float32))
-    dot = importlib.import_module("funcgrad.ops.precision").matrix_product
-    for precision in ("highest", "tensorfloat32", "bfloat16"):
-        with fg.default_matmul_precision(precision):
-            found[precision] = 2 * size**3 / shortest(lambda: dot(xp, x, x), wait)
+    half = x.astype(importlib.import_module("ml_dtypes").bfloat16)
+    for precision, matrix in (("highest", x), ("tensorfloat32", x), ("bfloat16", half)):
+        try:
+            with fg.default_matmul_precision(precision):
+                product = fg.jit(lambda a, b: a @ b)
+                work = functools.partial(product, matrix, matrix)
+                found[precision] = 2 * size**3 / shortest(work, wait)
+        except Exception as error:
+            found[f"no {precision}"] = f"{type(error).__name__}: {error}"
     if backend == "cupy":
         properties = xp.cuda.runtime.getDeviceProperties(0)
         found["device"] = properties["name"].decode()
@@ -56,7 +66,10 @@ def measure(backend: str) -> dict[str, Any]:
 
 def measured_limits(backend: str) -> dict[str, Any]:
     """The same from a process of its own; {"trouble": reason} if that fails."""
-    done = run_python(sys.executable, ["-m", "benchmarks.gpu.limits", backend])
+    try:
+        done = run_python(sys.executable, ["-m", "benchmarks.gpu.limits", backend], LIMIT)
+    except subprocess.TimeoutExpired:
+        return {"trouble": f"no answer in {LIMIT:g} s"}
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         return {"trouble": lines[-1] if lines else f"exit code {done.returncode}"}

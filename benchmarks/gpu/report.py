@@ -64,6 +64,7 @@ def limits_text(limits: Mapping[str, Any]) -> str:
         for name in ("highest", "tensorfloat32", "bfloat16")
         if name in limits
     ]
+    named += [f"{name}: {limits[name]}" for name in limits if name.startswith("no ")]
     copy = f"copy {limits['copy'] / 1e12:.3g} TB/s"
     return "\n".join(f"- {line}" for line in [*named, f"{copy}; products: {', '.join(speeds)}"])
 

@@ -75,6 +75,8 @@ def test_the_program_measures_and_writes(tmp_path, capsys):
     file, text = tmp_path / "numbers.json", tmp_path / "table.md"
     gpu.main(["K2", *OPTIONS, "--json", str(file), "--results", str(text)])
     shown = capsys.readouterr().out
+    line, shown = shown.split("\n", 1)
+    assert line.startswith("K2@tiny: funcgrad ")
     assert "layer norm of 8192x4096" in shown and "## Not measured" not in shown
     numbers = json.loads(file.read_text())
     assert numbers["rows"]["K2@tiny"]["funcgrad"]["times"] and numbers["limits"]["copy"] > 0
@@ -84,11 +86,33 @@ def test_the_program_measures_and_writes(tmp_path, capsys):
 def test_failures_become_lines(monkeypatch):
     monkeypatch.setattr(gpu, "measured_limits", lambda backend: {"trouble": "no device"})
     options = gpu.parse(["K2", *OPTIONS, "--limit", "0.01"])
-    found = gpu.measure_rows(["K2@tiny"], options)
+    found = dict(gpu.measure_rows(["K2@tiny"], options))
     assert "more than 0.01 s" in found["K2@tiny"]["funcgrad"].trouble
     report = report_text(found, {"trouble": "no device"}, ["funcgrad"])
     assert "could not be measured: no device" in report
     assert "- K2@tiny, funcgrad: the first call took more than 0.01 s" in report
+
+
+def test_a_side_that_hangs_is_ended(monkeypatch):
+    monkeypatch.setattr(gpu, "MEASURE_LIMIT", 0.0)
+    monkeypatch.setattr(gpu, "measured_limits", lambda backend: {"trouble": "no device"})
+    found = dict(
+        gpu.measure_rows(["K2@tiny"], gpu.parse(["K2", *OPTIONS[:-3], "1e-9", *OPTIONS[-2:]]))
+    )
+    assert "no answer in 0 s" in found["K2@tiny"]["funcgrad"].trouble
+
+
+def test_tables_are_made_in_several_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu, "measured_limits", lambda backend: {"copy": 1e9})
+    file = tmp_path / "numbers.json"
+    options = [*OPTIONS, "--keep", "--json", str(file)]
+    gpu.main(["K2", *options])
+    kept = json.loads(file.read_text())["rows"]["K2@tiny"]
+    gpu.main([*options, "--minutes", "-1"])
+    rows = json.loads(file.read_text())["rows"]
+    assert rows["K2@tiny"] == kept and "not begun" in rows["K1@tiny"]["funcgrad"]["trouble"]
+    gpu.main(["K2", *options])
+    assert json.loads(file.read_text())["rows"]["K2@tiny"] != kept
 
 
 def test_unknown_rows():

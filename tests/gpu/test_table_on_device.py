@@ -18,6 +18,7 @@ from tests.ops.test_contract import assert_same
 pytest.importorskip("cupy", reason="CuPy is not installed")
 
 from tests.gpu import rows  # noqa: E402
+from tests.gpu.progress import is_lost, note  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,9 +27,11 @@ pytestmark = [
 ]
 
 GROUPS = 12  # each group of rows is one test, which lists all rows that fail
+# Those of this process: "1/4" is the second of four parts.
+PART, PARTS = map(int, os.environ.get("FUNCGRAD_GPU_PART", "0/1").split("/"))
 # A row has arrays of its own beside its arguments, or calls a function of NumPy itself that CuPy lacks.
 NOT_OURS = ("on different devices", "no implementation found", "CuPy has no")
-SECONDS = 240.0  # for one group: a device that hangs on every row must not take the whole evening
+SECONDS = 80.0  # for one group: less than `check.py` waits for a sign of life
 
 
 def one_of_each_kind(dtypes):
@@ -63,11 +66,16 @@ def failures_of(work, items, name_of):
         if time.monotonic() > end:
             found.append(f"{name_of(item)} and all after it: not started after {SECONDS:.0f} s")
             break
+        note(row=name_of(item))
         try:
             work(item)
         except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            found.append(f"{name_of(item)}: {type(error).__name__}: {text}")
+            text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            found.append(f"{name_of(item)}: {text}")
+            if is_lost(text):
+                found.append("CUDA is lost in this process: no row after it was run")
+                break
+    note(row="")
     return found
 
 
@@ -82,7 +90,7 @@ def check_row(row, function):
     assert_same([np.asarray(cupy.asnumpy(out)) for out in found], expected, row.tolerance)
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize("group", range(GROUPS)[PART::PARTS])
 @pytest.mark.parametrize("kind", ["values", "derivatives", "batched"])
 def test_eager(kind, group):
     # CuPy has few functions of bfloat16; compiled code has all.
@@ -97,7 +105,7 @@ def test_eager(kind, group):
 COMPILED_VALUES = "values" if os.environ.get("FUNCGRAD_GPU_ALL") else "one of each kind"
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize("group", range(GROUPS)[PART::PARTS])
 @pytest.mark.parametrize("kind", [COMPILED_VALUES, "derivatives", "batched"])
 def test_compiled(kind, group):
     chosen = grouped(kind)[group]
@@ -124,8 +132,8 @@ def check_numpy_case(case):
         np.testing.assert_allclose(cupy.asnumpy(out), want, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("group", range(4))
+@pytest.mark.parametrize("group", range(GROUPS)[PART::PARTS])
 def test_numpy_functions(group):
-    chosen = numpy_cases.CASES[group::4]
+    chosen = numpy_cases.CASES[group::GROUPS]
     failed = failures_of(check_numpy_case, chosen, lambda case: case.name)
     assert not failed, f"{len(failed)} of {len(chosen)} functions:\n" + "\n".join(failed)
