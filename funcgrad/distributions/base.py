@@ -161,10 +161,40 @@ def as_parameter(value: Any) -> Any:
     return found.astype(FLOAT32) if not is_inexact(found.dtype) or _is_python(value) else found
 
 
-def as_value(value: Any) -> Any:
-    """A value as an array; Python numbers do not raise the precision of what they meet."""
+def as_parameters(owner: Distribution, **values: Any) -> tuple[Any, ...]:
+    """Parameters as floating arrays; Python numbers and integers take the dtype of the others.
+
+    Raises:
+        ValueError: their shapes do not broadcast.
+    """
+    found = [as_parameter(value) for value in values.values()]
+    given = [
+        one for one, value in zip(found, values.values(), strict=True) if _has_precision(value)
+    ]
+    dtype = np.result_type(*[one.dtype for one in given or found])
+    shapes = {name: one.shape for name, one in zip(values, found, strict=True)}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        raise ValueError(
+            f"[{type(owner).__name__}] the shapes of the parameters must broadcast, but got "
+            f"{', '.join(f'{name} {shape}' for name, shape in shapes.items())}."
+        ) from None
+    return tuple(
+        one if _has_precision(value) else as_array(value).astype(dtype)
+        for one, value in zip(found, values.values(), strict=True)
+    )
+
+
+def as_value(value: Any, dtype: Any = FLOAT32) -> Any:
+    """A value as an array; Python numbers take the dtype of what they meet."""
     found = as_array(value)
-    return found.astype(FLOAT32) if _is_python(value) else found
+    return found.astype(dtype) if _is_python(value) else found
+
+
+def _has_precision(value: Any) -> bool:
+    """Whether a value says in which floating dtype to compute."""
+    return not _is_python(value) and is_inexact(as_array(value).dtype)
 
 
 def _is_python(value: Any) -> bool:

@@ -40,7 +40,7 @@ class Transformed(Derived):
         return self.bijector.forward(self.base.draw(key, shape))
 
     def log_prob(self, value: Any) -> Any:
-        x = self.bijector.inverse(as_value(value))
+        x = self.bijector.inverse(as_value(value, self.dtype))
         slope = self.bijector.log_slope(x)
         axes = tuple(range(-len(self.event_shape), 0))
         return self.base.log_prob(x) - (fnp.sum(slope, axis=axes) if axes else slope)
@@ -70,7 +70,7 @@ class LogNormal(Transformed):
         self.bijector = Exp()
 
     def log_prob(self, value: Any) -> Any:
-        value = as_value(value)
+        value = as_value(value, self.dtype)
         is_inside = value > 0
         return or_impossible(is_inside, super().log_prob(inside(is_inside, value, 1)))
 
@@ -137,7 +137,7 @@ class Mixture(Distribution):
         return fnp.squeeze(fnp.take_along_axis(drawn, index, axis=place), place)
 
     def log_prob(self, value: Any) -> Any:
-        value = fnp.expand_dims(as_value(value), -1 - len(self.event_shape))
+        value = fnp.expand_dims(as_value(value, self.dtype), -1 - len(self.event_shape))
         return logsumexp(self.mixing.log_probs + self.components.log_prob(value), axis=-1)
 
     @property
@@ -157,4 +157,4 @@ class Mixture(Distribution):
 
     def cdf(self, value: Any) -> Any:
         """The probability of values that are not larger."""
-        return self._average(self.components.cdf(fnp.expand_dims(as_value(value), -1)))
+        return self._average(self.components.cdf(fnp.expand_dims(as_value(value, self.dtype), -1)))

@@ -11,6 +11,7 @@ from funcgrad import random
 from funcgrad.distributions.base import (
     Distribution,
     as_parameter,
+    as_parameters,
     as_value,
     check_positive,
     inside,
@@ -53,7 +54,7 @@ class Geometric(Distribution):
         return random.geometric(key, self.probs, shape) - 1
 
     def log_prob(self, value: Any) -> Any:
-        value = as_value(value)
+        value = as_value(value, self.dtype)
         is_inside = value >= 0
         failures = inside(is_inside, value, 0).astype(self.dtype)
         return or_impossible(is_inside, xlog1py(failures, -self.probs) + fnp.log(self.probs))
@@ -96,7 +97,7 @@ class Poisson(Distribution):
         return random.poisson(key, self.rate, shape)
 
     def log_prob(self, value: Any) -> Any:
-        value = as_value(value)
+        value = as_value(value, self.dtype)
         is_inside = (value >= 0) & fnp.equal(value, fnp.floor(value))
         count = inside(is_inside, value, 0).astype(self.dtype)
         return or_impossible(is_inside, xlogy(count, self.rate) - self.rate - gammaln(count + 1))
@@ -110,7 +111,7 @@ class Poisson(Distribution):
         return self.rate
 
     def cdf(self, value: Any) -> Any:
-        whole = fnp.floor(as_value(value)).astype(self.dtype)
+        whole = fnp.floor(as_value(value, self.dtype)).astype(self.dtype)
         return fnp.where(whole < 0, 0, gammaincc(fnp.maximum(whole, 0) + 1, self.rate))
 
     def entropy(self) -> Any:
@@ -142,8 +143,8 @@ class Binomial(Distribution):
     probs: Any
 
     def __init__(self, total_count: Any, probs: Any) -> None:
-        self.total_count = as_parameter(total_count)
-        self.probs = checked_probs("Binomial", probs)
+        probs = checked_probs("Binomial", probs)
+        self.total_count, self.probs = as_parameters(self, total_count=total_count, probs=probs)
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -153,7 +154,7 @@ class Binomial(Distribution):
         return random.binomial(key, self.total_count, self.probs, shape)
 
     def log_prob(self, value: Any) -> Any:
-        n, value = self.total_count, as_value(value)
+        n, value = self.total_count, as_value(value, self.dtype)
         is_inside = (value >= 0) & (value <= n)
         count = inside(is_inside, value, 0).astype(self.dtype)
         ways = gammaln(n + 1) - gammaln(count + 1) - gammaln(n - count + 1)

@@ -122,7 +122,7 @@ class Bernoulli(Distribution):
         return random.bernoulli(key, self.probs, shape).astype(np.int64)
 
     def log_prob(self, value: Any) -> Any:
-        value = as_value(value)
+        value = as_value(value, self.dtype)
         is_inside = fnp.equal(value, 0) | fnp.equal(value, 1)
         side = fnp.where(fnp.equal(value, 1), self.logits, -self.logits)
         return or_impossible(is_inside, log_sigmoid(side)).astype(self.dtype)

@@ -11,15 +11,16 @@ import funcgrad.numpy as fnp
 from funcgrad import tree
 from funcgrad.distributions.base import Distribution
 from funcgrad.distributions.composed import Transformed
-from funcgrad.distributions.counts import Geometric, Poisson
+from funcgrad.distributions.counts import Binomial, Geometric, Poisson
 from funcgrad.distributions.discrete import Bernoulli, Categorical
 from funcgrad.distributions.gamma_family import Beta, Dirichlet, Gamma
-from funcgrad.distributions.location_scale import Laplace, Normal
+from funcgrad.distributions.location_scale import EULER, Cauchy, Gumbel, Laplace, Normal
 from funcgrad.distributions.multivariate import Independent, MultivariateNormal
 from funcgrad.distributions.ranges import Exponential, Uniform
 from funcgrad.ir.tracer import Tracer
 from funcgrad.nn.activations import log_sigmoid
 from funcgrad.ops.gamma import betaln, digamma, gammaln
+from funcgrad.scipy.special import xlog1py, xlogy
 
 Formula = Callable[[Any, Any], Any]
 _FORMULAS: dict[tuple[type, type], Formula] = {}
@@ -94,6 +95,19 @@ def _laplace(p: Laplace, q: Laplace) -> Any:
     return -fnp.log(ratio) + distance / q.scale + ratio * fnp.exp(-distance / p.scale) - 1
 
 
+@register_kl(Cauchy, Cauchy)
+def _cauchy(p: Cauchy, q: Cauchy) -> Any:
+    apart = (p.scale + q.scale) ** 2 + (p.loc - q.loc) ** 2
+    return fnp.log(apart / (4 * p.scale * q.scale))
+
+
+@register_kl(Gumbel, Gumbel)
+def _gumbel(p: Gumbel, q: Gumbel) -> Any:
+    ratio, shift = p.scale / q.scale, (p.loc - q.loc) / q.scale
+    tail = fnp.exp(gammaln(1 + ratio) - shift)
+    return shift - fnp.log(ratio) + EULER * (ratio - 1) + tail - 1
+
+
 @register_kl(Uniform, Uniform)
 def _uniform(p: Uniform, q: Uniform) -> Any:
     covers = (q.low <= p.low) & (p.high <= q.high)
@@ -144,6 +158,20 @@ def _bernoulli(p: Bernoulli, q: Bernoulli) -> Any:
     yes = log_sigmoid(p.logits) - log_sigmoid(q.logits)
     no = log_sigmoid(-p.logits) - log_sigmoid(-q.logits)
     return chance * yes + (1 - chance) * no
+
+
+@register_kl(Binomial, Binomial)
+def _binomial(p: Binomial, q: Binomial) -> Any:
+    yes = xlogy(p.probs, p.probs) - xlogy(p.probs, q.probs)
+    no = xlog1py(1 - p.probs, -p.probs) - xlog1py(1 - p.probs, -q.probs)
+    more = q.total_count > p.total_count
+    if not isinstance(more, Tracer) and np.any(more):
+        raise NotImplementedError(
+            "[kl_divergence] there is no formula for fewer trials in p than in q."
+        )
+    # Counts that q cannot reach.
+    out_of_reach = fnp.where(p.total_count > q.total_count, np.inf, 0)
+    return fnp.where(more, np.nan, p.total_count * (yes + no) + out_of_reach)
 
 
 @register_kl(Geometric, Geometric)

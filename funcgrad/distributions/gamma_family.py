@@ -10,6 +10,7 @@ from funcgrad import random
 from funcgrad.distributions.base import (
     Distribution,
     as_parameter,
+    as_parameters,
     as_value,
     check_positive,
     inside,
@@ -37,8 +38,7 @@ class Gamma(Distribution):
     rate: Any
 
     def __init__(self, concentration: Any, rate: Any = 1.0) -> None:
-        self.concentration = as_parameter(concentration)
-        self.rate = as_parameter(rate)
+        self.concentration, self.rate = as_parameters(self, concentration=concentration, rate=rate)
         check_positive(self, concentration=self.concentration, rate=self.rate)
 
     @property
@@ -49,7 +49,7 @@ class Gamma(Distribution):
         return random.gamma(key, self.concentration, shape, self.dtype) / self.rate
 
     def log_prob(self, value: Any) -> Any:
-        value, a, rate = as_value(value), self.concentration, self.rate
+        value, a, rate = as_value(value, self.dtype), self.concentration, self.rate
         is_inside = value >= 0
         x = inside(is_inside, value, 1)
         found = xlogy(a, rate) + xlogy(a - 1, x) - rate * x - gammaln(a)
@@ -68,7 +68,7 @@ class Gamma(Distribution):
         return a - fnp.log(self.rate) + gammaln(a) + (1 - a) * digamma(a)
 
     def cdf(self, value: Any) -> Any:
-        return gammainc(self.concentration, self.rate * fnp.maximum(as_value(value), 0))
+        return gammainc(self.concentration, self.rate * fnp.maximum(as_value(value, self.dtype), 0))
 
 
 class Chi2(Gamma):
@@ -103,8 +103,9 @@ class Beta(Distribution):
     concentration0: Any
 
     def __init__(self, concentration1: Any, concentration0: Any) -> None:
-        self.concentration1 = as_parameter(concentration1)
-        self.concentration0 = as_parameter(concentration0)
+        self.concentration1, self.concentration0 = as_parameters(
+            self, concentration1=concentration1, concentration0=concentration0
+        )
         check_positive(self, concentration1=self.concentration1, concentration0=self.concentration0)
 
     @property
@@ -115,7 +116,7 @@ class Beta(Distribution):
         return random.beta(key, self.concentration1, self.concentration0, shape, self.dtype)
 
     def log_prob(self, value: Any) -> Any:
-        value, (a, b) = as_value(value), self.parameters
+        value, (a, b) = as_value(value, self.dtype), self.parameters
         is_inside = (value >= 0) & (value <= 1)
         x = inside(is_inside, value, 0.5)
         return or_impossible(is_inside, xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b))
@@ -136,7 +137,9 @@ class Beta(Distribution):
         return betaln(a, b) - terms
 
     def cdf(self, value: Any) -> Any:
-        return betainc(self.concentration1, self.concentration0, fnp.clip(as_value(value), 0, 1))
+        return betainc(
+            self.concentration1, self.concentration0, fnp.clip(as_value(value, self.dtype), 0, 1)
+        )
 
 
 class Dirichlet(Distribution):
@@ -174,7 +177,7 @@ class Dirichlet(Distribution):
         return random.dirichlet(key, self.concentration, shape[:-1], self.dtype)
 
     def log_prob(self, value: Any) -> Any:
-        value, a = as_value(value), self.concentration
+        value, a = as_value(value, self.dtype), self.concentration
         is_inside = fnp.all(value >= 0, axis=-1)
         x = inside(is_inside[..., None], value, 1)
         found = fnp.sum(xlogy(a - 1, x), axis=-1) + gammaln(self._total)
@@ -218,9 +221,7 @@ class StudentT(Distribution):
     scale: Any
 
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0) -> None:
-        self.df = as_parameter(df)
-        self.loc = as_parameter(loc)
-        self.scale = as_parameter(scale)
+        self.df, self.loc, self.scale = as_parameters(self, df=df, loc=loc, scale=scale)
         check_positive(self, df=self.df, scale=self.scale)
 
     @property
@@ -231,7 +232,7 @@ class StudentT(Distribution):
         return self.loc + self.scale * random.t(key, self.df, shape, self.dtype)
 
     def log_prob(self, value: Any) -> Any:
-        z, df = (as_value(value) - self.loc) / self.scale, self.df
+        z, df = (as_value(value, self.dtype) - self.loc) / self.scale, self.df
         norm = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * fnp.log(math.pi * df)
         return norm - fnp.log(self.scale) - (df + 1) / 2 * fnp.log1p(z * z / df)
 
@@ -254,6 +255,6 @@ class StudentT(Distribution):
         )
 
     def cdf(self, value: Any) -> Any:
-        z = (as_value(value) - self.loc) / self.scale
+        z = (as_value(value, self.dtype) - self.loc) / self.scale
         tails = betainc(self.df / 2, 0.5, self.df / (self.df + z * z))
         return 0.5 + 0.5 * fnp.sign(z) * (1 - tails)

@@ -11,7 +11,7 @@ import funcgrad.numpy as fnp
 from funcgrad import random
 from funcgrad.distributions.base import (
     Distribution,
-    as_parameter,
+    as_parameters,
     as_value,
     check_positive,
 )
@@ -33,8 +33,7 @@ class LocationScale(Distribution):
     scale: Any
 
     def __init__(self, loc: Any = 0.0, scale: Any = 1.0) -> None:
-        self.loc = as_parameter(loc)
-        self.scale = as_parameter(scale)
+        self.loc, self.scale = as_parameters(self, loc=loc, scale=scale)
         check_positive(self, scale=self.scale)
 
     @property
@@ -57,7 +56,7 @@ class LocationScale(Distribution):
 
     def standardized(self, value: Any) -> Any:
         """Values relative to place and width."""
-        return (as_value(value) - self.loc) / self.scale
+        return (as_value(value, self.dtype) - self.loc) / self.scale
 
     def _spread(self, value: Any) -> Any:
         """A number for each distribution."""
@@ -97,7 +96,7 @@ class Normal(LocationScale):
         return ndtr(self.standardized(value))
 
     def icdf(self, q: Any) -> Any:
-        return self.loc + self.scale * ndtri(as_value(q))
+        return self.loc + self.scale * ndtri(as_value(q, self.dtype))
 
 
 class Laplace(LocationScale):
@@ -134,7 +133,7 @@ class Laplace(LocationScale):
         return 0.5 - 0.5 * fnp.sign(z) * fnp.expm1(-fnp.abs(z))
 
     def icdf(self, q: Any) -> Any:
-        side = as_value(q) - 0.5
+        side = as_value(q, self.dtype) - 0.5
         return self.loc - self.scale * fnp.sign(side) * fnp.log1p(-2 * fnp.abs(side))
 
 
@@ -163,7 +162,7 @@ class Cauchy(LocationScale):
         return 0.5 + fnp.arctan(self.standardized(value)) / math.pi
 
     def icdf(self, q: Any) -> Any:
-        return self.loc + self.scale * fnp.tan(math.pi * (as_value(q) - 0.5))
+        return self.loc + self.scale * fnp.tan(math.pi * (as_value(q, self.dtype) - 0.5))
 
 
 class Gumbel(LocationScale):
@@ -199,7 +198,7 @@ class Gumbel(LocationScale):
         return fnp.exp(-fnp.exp(-self.standardized(value)))
 
     def icdf(self, q: Any) -> Any:
-        return self.loc - self.scale * fnp.log(-fnp.log(as_value(q)))
+        return self.loc - self.scale * fnp.log(-fnp.log(as_value(q, self.dtype)))
 
 
 class Logistic(LocationScale):
@@ -235,4 +234,4 @@ class Logistic(LocationScale):
         return sigmoid(self.standardized(value))
 
     def icdf(self, q: Any) -> Any:
-        return self.loc + self.scale * logit(as_value(q))
+        return self.loc + self.scale * logit(as_value(q, self.dtype))

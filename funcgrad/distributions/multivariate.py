@@ -60,7 +60,7 @@ class MultivariateNormal(Distribution):
         return self.loc + fnp.matmul(self.scale_tril, drawn[..., None])[..., 0]
 
     def log_prob(self, value: Any) -> Any:
-        differences = as_value(value) - self.loc
+        differences = as_value(value, self.dtype) - self.loc
         z = fnp.linalg.solve(self.scale_tril, differences[..., None])[..., 0]
         norm = 0.5 * self.event_shape[0] * math.log(2 * math.pi) + self._log_det
         return -0.5 * fnp.sum(z * z, axis=-1) - norm

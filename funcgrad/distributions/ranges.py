@@ -9,6 +9,7 @@ from funcgrad import random
 from funcgrad.distributions.base import (
     Distribution,
     as_parameter,
+    as_parameters,
     as_value,
     check_positive,
     inside,
@@ -31,8 +32,7 @@ class Uniform(Distribution):
     high: Any
 
     def __init__(self, low: Any = 0.0, high: Any = 1.0) -> None:
-        self.low = as_parameter(low)
-        self.high = as_parameter(high)
+        self.low, self.high = as_parameters(self, low=low, high=high)
         check_positive(self, **{"high - low": self.high - self.low})
 
     @property
@@ -47,7 +47,7 @@ class Uniform(Distribution):
         return self.low + self._width * random.uniform(key, shape, self.dtype)
 
     def log_prob(self, value: Any) -> Any:
-        value = as_value(value)
+        value = as_value(value, self.dtype)
         is_inside = (value >= self.low) & (value < self.high)
         return or_impossible(is_inside, -fnp.log(self._width))
 
@@ -63,10 +63,10 @@ class Uniform(Distribution):
         return fnp.log(self._width)
 
     def cdf(self, value: Any) -> Any:
-        return fnp.clip((as_value(value) - self.low) / self._width, 0, 1)
+        return fnp.clip((as_value(value, self.dtype) - self.low) / self._width, 0, 1)
 
     def icdf(self, q: Any) -> Any:
-        return self.low + self._width * as_value(q)
+        return self.low + self._width * as_value(q, self.dtype)
 
 
 class Exponential(Distribution):
@@ -94,7 +94,7 @@ class Exponential(Distribution):
         return random.exponential(key, shape, self.dtype) / self.rate
 
     def log_prob(self, value: Any) -> Any:
-        value = as_value(value)
+        value = as_value(value, self.dtype)
         is_inside = value >= 0
         return or_impossible(
             is_inside, fnp.log(self.rate) - self.rate * inside(is_inside, value, 0)
@@ -112,7 +112,7 @@ class Exponential(Distribution):
         return 1 - fnp.log(self.rate)
 
     def cdf(self, value: Any) -> Any:
-        return -fnp.expm1(-self.rate * fnp.maximum(as_value(value), 0))
+        return -fnp.expm1(-self.rate * fnp.maximum(as_value(value, self.dtype), 0))
 
     def icdf(self, q: Any) -> Any:
-        return -fnp.log1p(-as_value(q)) / self.rate
+        return -fnp.log1p(-as_value(q, self.dtype)) / self.rate

@@ -333,3 +333,36 @@ def test_slopes_of_gamma_numbers():
     """PyTorch's own are approximations, good to four digits."""
     found = pairs.NUMBERS * log_gamma_slope(pairs.SHAPES, np.log(pairs.NUMBERS))
     np.testing.assert_allclose(found, REFERENCE["gamma slopes"], rtol=2e-3)
+
+
+MIXED_PRECISION = {
+    "normal": (lambda: d.Normal(np.zeros(2), 0.3), lambda: st.norm(0, 0.3)),
+    "uniform": (lambda: d.Uniform(0.1, np.full(2, 0.9)), lambda: st.uniform(0.1, 0.8)),
+    "gamma": (lambda: d.Gamma(2.3, np.ones(2)), lambda: st.gamma(2.3)),
+    "beta": (lambda: d.Beta(np.full(2, 1.7), 2.3), lambda: st.beta(1.7, 2.3)),
+    "student": (lambda: d.StudentT(5.3, np.zeros(2)), lambda: st.t(5.3)),
+    "ints": (lambda: d.Gamma(np.array([3, 3]), np.ones(2)), lambda: st.gamma(3)),
+}
+
+
+@pytest.mark.parametrize("name", MIXED_PRECISION)
+def test_python_numbers_take_the_precision_of_the_arrays(name):
+    ours, theirs = (make() for make in MIXED_PRECISION[name])
+    for value in (0.7, np.full(2, 0.7)):
+        found = ours.log_prob(value)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, np.full(2, theirs.logpdf(0.7)), rtol=1e-12)
+
+
+def test_binomial_counts_trials_in_the_precision_of_the_probabilities():
+    expected = st.binom.logpmf([1, 4], 7, [0.2, 0.7])
+    for total in (7, np.array(7), np.array([7, 7])):
+        found = d.Binomial(total, np.array([0.2, 0.7])).log_prob(np.array([1, 4]))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_parameters_that_do_not_broadcast():
+    with pytest.raises(
+        ValueError, match=r"\[Normal\] .* must broadcast, but got loc \(2,\), scale \(3,\)"
+    ):
+        d.Normal(np.zeros(2), np.ones(3))
