@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
     is_trained,
+    map_leaves,
     map_moments,
     moment_dtype,
+    without_constants,
     zeros_like_params,
 )
 from funcgrad.optim.conditions import all_finite
 from funcgrad.optim.leafwise import leafwise, widened, zeros
-from funcgrad.optim.moments import abs_squared, only_updated
 from funcgrad.optim.tree import where, zeros_like
 
 
@@ -95,7 +97,12 @@ class MultiSteps:
             return total + (gradient - total) / (done + 1)
 
         sums = map_moments(add, "MultiSteps", state.acc_grads, updates)
-        gradients = only_updated(sums, updates)
+        gradients = map_leaves(
+            lambda m, u: m if is_trained(u) else None,
+            "MultiSteps",
+            sums,
+            without_constants(updates),
+        )
         new, inner = self.inner_opt.update(gradients, state.inner_opt_state, params, **extra)
         counts = np.logical_not(skips)
         k = self.every_k(state.gradient_step)

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.optim.base import GradientTransformation, check_range
+from funcgrad.optim.averaging import abs_squared, debiased, looked_ahead, mixed
+from funcgrad.optim.base import GradientTransformation, check_decays
 from funcgrad.optim.descent import decayed_descent, descent_along
 from funcgrad.optim.leafwise import filled, leafwise, real_zeros, zeros, zeros_of
-from funcgrad.optim.moments import ScaleByAdamState, abs_squared
+from funcgrad.optim.moments import ScaleByAdamState
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -49,7 +50,7 @@ def scale_by_amsgrad(
         >>> amsgrad.update(np.ones(1), amsgrad.init(np.zeros(1)))[0].round(4)
         array([1.])
     """
-    check_range("scale_by_amsgrad", b1=(b1, 0.0, 1.0), b2=(b2, 0.0, 1.0))
+    check_decays("scale_by_amsgrad", b1=b1, b2=b2)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del p
@@ -108,7 +109,7 @@ def scale_by_adamax(
         >>> adamax.update(np.array([-3.0]), adamax.init(np.zeros(1)))[0].round(4)
         array([-1.])
     """
-    check_range("scale_by_adamax", b1=(b1, 0.0, 1.0), b2=(b2, 0.0, 1.0))
+    check_decays("scale_by_adamax", b1=b1, b2=b2)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del p
@@ -177,7 +178,7 @@ def scale_by_belief(
         >>> belief.update(np.ones(1), belief.init(np.zeros(1)))[0].round(4)
         array([1.1111])
     """
-    check_range("scale_by_belief", b1=(b1, 0.0, 1.0), b2=(b2, 0.0, 1.0))
+    check_decays("scale_by_belief", b1=b1, b2=b2)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del p
@@ -231,7 +232,7 @@ def scale_by_yogi(
         >>> yogi.update(np.ones(1), yogi.init(np.zeros(1)))[0].round(4)
         array([0.9985])
     """
-    check_range("scale_by_yogi", b1=(b1, 0.0, 1.0), b2=(b2, 0.0, 1.0))
+    check_decays("scale_by_yogi", b1=b1, b2=b2)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del p
@@ -262,21 +263,3 @@ def yogi(
         array([-0.0999])
     """
     return descent_along(scale_by_yogi(b1, b2, eps), learning_rate)
-
-
-# --- for the other files of this package ---
-
-
-def mixed(mean: Any, value: Any, decay: Any) -> Any:
-    """One step of an exponential moving average."""
-    return decay * mean + (1 - decay) * value
-
-
-def debiased(mean: Any, decay: Any, count: Any) -> Any:
-    """An average that began at zero, as if the `count` steps so far were all there is."""
-    return mean / (1 - decay**count)
-
-
-def looked_ahead(mean: Any, gradient: Any, decay: Any, count: Any) -> Any:
-    """The average that the next step will have if the gradient stays (Dozat, 2016)."""
-    return decay * debiased(mean, decay, count + 1) + (1 - decay) * debiased(gradient, decay, count)

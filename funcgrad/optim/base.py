@@ -264,10 +264,10 @@ def at_step(value: Any, count: Any) -> Any:
     return as_weak(value(count)) if callable(value) else value
 
 
-def check_range(name: str, **values: tuple[Any, float, float]) -> None:
-    """Raise ValueError for a hyperparameter outside low <= value < high; traced ones pass."""
-    for parameter, (value, low, high) in values.items():
-        if isinstance(value, int | float) and not low <= value < high:
+def check_decays(name: str, **decays: Any) -> None:
+    """Raise ValueError for a decay outside 0 <= decay < 1; traced ones pass."""
+    for parameter, value in decays.items():
+        if isinstance(value, int | float) and not 0 <= value < 1:
             raise ValueError(
-                f"[{name}] {parameter} must be at least {low} and less than {high}, but got {value}."
+                f"[{name}] {parameter} must be at least 0 and less than 1, but got {value}."
             )

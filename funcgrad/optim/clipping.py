@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import (
     GradientTransformation,
     as_array,
@@ -14,7 +15,6 @@ from funcgrad.optim.base import (
     map_updates,
 )
 from funcgrad.optim.leafwise import leafwise_stateless
-from funcgrad.optim.moments import abs_squared
 
 
 class ZeroNansState(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.types import is_complex
 from funcgrad.ops.create import full_beside
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import (
     GradientTransformation,
     as_array,
@@ -23,7 +24,7 @@ from funcgrad.optim.clipping import clip_by_block_rms
 from funcgrad.optim.descent import descent
 from funcgrad.optim.layerwise import scale_by_param_block_rms
 from funcgrad.optim.leafwise import leafwise, real_zeros
-from funcgrad.optim.moments import abs_squared, ema
+from funcgrad.optim.moments import ema
 from funcgrad.optim.scaling import add_decayed_weights, scale, scale_by_learning_rate
 
 

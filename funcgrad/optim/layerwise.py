@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import GradientTransformation, as_array, at_step, stateless
 from funcgrad.optim.descent import descent, descent_along
 from funcgrad.optim.leafwise import (
@@ -16,7 +17,7 @@ from funcgrad.optim.leafwise import (
     zeros_of,
 )
 from funcgrad.optim.masks import masked
-from funcgrad.optim.moments import abs_squared, scale_by_adam, trace
+from funcgrad.optim.moments import scale_by_adam, trace
 from funcgrad.optim.scaling import (
     add_decayed_weights,
     global_norm,

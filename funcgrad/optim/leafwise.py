@@ -92,6 +92,15 @@ def checked_params(name: str, params: Any) -> Any:
     return params
 
 
+def checked_value(name: str, value: Any) -> Any:
+    """The loss, for a transformation that cannot do without it."""
+    if value is None:
+        raise ValueError(
+            f"[{name}] needs the loss. Write optimizer.update(grads, state, params, value=loss)."
+        )
+    return value
+
+
 def zeros(param: Any) -> Any:
     """A moment that begins at zero."""
     return np.zeros_like(param, dtype=moment_dtype(param.dtype))

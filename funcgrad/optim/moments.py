@@ -6,18 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.ir.types import is_complex
-from funcgrad.optim.base import (
-    GradientTransformation,
-    as_weak,
-    check_range,
-    is_trained,
-    map_leaves,
-    map_moments,
-    moment_dtype,
-    moment_real_dtype,
-    zeros_like_params,
-)
+from funcgrad.optim.averaging import abs_squared, debiased, looked_ahead, mixed
+from funcgrad.optim.base import GradientTransformation, check_decays
+from funcgrad.optim.leafwise import leafwise, real_zeros, zeros_of
 
 
 class TraceState(NamedTuple):
@@ -59,24 +50,14 @@ def trace(
         >>> updates
         array([1.75])
     """
-    check_range("trace", decay=(decay, 0.0, 1.0))
+    check_decays("trace", decay=decay)
 
-    def init(params: Any) -> TraceState:
-        return TraceState(
-            zeros_like_params(params, lambda dtype: accumulator_dtype or moment_dtype(dtype))
-        )
+    def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
+        del n, p
+        total = g + decay * moments[0]
+        return g + decay * total if nesterov else total, (total,)
 
-    def add(sum: Any, update: Any) -> Any:
-        return update + decay * sum
-
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        del params, extra
-        sums = map_moments(add, "trace", state.trace, updates)
-        result = map_moments(add, "trace", sums, updates) if nesterov else sums
-        result = only_updated(result, updates)
-        return result, TraceState(in_dtype(sums, accumulator_dtype))
-
-    return GradientTransformation(init, update)
+    return leafwise("trace", TraceState, step, trace=zeros_of(accumulator_dtype))
 
 
 def scale_by_adam(
@@ -102,46 +83,19 @@ def scale_by_adam(
         >>> updates.round(4)
         array([ 1., -1.])
     """
-    check_range("scale_by_adam", b1=(b1, 0.0, 1.0), b2=(b2, 0.0, 1.0))
-
-    def init(params: Any) -> ScaleByAdamState:
-        mu = zeros_like_params(params, lambda dtype: mu_dtype or moment_dtype(dtype))
-        return ScaleByAdamState(np.int64(0), mu, zeros_like_params(params, moment_real_dtype))
-
-    def average(mean: Any, gradient: Any) -> Any:
-        return b1 * mean + (1 - b1) * gradient
-
-    def average_square(mean: Any, gradient: Any) -> Any:
-        return b2 * mean + (1 - b2) * abs_squared(gradient.astype(wider(gradient)))
+    check_decays("scale_by_adam", b1=b1, b2=b2)
 
     def under_root(nu: Any) -> Any:
         return nu if type(eps_root) is float and eps_root == 0.0 else nu + eps_root
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        del params, extra
-        count = state.count + 1
-        mu = map_moments(average, "adam", state.mu, updates)
-        nu = map_moments(average_square, "adam", state.nu, updates)
-        if nesterov:
-            ahead = map_moments(
-                lambda m, g: b1 * unbiased(m, b1, count + 1) + (1 - b1) * unbiased(g, b1, count),
-                "adam",
-                mu,
-                updates,
-            )
-        else:
-            ahead = map_leaves(lambda m: None if m is None else unbiased(m, b1, count), "adam", mu)
-        scaled = map_moments(
-            lambda m, g, v: m / (np.sqrt(under_root(unbiased(v, b2, count))) + eps),
-            "adam",
-            ahead,
-            updates,
-            nu,
-        )
-        mu = in_dtype(mu, mu_dtype)
-        return only_updated(scaled, updates), ScaleByAdamState(count, mu, nu)
+    def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
+        del p
+        mu, nu = moments
+        mu, nu = mixed(mu, g, b1), mixed(nu, abs_squared(g), b2)
+        ahead = looked_ahead(mu, g, b1, n) if nesterov else debiased(mu, b1, n)
+        return ahead / (np.sqrt(under_root(debiased(nu, b2, n))) + eps), (mu, nu)
 
-    return GradientTransformation(init, update)
+    return leafwise("adam", ScaleByAdamState, step, mu=zeros_of(mu_dtype), nu=real_zeros)
 
 
 def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> GradientTransformation:
@@ -157,48 +111,11 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> Gra
         >>> average.update(np.ones(2), average.init(np.zeros(2)))[0]
         array([1., 1.])
     """
-    check_range("ema", decay=(decay, 0.0, 1.0))
+    check_decays("ema", decay=decay)
 
-    def init(params: Any) -> EmaState:
-        start = zeros_like_params(params, lambda dtype: accumulator_dtype or moment_dtype(dtype))
-        return EmaState(np.int64(0), start)
+    def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
+        del p
+        mean = mixed(moments[0], g, decay)
+        return debiased(mean, decay, n) if debias else mean, (mean,)
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        del params, extra
-        count = state.count + 1
-        averages = map_moments(lambda m, g: decay * m + (1 - decay) * g, "ema", state.ema, updates)
-        found = only_updated(averages, updates)
-        if debias:
-            found = map_leaves(
-                lambda m: None if m is None else unbiased(m, decay, count), "ema", found
-            )
-        return found, EmaState(count, in_dtype(averages, accumulator_dtype))
-
-    return GradientTransformation(init, update)
-
-
-def in_dtype(moments: Any, dtype: Any) -> Any:
-    """Moments in the dtype that the user asked for, if there is one."""
-    if dtype is None:
-        return moments
-    return map_leaves(lambda m: None if m is None else m.astype(dtype), "update", moments)
-
-
-def abs_squared(x: Any) -> Any:
-    """|x|**2, real also for complex x."""
-    return x.real * x.real + x.imag * x.imag if is_complex(x.dtype) else x * x
-
-
-def wider(x: Any) -> np.dtype:
-    """The dtype in which the running averages of `x` are kept."""
-    return moment_dtype(x.dtype)
-
-
-def unbiased(mean: Any, decay: float, count: Any) -> Any:
-    """An average that began at zero, as if the steps so far were all there is."""
-    return mean / (1 - decay ** as_weak(count))
-
-
-def only_updated(moments: Any, updates: Any) -> Any:
-    """None where there was no update."""
-    return map_leaves(lambda m, u: m if is_trained(u) else None, "update", moments, updates)
+    return leafwise("ema", EmaState, step, ema=zeros_of(accumulator_dtype))

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import EmptyState, GradientTransformation
 from funcgrad.optim.descent import descent
-from funcgrad.optim.leafwise import leafwise, zeros
-from funcgrad.optim.moments import abs_squared
+from funcgrad.optim.leafwise import checked_value, leafwise, zeros
 from funcgrad.optim.optimizers import sgd
 from funcgrad.optim.scaling import scaled
 from funcgrad.optim.tree import norm
@@ -54,12 +54,8 @@ def scale_by_polyak(
         updates: Any, state: Any, params: Any = None, *, value: Any = None, **extra: Any
     ) -> tuple[Any, Any]:
         del params, extra
-        if value is None:
-            raise ValueError(
-                "[scale_by_polyak] needs the loss. Write optimizer.update(grads, state, params, value=loss)."
-            )
         square = norm(updates, squared=True) + eps
-        gap = value - f_min
+        gap = checked_value("scale_by_polyak", value) - f_min
         gap = np.maximum(gap, 0.0) if variant == "sps+" else gap
         tiny = np.finfo(np.float64).eps
         step = np.minimum(gap / np.where(square <= tiny, 1.0, square), max_learning_rate)

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.optim.adam_family import debiased, looked_ahead, mixed
-from funcgrad.optim.base import GradientTransformation, check_range
+from funcgrad.optim.averaging import abs_squared, debiased, looked_ahead, mixed
+from funcgrad.optim.base import GradientTransformation, check_decays
 from funcgrad.optim.descent import decayed_descent, descent_along
 from funcgrad.optim.leafwise import leafwise, real_zeros, zeros, zeros_of
-from funcgrad.optim.moments import ScaleByAdamState, abs_squared
+from funcgrad.optim.moments import ScaleByAdamState
 
 
 class ScaleByAdanState(NamedTuple):
@@ -50,7 +50,7 @@ def scale_by_radam(
         >>> radam.update(np.array([3.0]), radam.init(np.zeros(1)))[0].round(4)
         array([3.])
     """
-    check_range("scale_by_radam", b1=(b1, 0.0, 1.0), b2=(b2, 0.0, 1.0))
+    check_decays("scale_by_radam", b1=b1, b2=b2)
     longest = 2.0 / (1.0 - b2) - 1.0
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:

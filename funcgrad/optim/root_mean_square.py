@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.optim.adam_family import debiased, mixed
-from funcgrad.optim.base import GradientTransformation, check_range
+from funcgrad.optim.averaging import abs_squared, debiased, mixed
+from funcgrad.optim.base import GradientTransformation, check_decays
 from funcgrad.optim.descent import descent
 from funcgrad.optim.leafwise import filled, leafwise, real_zeros, zeros
 from funcgrad.optim.masks import identity
-from funcgrad.optim.moments import abs_squared, trace
+from funcgrad.optim.moments import trace
 from funcgrad.optim.scaling import add_decayed_weights, scale_by_learning_rate
 
 
@@ -77,7 +77,7 @@ def scale_by_rms(
         >>> rms.update(np.ones(1), rms.init(np.zeros(1)))[0].round(4)
         array([2.])
     """
-    check_range("scale_by_rms", decay=(decay, 0.0, 1.0))
+    check_decays("scale_by_rms", decay=decay)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del p
@@ -107,7 +107,7 @@ def scale_by_stddev(
         >>> deviation.update(np.ones(1), deviation.init(np.zeros(1)))[0].round(4)
         array([2.])
     """
-    check_range("scale_by_stddev", decay=(decay, 0.0, 1.0))
+    check_decays("scale_by_stddev", decay=decay)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del p
@@ -215,7 +215,7 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
         >>> adadelta.update(np.array([0.5]), adadelta.init(np.zeros(1)))[0].round(4)
         array([0.3536])
     """
-    check_range("scale_by_adadelta", rho=(rho, 0.0, 1.0))
+    check_decays("scale_by_adadelta", rho=rho)
 
     def step(g: Any, moments: tuple, n: Any, p: Any) -> tuple[Any, tuple]:
         del n, p

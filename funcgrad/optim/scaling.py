@@ -12,6 +12,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import is_complex
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import (
     GradientTransformation,
     as_array,
@@ -24,7 +25,6 @@ from funcgrad.optim.base import (
     stateless,
 )
 from funcgrad.optim.masks import masked
-from funcgrad.optim.moments import abs_squared
 
 
 class ScaleByScheduleState(NamedTuple):

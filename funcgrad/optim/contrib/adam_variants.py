@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.optim.adam_family import ScaleByBeliefState, debiased, mixed
+from funcgrad.optim.adam_family import ScaleByBeliefState
+from funcgrad.optim.averaging import abs_squared, debiased, mixed
 from funcgrad.optim.base import GradientTransformation, as_weak, at_step
 from funcgrad.optim.descent import decayed_descent, descent_along
 from funcgrad.optim.leafwise import leafwise, real_zeros, zeros, zeros_of
-from funcgrad.optim.moments import ScaleByAdamState, abs_squared
+from funcgrad.optim.moments import ScaleByAdamState
 
 
 class ScaleByAdemamixState(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import GradientTransformation, at_step
 from funcgrad.optim.descent import descent
 from funcgrad.optim.leafwise import checked_params, leafwise, real_zeros, zeros
-from funcgrad.optim.moments import abs_squared
 from funcgrad.optim.scaling import add_decayed_weights
 
 

@@ -14,7 +14,7 @@ from funcgrad.optim.base import (
     moment_dtype,
     zeros_like_params,
 )
-from funcgrad.optim.leafwise import checked_params, widened
+from funcgrad.optim.leafwise import checked_params, checked_value, widened
 from funcgrad.optim.tree import add_scale, norm, vdot
 from funcgrad.optim.tree.arithmetic import map_arrays
 
@@ -148,10 +148,7 @@ def momo_adam(
 
 def _checked(name: str, updates: Any, params: Any, value: Any) -> tuple[Any, Any]:
     params = checked_params(name, params)
-    if value is None:
-        raise ValueError(
-            f"[{name}] needs the loss. Write optimizer.update(grads, state, params, value=loss)."
-        )
+    checked_value(name, value)
     return map_updates(widened, updates), map_updates(widened, params)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.optim.adam_family import debiased, looked_ahead, mixed
+from funcgrad.optim.averaging import debiased, in_dtype, looked_ahead, mixed
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
@@ -21,7 +21,6 @@ from funcgrad.optim.base import (
 from funcgrad.optim.contrib.orthogonal import PRESETS, STANDARD, coefficient_table, orthogonalized
 from funcgrad.optim.descent import descent
 from funcgrad.optim.leafwise import widened
-from funcgrad.optim.moments import in_dtype
 from funcgrad.optim.optimizers import adamw
 from funcgrad.optim.partition import partition
 from funcgrad.optim.scaling import add_decayed_weights, scale_by_learning_rate

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.optim.base import GradientTransformation
+from funcgrad.optim.leafwise import checked_value
 from funcgrad.optim.scaling import scaled
 from funcgrad.optim.tree import where
 
@@ -93,10 +94,7 @@ def reduce_on_plateau(
         updates: Any, state: Any, params: Any = None, *, value: Any = None, **extra: Any
     ) -> tuple[Any, Any]:
         del params, extra
-        if value is None:
-            raise ValueError(
-                "[reduce_on_plateau] needs the loss. Write optimizer.update(grads, state, params, value=loss)."
-            )
+        value = checked_value("reduce_on_plateau", value)
         count = state.count + 1
         mean = (state.count * state.avg_value + value) / count
         seen = where(True, state._replace(count=count, avg_value=mean), state)

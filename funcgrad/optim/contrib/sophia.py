@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import lax, random
-from funcgrad.optim.adam_family import debiased, mixed
+from funcgrad.optim.averaging import debiased, in_dtype, mixed
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
@@ -18,7 +18,6 @@ from funcgrad.optim.base import (
 )
 from funcgrad.optim.descent import decayed_descent
 from funcgrad.optim.leafwise import checked_params, widened
-from funcgrad.optim.moments import in_dtype
 from funcgrad.optim.tree import mul, random_like
 from funcgrad.optim.tree.arithmetic import map_arrays
 from funcgrad.transforms.forward import jvp

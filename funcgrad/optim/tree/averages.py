@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import as_weak, map_moments
-from funcgrad.optim.moments import abs_squared
 from funcgrad.optim.tree.arithmetic import map_arrays
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from funcgrad import tree as pytree
 from funcgrad.nn.filters import is_array_like
+from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import is_trained, moment_dtype
-from funcgrad.optim.moments import abs_squared
 from funcgrad.optim.tree.arithmetic import map_arrays
 
 
