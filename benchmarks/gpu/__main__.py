@@ -73,6 +73,7 @@ class Side:
         first: seconds of the first call, which compiles.
         memory: megabytes of the GPU that the library holds.
         trouble: why there are no times.
+        notes: warnings that it has given.
     """
 
     times: list[float] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Side:
     memory: float = float("nan")
     version: str = ""
     trouble: str = ""
+    notes: list[str] = field(default_factory=list)
 
     @property
     def time(self) -> float:
@@ -167,7 +169,7 @@ class Started:
                 found = self.found[side]
                 found.times.append(answer["seconds"])
                 found.host.append(answer["host"])
-                found.memory = answer["memory"]
+                found.memory, found.notes = answer["memory"], list(dict.fromkeys(answer["notes"]))
 
     def stop(self) -> None:
         for worker in self.workers.values():

@@ -109,6 +109,14 @@ def report_text(found: Found, limits: Mapping[str, Any], sides: Sequence[str]) -
         "## Memory of the GPU that the library holds, MB",
         side_table(found, shown, lambda side: number(side.memory)),
     ]
+    notes = [
+        f"- {name}, {SIDES[side]}: {note}"
+        for name, rows in found.items()
+        for side, measured in rows.items()
+        for note in measured.notes
+    ]
+    if notes:
+        parts += ["## Warnings", "\n".join(notes)]
     if troubles:
         parts += ["## Not measured", "\n".join(troubles)]
     return "\n\n".join(part for part in parts if part) + "\n"

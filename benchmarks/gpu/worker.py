@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,8 @@ def checked_small(library: Any, row: Kernel) -> None:
 
 
 def main(name: str, side: str, backend: str, path: str) -> None:
+    notes: list[str] = []
+    warnings.showwarning = lambda message, *_: notes.append(" ".join(str(message).split())[:300])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
     row = row_named(name)
@@ -98,7 +101,7 @@ def main(name: str, side: str, backend: str, path: str) -> None:
         reset()
         found = measure_slice(call, wait, float(line), estimate)
         estimate = found["seconds"]
-        print(json.dumps({**found, "memory": library.memory()}), file=answers)
+        print(json.dumps({**found, "memory": library.memory(), "notes": notes}), file=answers)
 
 
 if __name__ == "__main__":
