@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import random
+from funcgrad.control.attention import ATTENTION
 from funcgrad.control.loops import map as loop_map
 from funcgrad.ir.devices import beside_arguments
-from funcgrad.ir.types import FLOAT32
+from funcgrad.ir.types import FLOAT32, is_inexact
+from funcgrad.ops.attention import AttentionSpec
+from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.sequences import as_array
 from funcgrad.transforms.checkpoint import checkpoint
 
@@ -78,13 +82,20 @@ def dot_product_attention(
     def attend(query: Any, start: Any, bias: Any, mask: Any) -> Any:
         """The results of queries that begin at time `start`."""
         rows = fnp.arange(query.shape[1]) + start
-        seen = _seen(rows, times[1], is_causal, local_window_size, lengths)
+        seen = _seen(rows, times[1], is_causal, _pair(local_window_size), lengths)
         allowed = [m for m in (mask, seen) if m is not None]
         both = allowed[0] & allowed[1] if len(allowed) == 2 else (allowed or [None])[0]
         return _attend(query, key, value, bias, both, scale, (dropout_rate, dropout_key))
 
     if chunk_size is None or chunk_size >= times[0]:
-        out = attend(query, 0, bias, mask)
+        extras = (bias, mask, *lengths)
+        is_dropped = dropout_key is not None and dropout_rate
+        spec = spec_of((query, key, value), extras, scale, is_causal, local_window_size)
+        if spec is None or is_dropped:
+            out = attend(query, 0, bias, mask)
+        else:
+            given = [x for x in extras if x is not None]
+            out = ATTENTION(query, key, value, *given, spec=spec)[0]
     else:
         if dropout_key is not None and dropout_rate:
             raise ValueError(
@@ -92,6 +103,38 @@ def dot_product_attention(
             )
         out = _in_chunks(attend, query, bias, mask, chunk_size)
     return out if has_examples else out[0]
+
+
+def spec_of(
+    arrays: Sequence[Any], extras: Sequence[Any], scale: Any, is_causal: Any, window: Any
+) -> AttentionSpec | None:
+    """What the primitive shall do; None if it is nothing for it.
+
+    Args:
+        arrays: query, key and value, with four axes.
+        extras: bias and mask with four axes, lengths of queries and of keys; those that are not there are None.
+        scale, is_causal, window: see `dot_product_attention`.
+    """
+    query, key, _ = arrays
+    dtype = query.dtype
+    is_plain = all(x.dtype == dtype and math.prod(x.shape) for x in arrays)
+    if not is_plain or not is_inexact(dtype) or dtype.kind == "c":
+        return None
+    if not isinstance(scale, float | int | np.number):
+        return None
+    examples, rows, heads, _ = query.shape
+    logits = (examples, heads, rows, key.shape[1])
+    bias, mask, *lengths = extras
+    for x in (bias, mask):
+        if x is not None and any(n not in (1, m) for n, m in zip(x.shape, logits, strict=True)):
+            return None
+    if bias is not None and bias.dtype not in (dtype, accumulator(dtype)):
+        return None
+    if any(n is not None and n.shape != (examples,) for n in lengths):
+        return None
+    names = ("bias", "mask", "query_lengths", "key_lengths")
+    present = tuple([name for name, x in zip(names, extras, strict=True) if x is not None])
+    return AttentionSpec(float(scale), bool(is_causal), _pair(window), present)
 
 
 def _attend(
@@ -148,7 +191,7 @@ def _seen(rows: Any, count: int, is_causal: bool, window: Any, lengths: list[Any
     if is_causal:
         parts.append(columns <= rows[:, None])
     if window is not None:
-        before, after = window if isinstance(window, tuple) else (window, window)
+        before, after = window
         parts.append((columns >= rows[:, None] - before) & (columns <= rows[:, None] + after))
     for there, places in zip(lengths, (rows[:, None], columns), strict=True):
         if there is not None:
@@ -157,6 +200,10 @@ def _seen(rows: Any, count: int, is_causal: bool, window: Any, lengths: list[Any
     for part in parts[1:]:
         seen = seen & part
     return seen
+
+
+def _pair(window: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    return (window, window) if isinstance(window, int) else window
 
 
 def _in_chunks(attend: Any, query: Any, bias: Any, mask: Any, size: int) -> Any:

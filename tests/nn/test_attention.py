@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
+import funcgrad.test_util
 from funcgrad import nn
+from funcgrad.control import attention_loops
 
 # The same lines are compiled for many cases.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled:UserWarning")
@@ -72,17 +74,141 @@ def test_gradient_in_chunks_is_that_of_one_piece():
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
 
 
-def test_chunks_keep_no_weights_for_the_backward_pass():
+def test_no_weights_are_kept_for_the_backward_pass():
     x = np.zeros((1, 64, 1, 4))
 
-    def largest(chunk):
+    def largest(**options):
         def loss(q):
-            return nn.dot_product_attention(q, x, x, chunk_size=chunk).sum()
+            return nn.dot_product_attention(q, x, x, **options).sum()
 
         text = str(fg.make_jaxpr(fg.grad(loss))(x))
         return text.count("64,64]")
 
-    assert largest(None) > 0 and largest(8) == 0
+    dropped = largest(dropout_rate=0.5, dropout_key=0)
+    assert dropped > 0 and largest() == largest(chunk_size=8) == 0
+
+
+# --- the primitive, head by head and block by block ---
+
+LONG = {
+    "plain": {},
+    "causal": {"is_causal": True},
+    "window": {"local_window_size": (3, 1)},
+    "causal window": {"is_causal": True, "local_window_size": 2},
+    "lengths": {"query_seq_lengths": [9, 16], "key_value_seq_lengths": np.array([20, 3])},
+    "mask": {"mask": RNG.integers(0, 2, (2, 1, 16, 20)).astype(bool), "is_causal": True},
+    "small mask": {"mask": np.arange(20) % 3 > 0},
+    "bias": {"bias": RNG.normal(size=(1, 4, 16, 20)), "local_window_size": 4},
+    "bias of an example": {"bias": RNG.normal(size=(2, 1, 1, 20))},
+}
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", LONG)
+def test_blocks_of_heads(name, jit, monkeypatch):
+    """Blocks, and chunks of these, give what one piece gives."""
+    q = RNG.normal(size=(2, 16, 4, 3))
+    k, v = RNG.normal(size=(2, 2, 20, 2, 3))
+    # What is compiled is remembered by its text, which constants are no part of.
+    scale = 0.3 + 0.01 * jit
+
+    def results(q, k, v):
+        run = lambda *xs: nn.dot_product_attention(*xs, **LONG[name], scale=scale)
+        out, pull = fg.vjp(run, q, k, v)
+        return (out, *pull(out))
+
+    wanted = results(q, k, v)
+    monkeypatch.setattr(attention_loops, "LEAST_BYTES", 0)
+    monkeypatch.setattr(attention_loops, "LEAST_HEAD_BYTES", 0)
+    monkeypatch.setattr(attention_loops, "BLOCK_BYTES", 300)
+    chunks = []
+    monkeypatch.setattr(attention_loops, "chunked", counted(attention_loops.chunked, chunks))
+    found = (fg.jit(results) if jit else results)(q, k, v)
+    assert chunks or jit  # compiled code may be that of an earlier run
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-10)
+
+
+def counted(function, calls):
+    def run(*args):
+        calls.append(args)
+        return function(*args)
+
+    return run
+
+
+def test_long_sequences_in_blocks():
+    q = RNG.normal(size=(2, 384, 4, 8)).astype(np.float32)
+    k, v = RNG.normal(size=(2, 2, 384, 2, 8)).astype(np.float32)
+    mask = np.tril(np.ones((384, 384), bool))
+
+    def results(mask, is_causal, q, k, v):
+        run = lambda *xs: nn.dot_product_attention(*xs, mask=mask, is_causal=is_causal)
+        out, pull = fg.vjp(run, q, k, v)
+        return (out, *pull(out))
+
+    parts = fg.jit(lambda *xs: results(None, True, *xs))(q, k, v)
+    np.testing.assert_allclose(parts[0], plain(q, k, v, mask), atol=1e-5)
+    for transform in (lambda f: f, fg.jit):
+        whole = transform(lambda *xs: results(mask, False, *xs))(q, k, v)
+        for a, b in zip(whole, parts, strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_vmap_and_higher_derivatives():
+    def loss(q, k, v):
+        return (nn.dot_product_attention(q, k, v, is_causal=True) ** 2).sum()
+
+    q, k, v = Q[:, :3, :2], K[:, :3, :1], V[:, :3, :1]
+    step = [RNG.normal(size=x.shape) for x in (q, k, v)]
+    forward = fg.jvp(loss, (q, k, v), tuple(step))[1]
+    slopes = fg.grad(loss, (0, 1, 2))(q, k, v)
+    np.testing.assert_allclose(
+        forward, sum((a * b).sum() for a, b in zip(slopes, step, strict=True))
+    )
+    along = lambda t: fg.grad(loss, 0)(q + t * step[0], k + t * step[1], v + t * step[2])
+    twice = fg.jvp(along, (0.0,), (1.0,))[1]
+    np.testing.assert_allclose(twice, (along(1e-5) - along(-1e-5)) / 2e-5, rtol=1e-5, atol=1e-6)
+    each = [fg.grad(loss, (0, 1, 2))(*(x[i : i + 1] for x in (q, k, v))) for i in range(2)]
+    together = fg.vmap(fg.grad(lambda *xs: loss(*(x[None] for x in xs)), (0, 1, 2)))(q, k, v)
+    for i in range(2):
+        for a, b in zip(each[i], together, strict=True):
+            np.testing.assert_allclose(a[0], b[i], rtol=1e-8, atol=1e-12)
+    fg.test_util.check_grads(lambda k: nn.dot_product_attention(q, k, v), (k,), 2)
+
+
+def test_in_scans_and_checkpoints():
+    def layer(x, _):
+        return fg.checkpoint(lambda x: x + nn.dot_product_attention(x, x, x, is_causal=True))(
+            x
+        ), None
+
+    def loss(x):
+        return (fg.lax.scan(layer, x, None, length=3)[0] ** 2).sum()
+
+    def unrolled(x):
+        for _ in range(3):
+            x, _ = layer(x, None)
+        return (x**2).sum()
+
+    found = fg.jit(fg.grad(loss))(Q)
+    np.testing.assert_allclose(found, fg.grad(unrolled)(Q), rtol=1e-8)
+
+
+def test_what_stays_composed():
+    """Other dtypes, traced scales, dropout."""
+
+    def names(f, *args):
+        return str(fg.make_jaxpr(f)(*args))
+
+    run = nn.dot_product_attention
+    assert "attention[" in names(run, Q, K, V)
+    assert "attention[" not in names(run, Q.astype(np.float32), K, V)
+    assert "attention[" not in names(lambda s: run(Q, K, V, scale=s), 0.5)
+    assert "attention[" not in names(lambda q: run(q, K, V, dropout_rate=0.5, dropout_key=0), Q)
+    scaled = fg.grad(lambda s: run(Q, K, V, scale=s).sum())(0.5)
+    near = [run(Q, K, V, scale=0.5 + d).sum() for d in (1e-5, -1e-5)]
+    np.testing.assert_allclose(scaled, (near[0] - near[1]) / 2e-5, rtol=1e-5)
 
 
 def test_rows_without_keys_are_zero_with_finite_gradients():

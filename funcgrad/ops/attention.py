@@ -1,0 +1,267 @@
+"""Attention as formulas: results, tangents and gradients for heads that are groups around shared keys and values.
+
+All arrays are *grouped*: rows of queries are (..., groups G, times T, size), keys and values (..., times S, size), with
+the same leading axes (examples and heads of keys; none within a loop over these). The logarithm of the sum of powers of
+each row lets the weights be computed again, so that nothing of the size T x S needs to be kept for a derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funcgrad.ops.arithmetic import add, divide, multiply, subtract
+from funcgrad.ops.cast import convert
+from funcgrad.ops.compare import greater, greater_equal, less, less_equal, logical_and
+from funcgrad.ops.create import iota
+from funcgrad.ops.exponential import exp, log
+from funcgrad.ops.extremal_reduce import reduce_max
+from funcgrad.ops.families import sum_terms
+from funcgrad.ops.matmul import dot_general
+from funcgrad.ops.reduce import accumulator, reduce_sum
+from funcgrad.ops.select import select
+from funcgrad.ops.shape import expand_dims, reshape, transpose
+
+Arrays = Mapping[str, Any]  # by name: query, key, value, bias, mask, query_lengths, ...
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """What attention does.
+
+    Attributes:
+        scale: factor of the logits.
+        is_causal: whether query t sees only the keys up to t.
+        window: how many keys before and after its own time a query sees.
+        extras: which of "bias", "mask", "query_lengths", "key_lengths" there are besides query, key and value.
+    """
+
+    scale: float
+    is_causal: bool = False
+    window: tuple[int, int] | None = None
+    extras: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of all arrays, in order."""
+        return ("query", "key", "value", *self.extras)
+
+    def keys_of(self, start: int, stop: int, count: int) -> tuple[int, int]:
+        """The first of the keys that the queries at these times may see, and the one behind the last; at least one."""
+        low, high = 0, count
+        if self.is_causal:
+            high = min(high, stop)
+        if self.window is not None:
+            low, high = start - self.window[0], min(high, stop + self.window[1])
+        low = min(max(low, 0), count - 1)
+        return low, max(high, low + 1)
+
+
+class Place(NamedTuple):
+    """The times of the first query and of the first key at hand; the first may be traced."""
+
+    query: Any = 0
+    key: int = 0
+
+
+FROM_THE_START = Place()
+
+
+# --- between the axes of users and groups ---
+
+
+def grouped(name: str, x: Any, heads: int) -> Any:
+    """An array of the user with the axes of groups; `heads` are those of keys and values."""
+    if name.endswith("lengths"):
+        return reshape(x, (x.shape[0], 1, 1, 1, 1))
+    if name.endswith(("bias", "mask")):
+        own = heads if x.shape[1] > 1 else 1
+        return reshape(x, (x.shape[0], own, x.shape[1] // own, *x.shape[2:]))
+    if name in ("logsumexp", "pulls"):
+        return reshape(x, (x.shape[0], heads, x.shape[1] // heads, x.shape[2]))
+    if name.endswith(("key", "value")):
+        return transpose(x, (0, 2, 1, 3))
+    examples, length, count, size = x.shape
+    split = reshape(x, (examples, length, heads, count // heads, size))
+    return transpose(split, (0, 2, 3, 1, 4))
+
+
+def ungrouped(name: str, x: Any) -> Any:
+    """The inverse of `grouped`, for results and cotangents."""
+    if name.endswith("bias") or name in ("logsumexp", "pulls"):
+        return reshape(x, (x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]))
+    if name.endswith(("key", "value")):
+        return transpose(x, (0, 2, 1, 3))
+    examples, heads, groups, length, size = x.shape
+    return reshape(transpose(x, (0, 3, 1, 2, 4)), (examples, length, heads * groups, size))
+
+
+# --- products ---
+
+
+def by_keys(rows: Any, keys: Any) -> Any:
+    """Products of rows (..., G, T, size) and keys (..., S, size): (..., G, T, S)."""
+    lead = tuple(range(keys.ndim - 2))
+    return dot_general(rows, keys, ((rows.ndim - 1,), (keys.ndim - 1,)), (lead, lead))
+
+
+def weighted(weights: Any, values: Any) -> Any:
+    """Sums over the keys of weights (..., G, T, S) times values (..., S, size): (..., G, T, size)."""
+    lead = tuple(range(values.ndim - 2))
+    weights = convert(weights, values.dtype)
+    return dot_general(weights, values, ((weights.ndim - 1,), (len(lead),)), (lead, lead))
+
+
+def over_rows(weights: Any, rows: Any) -> Any:
+    """Sums over the rows of weights (..., G, T, S) times rows (..., G, T, size): (..., S, size)."""
+    count = rows.ndim - 3
+    lead, summed = tuple(range(count)), (count, count + 1)
+    return dot_general(convert(weights, rows.dtype), rows, (summed, summed), (lead, lead))
+
+
+def scaled(spec: AttentionSpec, x: Any) -> Any:
+    return multiply(x, np.asarray(spec.scale, x.dtype)[()])
+
+
+# --- weights ---
+
+
+def logits_of(spec: AttentionSpec, query: Any, key: Any, bias: Any) -> Any:
+    """Scaled products and what is added to them, in float32 for half precision."""
+    wide = accumulator(query.dtype)
+    if query.dtype == wide:
+        logits = by_keys(scaled(spec, query), key)
+    else:
+        logits = scaled(spec, convert(by_keys(query, key), wide))
+    return logits if bias is None else add(logits, convert(bias, wide))
+
+
+def seen(spec: AttentionSpec, arrays: Arrays, place: Place) -> Any:
+    """Which keys the queries may see, to be broadcast to (..., G, T, S); None for all."""
+    rows = expand_dims(add(iota((arrays["query"].shape[-2],)), place.query), 1)
+    columns = add(iota((arrays["key"].shape[-2],)), place.key)
+    parts = [arrays["mask"]] if "mask" in spec.extras else []
+    if spec.is_causal:
+        parts.append(less_equal(columns, rows))
+    if spec.window is not None:
+        before, after = spec.window
+        parts.append(greater_equal(columns, subtract(rows, before)))
+        parts.append(less_equal(columns, add(rows, after)))
+    for name, times in (("query_lengths", rows), ("key_lengths", columns)):
+        if name in spec.extras:
+            parts.append(less(times, arrays[name]))
+    found = parts[0] if parts else None
+    for part in parts[1:]:
+        found = logical_and(found, part)
+    return found
+
+
+def hidden(allowed: Any, x: Any, value: Any) -> Any:
+    """`x`, and `value` at keys that may not be seen."""
+    return x if allowed is None else select(allowed, x, np.asarray(value, x.dtype)[()])
+
+
+def masked_logits(spec: AttentionSpec, arrays: Arrays, place: Place) -> tuple[Any, Any]:
+    """Logits, the least number at keys that may not be seen (not -inf: a row without keys shall not make NaN)."""
+    logits = logits_of(spec, arrays["query"], arrays["key"], arrays.get("bias"))
+    allowed = seen(spec, arrays, place)
+    return hidden(allowed, logits, np.finfo(logits.dtype).min), allowed
+
+
+def weights_of(spec: AttentionSpec, arrays: Arrays, place: Place) -> Any:
+    """The weights of all keys, from the logarithms of the sums of each row."""
+    logits, allowed = masked_logits(spec, arrays, place)
+    return hidden(allowed, exp(subtract(logits, last(arrays["logsumexp"]))), 0)
+
+
+def last(x: Any) -> Any:
+    """`x` with one more axis behind the others."""
+    return expand_dims(x, x.ndim)
+
+
+# --- results, tangents, gradients ---
+
+
+def attend(
+    spec: AttentionSpec, arrays: Arrays, place: Place = FROM_THE_START, is_late: bool = False
+) -> tuple[Any, Any]:
+    """Results, and the logarithm of the sum of powers of each row; a row without keys has the result 0.
+
+    Args:
+        spec: what attention does.
+        arrays: query, key, value and the extras.
+        place: which times these are.
+        is_late: whether the results are divided by the sums, rather than the weights: fewer divisions, one pass more.
+    """
+    logits, allowed = masked_logits(spec, arrays, place)
+    largest = reduce_max(logits, -1)
+    powers = hidden(allowed, exp(subtract(logits, last(largest))), 0)
+    total = reduce_sum(powers, -1)
+    if allowed is not None:
+        total = select(greater(total, 0), total, np.ones((), total.dtype)[()])
+    value, dtype = arrays["value"], arrays["query"].dtype
+    if is_late:
+        out = divide(convert(weighted(powers, value), total.dtype), last(total))
+    else:
+        out = weighted(divide(powers, last(total)), value)
+    return convert(out, dtype), add(largest, log(total))
+
+
+def tangents_of(
+    spec: AttentionSpec, arrays: Arrays, moving: Arrays, place: Place = FROM_THE_START
+) -> tuple[Any, Any]:
+    """Tangents of results and logarithms.
+
+    Args:
+        spec, place: see `attend`.
+        arrays: those of `attend`, and its results "out" and "logsumexp".
+        moving: tangents of query, key, value and bias, by these names; those that are missing are zero.
+    """
+    weights = weights_of(spec, arrays, place)
+    wide, dtype = weights.dtype, arrays["query"].dtype
+    terms = [
+        by_keys(moving["query"], arrays["key"]) if "query" in moving else None,
+        by_keys(arrays["query"], moving["key"]) if "key" in moving else None,
+    ]
+    terms = [None if x is None else scaled(spec, convert(x, wide)) for x in terms]
+    terms.append(convert(moving["bias"], wide) if "bias" in moving else None)
+    logits, out, total = sum_terms(terms), None, None
+    if logits is not None:
+        slopes = multiply(weights, logits)
+        total = reduce_sum(slopes, -1)
+        own = multiply(convert(arrays["out"], wide), last(total))
+        out = subtract(convert(weighted(slopes, arrays["value"]), wide), own)
+    direct = weighted(weights, moving["value"]) if "value" in moving else None
+    out = sum_terms([out, None if direct is None else convert(direct, wide)])
+    if total is None:
+        total = multiply(arrays["logsumexp"], np.zeros((), wide)[()])
+    return convert(out, dtype), total
+
+
+def gradients_of(
+    spec: AttentionSpec, arrays: Arrays, place: Place = FROM_THE_START
+) -> dict[str, Any]:
+    """Cotangents of query, key and value, and that of the logits as "bias".
+
+    Args:
+        spec, place: see `attend`.
+        arrays: those of `attend`, its results "out" and "logsumexp", the "cotangent" of the first, and "pulls", that of
+            the second, if it has one.
+    """
+    weights = weights_of(spec, arrays, place)
+    wide = weights.dtype
+    key, query, cotangent = arrays["key"], arrays["query"], arrays["cotangent"]
+    common = reduce_sum(multiply(convert(arrays["out"], wide), convert(cotangent, wide)), -1)
+    if "pulls" in arrays:
+        common = subtract(common, arrays["pulls"])
+    slopes = convert(by_keys(cotangent, arrays["value"]), wide)
+    slopes = multiply(weights, subtract(slopes, last(common)))
+    return {
+        "query": scaled(spec, weighted(slopes, key)),
+        "key": over_rows(slopes, scaled(spec, query)),
+        "value": over_rows(weights, cotangent),
+        "bias": slopes,
+    }
