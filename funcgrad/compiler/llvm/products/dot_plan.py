@@ -34,10 +34,13 @@ COMMON_FACTOR = 0.96
 ROWS = (1, 2, 3, 4, 5, 6, 8, 12)
 
 # A panel of y under a row of tiles stays in the second cache, or even in the first.
-PANEL_BYTES = 1 << 18
+PANEL_BYTES = 1 << 17
 NEAR_BYTES = 1 << 14
-# Rows of y this far apart fall into few sets of the caches: panels that many tiles use are copied.
+# Rows of y this far apart fall into few sets of the caches, and from the second on there are more pages than addresses
+# are remembered of: panels that many tiles use are copied.
 FAR_BYTES = 8192
+FAR_ROWS = 1024
+FAR_PANEL = 1 << 18
 COPY_TILES = 8
 
 # Rows or columns of the smallest part of a product that is given to BLAS.
@@ -220,7 +223,8 @@ def _outer_cycles(spec: DotSpec, lanes: int, rows: int, width: int, tail: int) -
 
 
 def _copies_pay(spec: DotSpec, rows: int, columns: int) -> bool:
-    is_far = abs(spec.y_strides[0]) * spec.dtype.itemsize >= FAR_BYTES
+    stride = abs(spec.y_strides[0]) * spec.dtype.itemsize
+    is_far = stride >= FAR_BYTES or (stride >= FAR_ROWS and stride * spec.k > FAR_PANEL)
     return is_far and spec.m >= rows * COPY_TILES and spec.n >= columns
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.compiler.llvm.builder import Function, Value
 from funcgrad.compiler.llvm.kernels.registers import is_native
-from funcgrad.compiler.llvm.products.dot_plan import Plan, count_parts, plan_dot
+from funcgrad.compiler.llvm.products.dot_plan import COPY_TILES, Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.products.gemm import call_dot, write_dot_rows
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.target import host
@@ -72,12 +72,14 @@ def divisions(step: Step, in_memory: set[Node]) -> list[Division]:
     if not (spec.m and spec.n and spec.batches and spec.k):
         return []
     plan = plan_dot(simplified(spec), host())
-    wanted = wanted_parts(plan.cycles)
-    if wanted < 2 or count_parts(plan) > 1:
+    if wanted_parts(plan.cycles) < 2 or count_parts(plan) > 1:
         return []
     found = []
     for by_columns in (False, True):
         are_rows = by_columns == plan.is_swapped  # of the product as it is planned
+        wanted = wanted_parts(plan.cycles)
+        if are_rows and plan.packs and plan.spec.batches < wanted:
+            wanted = min(wanted, copying_parts(plan))
         count = spec.n if by_columns else spec.batches * spec.m
         unit = plan.tile.rows if are_rows else plan.columns
         if plan.spec.batches >= wanted:
@@ -108,18 +110,28 @@ def divides_well(plan: Plan, are_rows: bool, by_columns: bool, wanted: int) -> b
     """Whether parts of so many rows, or columns, cost about as much as the whole."""
     spec = plan.spec
     rows = spec.n if plan.is_swapped else spec.m  # of the result
-    if by_columns and (spec.batches > 1 or rows > MOST_ROWS):
+    if wanted < 2 or by_columns and (spec.batches > 1 or rows > MOST_ROWS):
         return False
     if spec.batches >= wanted:
         return True
     other = spec.k * (spec.n if are_rows else spec.m) * spec.dtype.itemsize
-    return other <= NEAR_BYTES and not (are_rows and plan.packs)
+    return other <= NEAR_BYTES
 
 
 def wanted_parts(cycles: float) -> int:
-    """A power of two, for so are the numbers of threads."""
     few, many = int(cycles / PART_CYCLES), int(cycles / LONG_PART_CYCLES)
-    parts = min(MOST_PARTS, max(many, min(few, FEW_PARTS)))
+    return power_of_two(min(MOST_PARTS, max(many, min(few, FEW_PARTS))))
+
+
+def copying_parts(plan: Plan) -> int:
+    """How many parts may each copy all of y: only large ones, and only where nothing is transposed."""
+    if plan.spec.y_strides[1] != 1:
+        return 0
+    return power_of_two(plan.spec.m // (COPY_TILES * plan.tile.rows))
+
+
+def power_of_two(parts: int) -> int:
+    """The largest one up to `parts`, for the numbers of threads are such."""
     return 1 << parts.bit_length() - 1 if parts else 0
 
 
