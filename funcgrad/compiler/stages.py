@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from funcgrad.compiler.llvm.kernels.elements import supports
 from funcgrad.compiler.llvm.loading.machine_code import Source
 from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
-from funcgrad.compiler.llvm.steps.table import divisions, takes, write_fused, write_step
+from funcgrad.compiler.llvm.steps.table import STEPS, divisions, write_fused
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
 from funcgrad.compiler.lowering.fusion import partition
@@ -54,7 +54,7 @@ class Emitted:
 
 def lower(program: Program) -> Graph:
     """Array nodes. Products, convolutions and loops become steps here, and so do calls of the library."""
-    return lower_program(program, supports, takes)
+    return lower_program(program, supports, STEPS.takes)
 
 
 def plan(partition: Partition, donated: Collection[int] = ()) -> Plan:
@@ -77,7 +77,7 @@ def fuse(graph: Graph) -> Partition:
 
 def emit(plan: Plan) -> Emitted:
     """LLVM text."""
-    writer = ModuleWriter(host(), write_step, write_fused)
+    writer = ModuleWriter(host(), STEPS.write, write_fused)
     writer.module.is_fast = plan.graph.is_fast
     write_entry(writer, plan, ENTRY)
     count("kernels", len(writer.kernels))

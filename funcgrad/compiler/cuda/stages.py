@@ -18,7 +18,7 @@ from funcgrad.compiler.cuda.steps import blocks, runs
 from funcgrad.compiler.cuda.steps.epilogues import with_epilogues
 from funcgrad.compiler.cuda.steps.runs import groups, write_group
 from funcgrad.compiler.cuda.steps.shared_operands import with_shared_operands
-from funcgrad.compiler.cuda.steps.table import takes, write_step
+from funcgrad.compiler.cuda.steps.table import STEPS
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
 from funcgrad.compiler.lowering.graph import Graph, lower_program
 from funcgrad.compiler.lowering.kernels import Partition
@@ -47,7 +47,7 @@ class Context:
 def lower(program: Program, context: Context) -> Graph:
     """Array nodes. Products, convolutions and loops become steps here, and so do calls of the library."""
     del context
-    return lower_program(program, supports, takes, CudaLowering)
+    return lower_program(program, supports, STEPS.takes, CudaLowering)
 
 
 def fuse(graph: Graph, context: Context) -> Partition:
@@ -79,7 +79,7 @@ def plan(partition: Partition, context: Context) -> CudaPlan:
 
 def write(plan: CudaPlan, context: Context) -> Launches:
     """Launches."""
-    backend = Backend(write_kernel, write_step, context.products, groups, write_group)
+    backend = Backend(write_kernel, STEPS.write, context.products, groups, write_group)
     launches = write_program(backend, plan, context.unaligned)
     count("kernels", len(sources(launches.items)))
     count("launches", len(launches.items))

@@ -6,7 +6,6 @@ An iteration reads what it carries from one place and writes it to another; then
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from funcgrad.compiler.cuda.launches import Choose, Fill, Item, Launch, Loop, Repeat, Slot, Stack
 from funcgrad.compiler.cuda.program import LaunchWriter
@@ -14,34 +13,8 @@ from funcgrad.compiler.cuda.steps import blocks
 from funcgrad.compiler.cuda.steps.counters import advance, last_place
 from funcgrad.compiler.lowering.graph import Node, Result, Step
 from funcgrad.compiler.lowering.plan import Plan, nbytes
-from funcgrad.compiler.lowering.ragged import is_native_body
 
 COUNT_BYTES = 8  # numbers of iterations are int64
-
-
-def takes_scan(operands: Sequence[Node], params: dict[str, Any]) -> bool:
-    del operands
-    return is_native_body(params["body"])
-
-
-def takes_while(operands: Sequence[Node], params: dict[str, Any]) -> bool:
-    del operands
-    return is_native_body(params["cond"]) and is_native_body(params["body"])
-
-
-def takes_cond(operands: Sequence[Node], params: dict[str, Any]) -> bool:
-    del operands
-    return all(map(is_native_body, params["branches"]))
-
-
-def takes_iota(operands: Sequence[Node], params: dict[str, Any]) -> bool:
-    del operands, params
-    return True
-
-
-def write_iota(writer: LaunchWriter, step: Step) -> None:
-    """Nothing: whoever reads the numbers of the iterations knows them."""
-    del writer, step
 
 
 class LoopWriter:

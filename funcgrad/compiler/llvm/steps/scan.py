@@ -1,0 +1,157 @@
+"""`scan` as a native loop, without Python between iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from funcgrad.compiler.llvm.builder import Value, constant
+from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
+from funcgrad.compiler.llvm.kernels.small_arrays import store_elements
+from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
+from funcgrad.compiler.llvm.runtime.interrupts import tick
+from funcgrad.compiler.llvm.steps.carried import Carried, Elements, Phis
+from funcgrad.compiler.llvm.steps.loops import (
+    ITERATION,
+    UNKNOWN_LENGTH,
+    LoopWriter,
+    element_pointer,
+)
+from funcgrad.compiler.lowering.graph import Node, Step
+from funcgrad.compiler.lowering.plan import nbytes
+
+
+class ScanWriter(LoopWriter):
+    """A scan of fixed length, or of one that is known only at run time."""
+
+    def __init__(self, writer: ProgramWriter, step: Step) -> None:
+        super().__init__(writer, step, writer.plan.inner[step])
+        params, operands = step.params, step.operands
+        (self.body,) = self.plans
+        self.length = params["length"]
+        self.is_dynamic = self.length is None
+        first = int(self.is_dynamic) + params["num_consts"]
+        self.first_x = params["num_consts"] + params["num_carry"]
+        self.consts = operands[int(self.is_dynamic) : first]
+        self.carry = operands[first : first + params["num_carry"]]
+        self.xs = operands[first + params["num_carry"] :]
+
+    def write(self) -> None:
+        f, writer = self.f, self.writer
+        count = constant("i64", self.length or 0)
+        if self.is_dynamic:
+            (count,) = writer.element_registers(self.step.operands[0])
+            self.reserve(count)
+        phis, ticks = self.open()
+        index = phis.new(constant("i64", 0))
+        carried = self.carried_arrays(phis)
+        known = self.constants(self.consts, phis)
+        after = f.new_block("scan_after")
+        if self.is_dynamic:
+            inside = f.new_block("scan_body")
+            f.branch_if(f.icmp("slt", index, count), inside, after)
+            f.block = inside
+        self.write_body(index, count, carried, known)
+        stop_if(f, tick(f, ticks), writer.failure, RAISED, writer.end)
+        following = f.op("add", index, constant("i64", 1))
+        phis.update(index, following)
+        if self.is_dynamic:
+            f.branch(phis.header)
+        else:
+            f.branch_if(f.icmp("slt", following, count), phis.header, after)
+        phis.finish(f.block)
+        f.block = after
+        self.finish(phis, carried)
+
+    def reserve(self, count: Value) -> None:
+        """Room in the stacks that the body fills."""
+        for number in range(len(self.carry), len(self.step.types)):
+            element = self.body.graph.outputs[number]
+            stack = self.writer.stack(self.step.results[number], nbytes(element))
+            stack.clear()
+            stack.reserve(count)
+            stack.set_length(count)
+
+    def carried_arrays(self, phis: Phis) -> list[Carried]:
+        first = len(self.consts)
+        in_place = self.body.in_place_carries(first, len(self.carry))
+        is_odd = None if self.is_dynamic else bool(self.length % 2)
+        found = []
+        for k, node in enumerate(self.carry):
+            reader = [(self.body, self.body.graph.inputs[first + k])]
+            found.append(self.carried(phis, k, node, reader, is_odd, k in in_place))
+        return found
+
+    def write_body(
+        self, index: Value, count: Value, carried: list[Carried], known: list[Elements | None]
+    ) -> None:
+        f, writer = self.f, self.writer
+        place = index
+        if self.step.params["reverse"]:
+            place = f.op("sub", f.op("sub", count, constant("i64", 1)), index)
+        for array in carried:
+            array.begin()
+        inputs = [writer.operand(n) for n in self.consts] + [a.pointer for a in carried]
+        registers = known + [array.elements or None for array in carried]
+        for x, element in zip(self.xs, self.body.graph.inputs[self.first_x :], strict=True):
+            pointer, elements = self.element(x, element, place)
+            inputs.append(pointer)
+            registers.append(elements)
+        outputs = [array.target for array in carried]
+        for number, element in enumerate(self.body.graph.outputs[len(carried) :], len(carried)):
+            outputs.append(self.stack_element(number, place, element))
+        after = self.run(self.body, inputs, registers, outputs, range(len(carried)))
+        for array, elements in zip(carried, after, strict=True):
+            array.advance(elements)
+
+    def element(self, x: Node, element: Node, place: Value) -> tuple[Value, Elements | None]:
+        """One element of a stacked operand: where it lies, and its value if that is its own number."""
+        if None not in x.shape:
+            return element_pointer(
+                self.writer, self.writer.operand(x), place, nbytes(element)
+            ), None
+        (step,) = x.operands
+        assert isinstance(step, Step)  # only loops make and read stacks of unknown length
+        if step.how == "run_time_iota":
+            slot = self.f.alloca("i64", 1, 8)
+            self.f.store(place, slot, 8)
+            return slot, [place]
+        stack = self.writer.stack(x, nbytes(element))
+        return stack.element(stack.base(), place), None
+
+    def finish(self, phis: Phis, carried: list[Carried]) -> None:
+        """Put what is carried last where the results are."""
+        f = self.f
+        for k, array in enumerate(carried):
+            result = self.writer.result(self.step, k)
+            if result is None:
+                continue
+            if array.is_small:
+                last = array.elements if self.is_dynamic else last_values(phis, array.elements)
+                store_elements(f, last, result, array.type)
+            elif self.is_dynamic and not array.is_in_place:
+                copy_bytes(f, result, array.pointer, nbytes(self.carry[k]))
+
+
+def write(writer: ProgramWriter, step: Step) -> None:
+    scan = ScanWriter(writer, step)
+    if scan.length == 0:
+        copy_carry(writer, step, scan.carry)
+        return
+    before = writer.writer.work
+    scan.write()
+    repeated = UNKNOWN_LENGTH if scan.is_dynamic else scan.length
+    writer.writer.work += (writer.writer.work - before + ITERATION) * repeated
+
+
+def last_values(phis: Phis, elements: Elements) -> Elements:
+    """What registers hold after the last iteration."""
+    following = {entry[0].text: entry[2] for entry in phis.entries}
+    return [following[element.text] for element in elements]
+
+
+def copy_carry(writer: ProgramWriter, step: Step, carry: Sequence[Node]) -> None:
+    """A loop that never runs: the results are the start."""
+    for number, node in enumerate(carry):
+        result = writer.result(step, number)
+        if result is not None:
+            copy_bytes(writer.f, result, writer.operand(node), nbytes(node))
