@@ -107,7 +107,9 @@ def matcher(pattern: Any) -> Callable[[str], bool]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"[matcher] {pattern!r} is no regular expression: {error}.") from None
+        raise ValueError(
+            f"[matcher] {pattern!r} is no regular expression: {error}. For any text write '.*', for a dot r'\\.'."
+        ) from None
 
     def matches(path: str) -> bool:
         steps = path.split(".")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from funcgrad.nn import losses as _losses
 from funcgrad.nn.hints import unknown_name as _unknown_name
 from funcgrad.optim import contrib as contrib, projections as projections, tree as tree
 from funcgrad.optim.accumulation import (
@@ -227,6 +228,8 @@ if not _TYPE_CHECKING:  # which would take every name as one that is there
         }
         if hasattr(contrib, name) and not name.startswith("_"):
             instead[name] = f"Write optim.contrib.{name}."
+        elif hasattr(_losses, name) and not name.startswith("_"):
+            instead[name] = f"Losses are in funcgrad.nn: write nn.losses.{name}."
         elif name.lower() in globals():
             instead[name] = (
                 f"Write optim.{name.lower()}(learning_rate): a pair of functions init and update."

@@ -79,11 +79,25 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
             )
         states = []
         for one, old in zip(transformations, state, strict=True):
-            updates, new = one.update(updates, old, params, **extra)
+            try:
+                updates, new = one.update(updates, old, params, **extra)
+            except (AttributeError, TypeError):
+                _check_state(one, old, params)
+                raise
             states.append(new)
         return updates, tuple(states)
 
     return GradientTransformation(init, update)
+
+
+def _check_state(transformation: GradientTransformation, state: Any, params: Any) -> None:
+    """Raise ValueError if a state was made by another transformation, as far as its type says so."""
+    expected = type(transformation.init(params)) if params is not None else type(state)
+    if type(state) is not expected:
+        raise ValueError(
+            f"[chain] a transformation needs its {expected.__name__}, but the state has {type(state).__name__} in its "
+            "place: it is the state of another optimizer. Make it with optimizer.init(params)."
+        )
 
 
 def apply_updates(params: Any, updates: Any) -> Any:

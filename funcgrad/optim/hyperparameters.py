@@ -57,7 +57,13 @@ def inject_hyperparams(
 
     @functools.wraps(inner_factory)
     def made(*args: Any, **kwargs: Any) -> GradientTransformation:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"[inject_hyperparams] {error}. {getattr(inner_factory, '__name__', 'It')} takes "
+                f"{', '.join(signature.parameters)}; got {', '.join(kwargs) or 'no names'}."
+            ) from None
         bound.apply_defaults()
         given = {**bound.arguments, **bound.arguments.pop("kwargs", {})}
         changing = {name: value for name, value in given.items() if name not in fixed}

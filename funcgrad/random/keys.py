@@ -143,7 +143,10 @@ def as_keys(name: str, keys_or_seed: Any) -> Any:
     """One key or several as an array; a seed becomes a key."""
     if is_integer_scalar(keys_or_seed):
         return key(keys_or_seed)
-    found = as_operand(keys_or_seed)
+    try:
+        found = as_operand(keys_or_seed)
+    except TypeError:  # a string, a Generator: what it is says the error below
+        found = keys_or_seed
     if not hasattr(found, "dtype") or found.dtype != UINT32 or shape_of(found)[-1:] != (2,):
         raise TypeError(
             f"[{name}] a random key is a seed or a uint32 array of shape (2,), but got {describe(found)}. "

@@ -80,3 +80,20 @@ def test_steps_in_a_scan(name):
     )
     np.testing.assert_allclose(cases.flat(found), cases.flat(place), rtol=1e-9)
     assert tree.structure(state) == tree.structure(expected)
+
+
+def test_state_of_another_optimizer():
+    params = {"w": np.ones(2)}
+    for ours, other in ((optim.adam(0.1), optim.sgd(0.1)), (optim.sgd(0.1, 0.9), optim.adam(0.1))):
+        with pytest.raises(ValueError, match="it is the state of another optimizer"):
+            ours.update(params, other.init(params), params)
+
+
+def test_unknown_hyperparameters_are_named():
+    with pytest.raises(TypeError, match=r"adam takes learning_rate, .*; got rate\."):
+        optim.inject_hyperparams(optim.adam)(rate=0.1)
+
+
+def test_losses_are_elsewhere():
+    with pytest.raises(AttributeError, match=r"nn\.losses\.softmax_cross_entropy"):
+        optim.softmax_cross_entropy  # noqa: B018

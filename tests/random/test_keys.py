@@ -143,3 +143,10 @@ def test_the_check_is_off_by_default():
         warnings.simplefilter("error")
         random.normal(3)
         random.normal(3)
+
+
+@pytest.mark.parametrize("wrong", ["seed", np.random.default_rng(0), None])
+def test_what_is_no_key_is_named(wrong):
+    text = rf"\[normal\] a random key is .* but got {type(wrong).__name__}"
+    with pytest.raises(TypeError, match=text):
+        random.normal(wrong, (2,))
