@@ -28,10 +28,10 @@ def is_array_leaf(leaf: Any) -> bool:
 
 
 def check_leaf(leaf: Any, what: str) -> Any:
-    """The leaf as an array that funcgrad computes with; refuses object, string and masked arrays."""
+    """The leaf as an array that funcgrad computes with; refuses object, string, record and masked arrays."""
     if type(leaf) is np.ndarray and leaf.dtype.kind in "biufc":
         return leaf if leaf.dtype.isnative else leaf.astype(leaf.dtype.newbyteorder("="))
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OUSMm":
+    if isinstance(leaf, np.ndarray) and (leaf.dtype.kind in "OUSMm" or leaf.dtype.names):
         raise TypeError(
             f"{what} is an array of dtype {leaf.dtype}; funcgrad computes with numeric and bool arrays. "
             "Convert it first, for example np.stack(list_of_arrays) or x.astype(float)."

@@ -176,6 +176,7 @@ class JitFunction(NativeCallable):
         self.fast = FastCalls()
         self.lock = threading.RLock()
         self.compilations: list[Compilation] = []
+        self.is_counted = False
 
     def parameter(self, position: int) -> str:
         return self.parameters[position] if position < len(self.parameters) else str(position)
@@ -247,7 +248,10 @@ class JitFunction(NativeCallable):
     def _reason(self, signature: Signature, stale: Compiled | None) -> str:
         """Why this signature is traced although others are known; "" for the first one."""
         if not self.entries:
-            count_trace(self.fun, self.name)
+            # A call that failed, or one inside the first trace of a recursive function, makes no new function.
+            if not self.is_counted:
+                count_trace(self.fun, self.name)
+            self.is_counted = True
             return ""
         reason = explain_difference(self.name, list(self.entries), signature.key, stale)
         if config.explain_recompiles:

@@ -22,6 +22,12 @@ SCALARS = (str, int, float, complex, bool, type(None), np.generic)
 SHOWN = 8  # types of arrays in the text of a signature
 STATELESS = (type, FunctionType, BuiltinFunctionType, ModuleType, functools.partial, np.ufunc)
 
+ARGUMENT_FIX = "Use a tuple instead of a list, or do not make an array static."
+LEAF_FIX = (
+    "Pass a tuple, list or dict; or make its class a node of trees, with funcgrad.tree_util.register_dataclass or "
+    "register_pytree_node."
+)
+
 
 def has_state(value: Any) -> bool:
     """Whether a static value is an ordinary object, whose attributes may change under the same identity."""
@@ -53,7 +59,7 @@ class StaticLeaf:
 
     __slots__ = ("hash", "key", "value")
 
-    def __init__(self, value: Any, what: str) -> None:
+    def __init__(self, value: Any, what: str, fix: str = ARGUMENT_FIX) -> None:
         self.value = value
         self.key = strict_key(value)
         try:
@@ -61,7 +67,7 @@ class StaticLeaf:
         except TypeError:
             raise ValueError(
                 f"[jit] {what} is static, so it must be hashable, but got {type(value).__name__}: "
-                f"{value!r:.60}. Use a tuple instead of a list, or do not make an array static."
+                f"{value!r:.60}. {fix}"
             ) from None
         if has_state(value):
             self.key = (self.key, object_state(value))
@@ -124,7 +130,9 @@ class Signature:
             arrays = iter(flat.arrays)
             dynamic = set(flat.places)
             parts.extend(
-                type_of(next(arrays)) if i in dynamic else StaticLeaf(leaf, f"a leaf of {name!r}")
+                type_of(next(arrays))
+                if i in dynamic
+                else StaticLeaf(leaf, f"a leaf of {name!r}", LEAF_FIX)
                 for i, leaf in enumerate(flat.leaves)
             )
         self.device = check_one_device(self.arrays, self.labels, f"jit({jitted.name})")

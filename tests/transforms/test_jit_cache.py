@@ -227,6 +227,16 @@ class TestFreshFunctions:
         for _ in range(5):
             fg.jit(lambda x: x + 2)(1.0)
 
+    def test_a_recursive_function_is_no_fresh_function(self):
+        power = fg.jit(lambda x, n: x * power(x, n - 1) if n else x, static_argnums=1)
+        assert power(2.0, 10) == 2.0**11
+
+    def test_calls_that_fail_make_no_fresh_function(self):
+        f = fg.jit(lambda x: x @ x)
+        for n in range(2, 10):
+            with pytest.raises(ValueError, match="matmul"):
+                f(np.ones((1, n)))
+
     def test_one_function_with_many_signatures_is_no_fresh_function(self):
         f = fg.jit(lambda x: x + 3)
         for n in range(1, 10):

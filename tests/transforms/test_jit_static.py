@@ -166,6 +166,18 @@ class TestRefused:
         ):
             f(1.0, value)
 
+    def test_objects_that_are_no_trees(self):
+        @dataclasses.dataclass
+        class Pair:
+            first: float
+
+        with pytest.raises(ValueError, match=r"a leaf of 'x' is static.*Pair.*register_dataclass"):
+            fg.jit(lambda x: x)(Pair(1.0))
+
+    def test_records(self):
+        with pytest.raises(TypeError, match="argument 'x' of lambda is an array of dtype .*'a'"):
+            fg.jit(lambda x: x * 2)(np.zeros(2, [("a", "f4")]))
+
     def test_tracer(self):
         f = fg.jit(lambda x, n: x * n, static_argnums=1)
         with pytest.raises(ValueError, match="is static.*hashable"):
