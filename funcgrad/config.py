@@ -6,6 +6,7 @@ import contextlib
 import operator
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ __all__ = [
     "disable_jit",
     "threads",
 ]
+
+# Modules of this process were read then or later, which `compiler/cache.py` wants to know.
+IMPORTED_NS = time.time_ns()
 
 
 def _flag(name: str, default: str = "0") -> bool:

@@ -27,7 +27,7 @@ from funcgrad.compiler.cache_directory import (
     is_private,
     refusal,
 )
-from funcgrad.config import config
+from funcgrad.config import IMPORTED_NS, config
 
 Sections = Mapping[str, bytes]
 
@@ -72,8 +72,12 @@ COMPILING = ("ir", "ops", "compiler", "transforms", "control")
 
 @functools.cache
 def package_stamp() -> str:
-    """Changes whenever a source file that takes part in compiling does: in every key whose content we computed."""
-    root = Path(__file__).parent.parent
+    """Changes whenever a source file that takes part in compiling does: in every key whose content we computed.
+
+    Where one has changed since this process began, by an upgrade or an editor, the modules in memory may be of either
+    version. Then the stamp is nobody else's, so that no other process runs what this one makes, nor the other way.
+    """
+    root, now = Path(__file__).parent.parent, time.time_ns()
     stamps: list[str] = []
     pending = [str(root / part) for part in COMPILING]
     while pending:
@@ -83,6 +87,8 @@ def package_stamp() -> str:
                 if entry.name.endswith(".py"):
                     status = entry.stat()
                     stamps.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+                    if IMPORTED_NS < status.st_mtime_ns <= now:
+                        stamps.append(os.urandom(16).hex())
                 elif "." not in entry.name and entry.name != "__pycache__":
                     pending.append(entry.path)
     return digest("\n".join(sorted(stamps)))

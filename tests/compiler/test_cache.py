@@ -83,6 +83,12 @@ def test_the_package_stamp_names_this_version_of_the_sources():
     assert package_stamp() == package_stamp.__wrapped__()
 
 
+def test_sources_that_change_after_the_import_are_a_version_of_their_own(monkeypatch):
+    monkeypatch.setattr("funcgrad.compiler.cache.IMPORTED_NS", 0)  # as if they had
+    stamps = {package_stamp(), package_stamp.__wrapped__(), package_stamp.__wrapped__()}
+    assert len(stamps) == 3
+
+
 @posix
 def test_only_the_user_can_read_and_write(entry, directory):
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
