@@ -158,6 +158,16 @@ def test_unknown_reduction():
 def test_unknown_settings_of_classes():
     with pytest.raises(TypeError, match=r"\[CrossEntropyLoss\].*Did you mean 'ignore_index'"):
         nn.CrossEntropyLoss(ignored_index=0)
+    with pytest.raises(TypeError, match=r"it has weight, ignore_index, reduction, label_smoothing"):
+        nn.CrossEntropyLoss(input=np.ones(3))
+    with pytest.raises(TypeError, match=r"MSELoss\(\)\(predictions, targets\)"):
+        nn.MSELoss(np.ones(3), np.ones(3))
+
+
+def test_class_weights_are_not_trained():
+    loss = nn.CrossEntropyLoss(weight=np.ones(2))
+    assert nn.parameters(loss) == []
+    assert [name for name, _ in nn.named_buffers(loss)] == ["arrays.weight"]
 
 
 def test_classes_are_the_functions():

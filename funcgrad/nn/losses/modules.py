@@ -21,16 +21,20 @@ class Loss(Module):
         np.float64(4.0)
     """
 
-    arrays: dict[str, Any]
+    arrays: dict[str, Any] = field(buffer=True)
     settings: dict[str, Any] = field(static=True)
 
-    def __init__(self, *, reduction: str = "mean", **settings: Any) -> None:
-        name = type(self).__name__
-        known = [one for one in inspect.signature(self.function).parameters if one != "reduction"]
+    def __init__(self, *given: Any, reduction: str = "mean", **settings: Any) -> None:
+        name, known = type(self).__name__, setting_names(self.function)
+        if given:
+            raise TypeError(
+                f"[{name}] settings have names: {', '.join(f'{one}=' for one in known)}. Arrays belong to the call of "
+                f"the loss: {name}()(predictions, targets)."
+            )
         for setting in settings:
             if setting not in known:
                 raise TypeError(
-                    f"[{name}] there is no setting {setting!r}; it has {', '.join(['reduction', *known])}."
+                    f"[{name}] there is no setting {setting!r}; it has {', '.join(known)}."
                     f"{did_you_mean(setting, known)}"
                 )
         check_reduction(name, reduction, ("batchmean",) if name == "KLDivLoss" else ())
@@ -47,9 +51,19 @@ class Loss(Module):
         return self.function(*args, **self.arrays, **self.settings)
 
 
+def setting_names(function: Callable[..., Any]) -> list[str]:
+    """The arguments of a loss function that are no predictions or targets."""
+    found = inspect.signature(function).parameters.values()
+    return [one.name for one in found if one.default is not one.empty and one.name != "targets"]
+
+
 def _loss_class(name: str, function: Callable[..., Any], of: str) -> type[Loss]:
     """A subclass of `Loss` for a function."""
-    doc = f"`{of}` as an object: call it with predictions and targets.\n\n    Keyword arguments are those of `{of}`."
+    settings = ", ".join(setting_names(function))
+    doc = (
+        f"`{of}` as an object: call it with predictions and targets.\n\n"
+        f"    Keyword arguments are those of `{of}`: {settings}."
+    )
     namespace = {"__doc__": doc, "function": staticmethod(function), "__module__": __name__}
     return type(name, (Loss,), namespace)
 
