@@ -98,3 +98,17 @@ def test_results_on_another_stream():
         for _ in range(6):
             cuda.now = cuda.new_stream(non_blocking=True)
             np.testing.assert_array_equal(host(call(x)), expected)
+
+
+@pytest.mark.parametrize("shape", [(3,), (200, 30)])
+def test_many_arrays_are_several_launches(shape):
+    """The parameters of one kernel have 4096 bytes in older CUDA."""
+    arrays = [floats(*shape, seed=i) for i in range(300)]
+
+    def step(*arrays):
+        return [x - 0.1 * np.sin(x) + i for i, x in enumerate(arrays)]
+
+    with checked_cuda():
+        found = fg.jit(step)(*map(put, arrays))
+        for got, want in zip(found, step(*arrays), strict=True):
+            np.testing.assert_allclose(host(got), want, rtol=1e-5)

@@ -6,23 +6,29 @@ from funcgrad.compiler.cuda.program import LaunchWriter
 from funcgrad.compiler.cuda.steps.blocks import fits, points_of, products_of, write_together
 from funcgrad.compiler.cuda.steps.side_by_side import are_independent, is_map, write_side_by_side
 from funcgrad.compiler.lowering.epilogues import PlannedUnit
-from funcgrad.compiler.lowering.graph import Step
+from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.plan import Plan
 
 MOST_POINTS = 2048  # elements of a unit: what one block computes in the time of a launch
 MOST_PRODUCTS = 1 << 15
 MOST_UNITS = 64  # of one kernel: bounds the time of its compilation
+MOST_ARRAYS = 480  # of one kernel: before CUDA 12.1 its parameters had 4096 bytes
 
 
 def groups(plan: Plan) -> list[list[PlannedUnit]]:
     """The units of a plan in order, those together that are one launch."""
     found: list[list[PlannedUnit]] = []
+    arrays: set[Node] = set()  # of the last group
     for unit in plan.units:
-        if found and len(found[-1]) < MOST_UNITS and goes_with(plan, found[-1], unit):
+        used = {*plan.reads(unit), *[node for node, _ in plan.writes(unit)]}
+        is_small = found and len(found[-1]) < MOST_UNITS and len(arrays | used) <= MOST_ARRAYS
+        if is_small and goes_with(plan, found[-1], unit):
             found[-1].append(unit)
+            arrays |= used
         else:
             found.append([unit])
+            arrays = used
     return found
 
 
