@@ -7,7 +7,7 @@ import pytest
 
 import funcgrad as fg
 from tests.compiler.programs import bits
-from tests.compiler.random_programs import LAYOUTS, laid_out
+from tests.compiler.random_arrays import LAYOUTS, laid_out
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*was compiled .* times"),

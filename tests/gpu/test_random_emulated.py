@@ -1,13 +1,11 @@
 """Random programs under `jit` on CuPy arrays, on the emulator: results are those of the plain evaluation."""
 
 import contextlib
-import os
-import time
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, given, reject, seed, settings
+from hypothesis import HealthCheck, given, reject, settings
 
 from funcgrad import tree
 from funcgrad.compiler.executable import on_cuda
@@ -18,6 +16,7 @@ from tests.compiler.programs import bits
 from tests.compiler.random_programs import (
     REFUSALS,
     RandomProgram,
+    check_for,
     large_programs,
     long_programs,
     programs,
@@ -98,19 +97,4 @@ def test_long_programs(program):
     "strategy", [programs, large_programs, long_programs], ids=["usual", "large", "long"]
 )
 def test_for_a_long_time(strategy, slow_seconds):
-    """FUNCGRAD_SLOW_SEED, a number, leads to other programs than last time."""
-    end, number = time.monotonic() + slow_seconds, int(os.environ.get("FUNCGRAD_SLOW_SEED", 0))
-    while time.monotonic() < end:
-        number += 1
-        # What fails is shown as it is: making it smaller, and printing it, can take minutes.
-        batch = settings(quick, max_examples=10, phases=[Phase.generate], verbosity=Verbosity.quiet)
-        seed(number)(batch(given(strategy)(shown)))()
-
-
-def shown(program: RandomProgram):
-    """Check, and name the program that fails."""
-    try:
-        check(program)
-    except Exception as error:
-        error.add_note(f"Program: {program!r}")
-        raise
+    print(f"{check_for(slow_seconds, strategy, check)} programs")
