@@ -36,6 +36,7 @@ from funcgrad.nn.context import (
     record_state as record_state,
 )
 from funcgrad.nn.drawing import Drawing as Drawing, draw as draw
+from funcgrad.nn.error_if import error_if as error_if
 from funcgrad.nn.filters import (
     combine as combine,
     filter as filter,
@@ -44,12 +45,13 @@ from funcgrad.nn.filters import (
     is_inexact_array as is_inexact_array,
     partition as partition,
 )
+from funcgrad.nn.foreign_names import ELSEWHERE as _ELSEWHERE
 from funcgrad.nn.freezing import (
     freeze as freeze,
     is_trainable as is_trainable,
     unfreeze as unfreeze,
 )
-from funcgrad.nn.hints import IN_PYTORCH as _IN_PYTORCH, unknown_name as _unknown_name
+from funcgrad.nn.hints import unknown_name as _unknown_name
 from funcgrad.nn.layers.activations import (
     CELU as CELU,
     ELU as ELU,
@@ -225,6 +227,7 @@ from funcgrad.nn.parameters import (
     replace as replace,
 )
 from funcgrad.nn.paths import label as label, select as select
+from funcgrad.nn.show import tree_pformat as tree_pformat
 from funcgrad.nn.state_dict import load_state_dict as load_state_dict, state_dict as state_dict
 from funcgrad.nn.summary import Summary as Summary, summary as summary
 from funcgrad.nn.thresholds import (
@@ -245,4 +248,4 @@ from funcgrad.nn.walk import named_modules as named_modules
 if not _TYPE_CHECKING:  # which would take every name as one that is there
 
     def __getattr__(name: str) -> object:
-        raise AttributeError(_unknown_name("funcgrad.nn", name, globals(), _IN_PYTORCH))
+        raise AttributeError(_unknown_name("funcgrad.nn", name, globals(), _ELSEWHERE))

@@ -11,37 +11,16 @@ import numpy as np
 import funcgrad.numpy as fnp
 from funcgrad import random
 from funcgrad.nn.orthogonal import delta_array, orthogonal_array
-
-Initializer = Callable[..., Any]
-Axes = int | Sequence[int]
+from funcgrad.nn.sparse_initializers import dirac as dirac, identity as identity, sparse as sparse
+from funcgrad.nn.weight_axes import (
+    Axes as Axes,
+    ByLayout as ByLayout,
+    Initializer as Initializer,
+    for_layer as for_layer,
+)
 
 # Standard deviation of a normal variable cut off at 2.
 TRUNCATED_STDDEV = 0.87962566103423978
-
-
-class ByLayout:
-    """An initialiser that depends on which axes are those of inputs and outputs: layers tell it theirs.
-
-    Args:
-        make: (in_axis, out_axis) -> initialiser. Called by itself it has JAX's axes, weights of shape (..., in, out).
-    """
-
-    def __init__(self, make: Callable[[Axes, Axes], Initializer]) -> None:
-        self.make = make
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.make(-2, -1)(*args, **kwargs)
-
-
-def for_layer(init: Initializer, in_axis: int = 1, out_axis: int = 0) -> Initializer:
-    """The initialiser for a layer's weight, whose shape is (out, in, *window) unless the axes say otherwise.
-
-    Example:
-        >>> weight = for_layer(he_normal())(0, (10, 1000))
-        >>> bool(0.04 < weight.std() < 0.05)
-        True
-    """
-    return init.make(in_axis, out_axis) if isinstance(init, ByLayout) else init
 
 
 def zeros(key: Any, shape: Sequence[int], dtype: Any = None) -> Any:

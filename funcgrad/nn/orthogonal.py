@@ -9,6 +9,7 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import random
+from funcgrad.nn.weight_axes import check_kernel, with_window
 
 
 def orthogonal_array(key: Any, shape: tuple[int, ...], column_axis: int, dtype: Any) -> Any:
@@ -32,12 +33,7 @@ def delta_array(
     key: Any, shape: tuple[int, ...], in_axis: int, out_axis: int, column_axis: int, dtype: Any
 ) -> Any:
     """A kernel that is an orthogonal matrix (inputs, outputs) in its middle, and zero elsewhere."""
-    if len(shape) not in (3, 4, 5):
-        raise ValueError(
-            f"[delta_orthogonal] needs the shape of a kernel, with inputs, outputs and a window of one to three "
-            f"axes, but got {shape}. For a matrix use orthogonal."
-        )
-    in_axis, out_axis = in_axis % len(shape), out_axis % len(shape)
+    check_kernel("delta_orthogonal", shape, "orthogonal")
     inputs, outputs = shape[in_axis], shape[out_axis]
     if inputs > outputs:
         raise ValueError(
@@ -45,7 +41,4 @@ def delta_array(
             "inputs. Use orthogonal."
         )
     matrix = orthogonal_array(key, (inputs, outputs), column_axis, dtype)
-    window = [axis for axis in range(len(shape)) if axis not in (in_axis, out_axis)]
-    middle = fnp.expand_dims(matrix if in_axis < out_axis else matrix.T, window)
-    around = [((n - 1) // 2, n // 2) if i in window else (0, 0) for i, n in enumerate(shape)]
-    return fnp.pad(middle, around)
+    return with_window(matrix, shape, in_axis, out_axis, lambda n: (n - 1) // 2)

@@ -1,4 +1,4 @@
-"""How a module prints: on one line where it fits, else as many fields as fit on each, arrays as `f32[3,4]`."""
+"""How modules and other trees print: on one line where it fits, else in rows, with arrays as `f32[3,4]`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,24 @@ WIDTH = 88
 def show_module(module: Any) -> str:
     """The text of a module, over several lines."""
     return _Printer().show(module, "", "")
+
+
+def tree_pformat(pytree: Any) -> str:
+    """The text of any tree, as modules print: an array is its dtype and shape.
+
+    Args:
+        pytree: dicts, lists, tuples, modules, states of optimizers and anything inside of these.
+
+    Example:
+        >>> import numpy as np
+        >>> from funcgrad import optim
+        >>> print(tree_pformat({"step": 3, "state": optim.adam(0.1).init(np.zeros((2, 3)))}))
+        {
+          'step': 3,
+          'state': (ScaleByAdamState(count=i64[], mu=f64[2,3], nu=f64[2,3]), EmptyState())
+        }
+    """
+    return _Printer().show(pytree, "", "")
 
 
 def short_dtype(dtype: np.dtype) -> str:
@@ -56,6 +74,10 @@ class _Printer:
         if isinstance(value, dict):
             rows = [(f"{key!r}: ", str(key), item) for key, item in value.items()]
             return self.container("{", rows, "}", path, indent)
+        names = getattr(value, "_fields", None) if isinstance(value, tuple) else None
+        if names is not None:
+            rows = [(f"{n}=", n, item) for n, item in zip(names, value, strict=True)]
+            return self.container(type(value).__name__ + "(", rows, ")", path, indent)
         if type(value) in (list, tuple):
             rows = [("", str(index), item) for index, item in enumerate(value)]
             left, right = "[]" if isinstance(value, list) else "()"

@@ -110,6 +110,8 @@ def test_forward_instead_of_call():
     [
         (nn, "ModuleList", "tuple or list of modules is a field"),
         (nn, "functional", r"funcgrad\.nn\.relu"),
+        (nn, "make_with_state", r"model\.apply\(x, train=True"),
+        (nn, "filter_jit", r"Write funcgrad\.jit"),
         (nn, "Linaer", "Did you mean 'Linear'"),
         (optim, "Adam", r"Write optim\.adam\(learning_rate\)"),
         (optim, "muon", r"Write optim\.contrib\.muon"),

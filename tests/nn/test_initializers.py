@@ -122,6 +122,11 @@ def test_under_jit_and_vmap():
         (lambda: initializers.orthogonal()(0, (3,)), "at least two axes"),
         (lambda: initializers.delta_orthogonal()(0, (2, 3)), "the shape of a kernel"),
         (lambda: initializers.delta_orthogonal()(0, (3, 4, 2)), "as many outputs as inputs"),
+        (lambda: initializers.dirac()(0, (2, 3)), "the shape of a kernel"),
+        (lambda: initializers.dirac(2)(0, (3, 4, 3)), "groups=2 equal groups"),
+        (lambda: initializers.identity()(0, (2, 3, 4)), "the shape of a matrix"),
+        (lambda: initializers.sparse(0.1)(0, (2,)), "the shape of a matrix"),
+        (lambda: initializers.sparse(1.5), "a share from 0 to 1"),
     ],
 )
 def test_errors(call, match):
@@ -167,3 +172,29 @@ def test_delta_orthogonal_filters_keep_lengths(rank):
     x = np.random.default_rng(0).normal(size=(3, *(4,) * rank)).astype(np.float32)
     lengths = [np.linalg.norm(array, axis=0) for array in (x, layer(x))]
     np.testing.assert_allclose(lengths[1], 2 * lengths[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_dirac_kernels_hand_channels_on(rank):
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1]
+    init = initializers.dirac(2)
+    layer = kind(6, 4, 3, groups=2, padding=1, use_bias=False, key=0, weight_init=init)
+    x = np.random.default_rng(0).normal(size=(6, *(5,) * rank)).astype(np.float32)
+    np.testing.assert_array_equal(layer(x), x[[0, 1, 3, 4]])
+
+
+def test_dirac_is_that_of_pytorch():
+    """torch 2.13: dirac_(empty(4, 3, 4, 5), 2)."""
+    weight = nn.Conv2d(6, 4, (4, 5), groups=2, key=0, weight_init=initializers.dirac(2)).weight
+    assert np.argwhere(weight).tolist() == [[0, 0, 2, 2], [1, 1, 2, 2], [2, 0, 2, 2], [3, 1, 2, 2]]
+
+
+def test_identity_and_sparse_weights():
+    layer = nn.Linear(3, 3, use_bias=False, key=0, weight_init=initializers.identity(2.0))
+    assert layer([1.0, 2.0, 3.0]).tolist() == [2, 4, 6]
+    weight = nn.Linear(50, 30, key=0, weight_init=initializers.sparse(0.61, 0.5)).weight
+    assert ((weight == 0).sum(0) == 19).all() and weight[weight != 0].std() == pytest.approx(
+        0.5, 0.1
+    )
+    assert len({tuple(column) for column in (weight == 0).T}) > 40
+    assert initializers.sparse(0.5)(0, (4, 4), np.float64).dtype == np.float64

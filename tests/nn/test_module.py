@@ -536,3 +536,17 @@ def test_signatures_are_those_of_init():
         "out_features",
         "use_bias",
     ]
+
+
+def test_text_of_any_tree():
+    tree = {"a": [np.ones(2, np.float32), None], "model": Affine(1.0), "step": 3, "t": (1,)}
+    assert nn.tree_pformat(tree).splitlines() == [
+        "{",
+        "  'a': [f32[2], None],",
+        "  'model': Affine(scale=1.0, shift=0.0, name='affine'),",
+        "  'step': 3,",
+        "  't': (1,)",
+        "}",
+    ]
+    state = fg.optim.adam(0.1).init(np.zeros(3))
+    assert nn.tree_pformat(state[0]) == "ScaleByAdamState(count=i64[], mu=f64[3], nu=f64[3])"
