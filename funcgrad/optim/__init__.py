@@ -63,6 +63,7 @@ from funcgrad.optim.factored import (
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
 )
+from funcgrad.optim.foreign_names import IN_PYTORCH as _IN_PYTORCH
 from funcgrad.optim.hyperparameters import (
     InjectHyperparamsState as InjectHyperparamsState,
     inject_hyperparams as inject_hyperparams,
@@ -222,15 +223,12 @@ from funcgrad.optim.zoom import (
 if not _TYPE_CHECKING:  # which would take every name as one that is there
 
     def __getattr__(name: str) -> object:
-        instead = {
-            "lr_scheduler": "Write a schedule in place of the learning rate: adam(cosine_decay_schedule(0.1, 1000)).",
-            "Optimizer": "An optimizer is a GradientTransformation, a pair of functions init and update.",
-        }
+        instead = dict(_IN_PYTORCH)
         if hasattr(contrib, name) and not name.startswith("_"):
             instead[name] = f"Write optim.contrib.{name}."
         elif hasattr(_losses, name) and not name.startswith("_"):
             instead[name] = f"Losses are in funcgrad.nn: write nn.losses.{name}."
-        elif name.lower() in globals():
+        elif name not in instead and name.lower() in globals():
             instead[name] = (
                 f"Write optim.{name.lower()}(learning_rate): a pair of functions init and update."
             )

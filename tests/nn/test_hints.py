@@ -116,6 +116,9 @@ def test_forward_instead_of_call():
         (optim, "Adam", r"Write optim\.adam\(learning_rate\)"),
         (optim, "muon", r"Write optim\.contrib\.muon"),
         (optim, "lr_scheduler", "schedule in place of the learning rate"),
+        (optim, "StepLR", r"exponential_decay\(rate, step_size, gamma, staircase=True\)"),
+        (optim, "ReduceLROnPlateau", r"contrib\.reduce_on_plateau"),
+        (optim, "Muon", r"Write optim\.contrib\.muon"),
         (optim, "adma", "Did you mean 'adam"),
     ],
 )
