@@ -35,11 +35,14 @@ def default_limit() -> int:
     """How many bytes the directory may hold: `FUNCGRAD_CACHE_MB`, else 512 MB."""
     text = os.environ.get("FUNCGRAD_CACHE_MB", "")
     try:
-        return int(float(text or DEFAULT_MEGABYTES) * MEGABYTE)
+        limit = int(float(text or DEFAULT_MEGABYTES) * MEGABYTE)
     except (ValueError, OverflowError):
+        limit = -1
+    if limit < 0:
         raise ValueError(
             f"[cache] FUNCGRAD_CACHE_MB is {text!r}, expected a number of megabytes, such as 512."
-        ) from None
+        )
+    return limit
 
 
 def is_private(status: os.stat_result) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+import funcgrad as fg
 from funcgrad import __main__ as command_line
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import (
@@ -397,11 +398,14 @@ def test_relative_cache_homes_are_ignored(monkeypatch, tmp_path):
     assert default_directory() == tmp_path / ".cache" / "funcgrad"
 
 
-@pytest.mark.parametrize("text", ["a lot", "nan", "inf", "1e400"])
+@pytest.mark.parametrize("text", ["a lot", "nan", "inf", "1e400", "-1"])
 def test_limits_that_are_no_numbers_are_refused(monkeypatch, text):
     monkeypatch.setenv("FUNCGRAD_CACHE_MB", text)
     with pytest.raises(ValueError, match=f"FUNCGRAD_CACHE_MB is '{text}', expected a number"):
         default_limit()
+    default_cache.cache_clear()
+    with pytest.raises(ValueError, match="FUNCGRAD_CACHE_MB"):
+        fg.jit(lambda x: x * 5)(2.0)
 
 
 @pytest.fixture
