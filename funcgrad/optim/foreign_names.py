@@ -17,7 +17,9 @@ IN_PYTORCH = {
     "LambdaLR": f"{SCHEDULE}any function, number of steps -> learning rate.",
     "MultiplicativeLR": f"{SCHEDULE}any function, number of steps -> learning rate.",
     "CyclicLR": f"{SCHEDULE}any function, number of steps -> learning rate.",
-    "ReduceLROnPlateau": "Write chain(adam(rate), contrib.reduce_on_plateau(factor, patience)), and value=loss in update.",
+    "ReduceLROnPlateau": (
+        "Write chain(adam(rate), contrib.reduce_on_plateau(factor, patience)), and give update value=loss."
+    ),
     "Optimizer": "An optimizer is a GradientTransformation, a pair of functions init and update.",
     "ASGD": "Write sgd(learning_rate), and average the parameters: incremental_update(new, average, share).",
     "SparseAdam": "Write adam(learning_rate): gradients are arrays.",

@@ -72,7 +72,7 @@ def test_r74_failure_at_every_call(path, monkeypatch, name):
 def test_r74_disk_full_while_writing(path, monkeypatch):
     class Full:
         def __init__(self, descriptor, mode):
-            self.file = open(descriptor, mode)  # noqa: SIM115
+            self.file = open(descriptor, mode)  # noqa: SIM115 - closed by `__exit__`
 
         def __enter__(self):
             return self

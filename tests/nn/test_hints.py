@@ -33,7 +33,7 @@ LINEAR = nn.Linear(2, 3, key=0)
         (lambda: nn.Conv2d(2, 3, key=0), r"\[Conv2d\] missing 1 .* It takes in_channels, out_ch"),
         (lambda: nn.Flatten(1, -1, 2), r"\[Flatten\] takes "),
         (lambda: nn.Sequential([nn.ReLU]), r"layer 0 is the class ReLU\. Write ReLU\(\.\.\.\)"),
-        (lambda: nn.load_state_dict(LINEAR, "a.safetensors"), r"funcgrad\.io\.load_model"),  # type: ignore[arg-type]
+        (lambda: nn.load_state_dict(LINEAR, "a.safetensors"), r"funcgrad\.io\.load_model"),
         (
             lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, key=0), 2, key=0),
             r"lambda key: TransformerEncoderLayer\(\.\.\., key=key\), 2, key=key",
@@ -53,14 +53,14 @@ def test_heads_come_first():
 def test_errors_inside_of_constructors_stay():
     class Outer(nn.Module):
         def __init__(self):
-            self.inner = len(3)  # type: ignore[arg-type]
+            self.inner = len(3)
 
     with pytest.raises(TypeError, match=r"object of type 'int' has no len\(\)"):
         Outer()
 
     class Holder(nn.Module):
         def __init__(self):
-            self.inner = nn.Linear(2, 3)  # type: ignore[call-arg]
+            self.inner = nn.Linear(2, 3)
 
     with pytest.raises(TypeError, match=r"\[Linear\] needs key="):
         Holder()

@@ -201,7 +201,7 @@ def test_unknown_names_are_explained():
     with pytest.raises(TypeError, match=r"no field 'scael'.*Did you mean 'scale'\?"):
         Affine(scael=1)
     with pytest.raises(AttributeError, match=r"no attribute 'shfit'. Did you mean 'shift'\?"):
-        Affine(1.0).shfit  # noqa: B018
+        Affine(1.0).shfit
     with pytest.raises(AttributeError, match=r"no field 'nmae'.*Did you mean 'name'\?"):
         Affine(1.0).replace(nmae="x")
     assert not hasattr(Affine(1.0), "__array__")

@@ -96,4 +96,4 @@ def test_unknown_hyperparameters_are_named():
 
 def test_losses_are_elsewhere():
     with pytest.raises(AttributeError, match=r"nn\.losses\.softmax_cross_entropy"):
-        optim.softmax_cross_entropy  # noqa: B018
+        optim.softmax_cross_entropy
