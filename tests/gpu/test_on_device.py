@@ -1,6 +1,7 @@
 """What only a real GPU shows: kernels of the user, memory, streams, several devices."""
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -147,6 +148,78 @@ def test_numbers_that_change_are_not_frozen(cupy):
     for i in range(6):
         found = step(x, np.float32(0.1 * i)).get()
         np.testing.assert_allclose(found, X - np.float32(0.1 * i) * np.sin(X), rtol=1e-5, atol=1e-6)
+
+
+def test_every_thread_can_launch(cupy):
+    step, x, found = fg.jit(lambda x: fnp.sin(x) + 1), cupy.asarray(X), []
+
+    def work():
+        for _ in range(4):
+            with cupy.cuda.Stream(non_blocking=True) as stream:
+                found.append(step(x).get())
+                stream.synchronize()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    cupy.cuda.Device().synchronize()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 12
+    for out in found:
+        np.testing.assert_allclose(out, np.sin(X) + 1, rtol=1e-5)
+
+
+def test_whole_training_steps_are_replayed(cupy):
+    """Products, side by side, donated parameters, a rate that changes."""
+    rng = np.random.default_rng(0)
+    shapes = {"w": (300, 200), "b": (200,), "v": (200, 30)}
+    params = {name: 0.1 * rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
+    x, y = (rng.normal(size=(70, n)).astype(np.float32) for n in (300, 30))
+
+    def loss(params, x, y):
+        return fnp.mean((fnp.tanh(x @ params["w"] + params["b"]) @ params["v"] - y) ** 2)
+
+    def step(params, x, y, rate):
+        value, slopes = fg.value_and_grad(loss)(params, x, y)
+        return fg.tree.map(lambda p, g: p - rate * g, params, slopes), value
+
+    compiled, there = fg.jit(step, donate_argnums=0), fg.device_put(params, "cuda")
+    x_there, y_there = cupy.asarray(x), cupy.asarray(y)
+    for i in range(8):
+        there, found = compiled(there, x_there, y_there, 0.1 * i)
+        params, expected = step(params, x, y, np.float32(0.1 * i))
+        np.testing.assert_allclose(found.get(), expected, rtol=1e-4)
+    for name, want in params.items():
+        np.testing.assert_allclose(there[name].get(), want, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [1000, 5000, 32000, 60000])
+def test_wide_rows(cupy, columns):
+    """In registers, in shared memory, and in both."""
+    x = np.random.default_rng(0).normal(size=(64, columns)).astype(np.float32)
+    for _ in range(2):
+        found = fg.jit(fg.nn.softmax)(cupy.asarray(x))
+        np.testing.assert_allclose(found.get(), fg.nn.softmax(x), rtol=1e-4, atol=1e-7)
+
+
+def test_nan_passes_a_relu_beside_a_product(cupy):
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=s).astype(np.float32) for s in ((256, 512), (512, 256), 256))
+    x[3, 5] = np.nan
+    for relu in (fg.nn.relu, lambda y: fnp.where(y > 0, y, 0)):
+        layer = lambda x, w, b, relu=relu: relu(x @ w + b)
+        found = fg.jit(layer)(*map(cupy.asarray, (x, w, b)))
+        np.testing.assert_allclose(found.get(), layer(x, w, b), rtol=1e-3, atol=1e-3)
+
+
+def test_random_bits_are_those_of_the_cpu(cupy):
+    draw = lambda key, x: fg.random.bits(key, (1001,)) + x
+    x = cupy.zeros(1001, np.uint32)
+    for number in range(4):
+        key = fg.random.key(number)
+        found = fg.jit(draw)(key, x).get()
+        np.testing.assert_array_equal(found, fg.random.bits(key, (1001,)))
 
 
 def test_donated_memory_is_used_again(cupy):
