@@ -120,7 +120,7 @@ gpu-bench: gpu-ready
 
 # For WHEELS, of the Python that the GPU machine has; without llvmlite, which only the CPU needs.
 GPU_PYTHON ?= 3.12
-GPU_WHEELS := nvmath-python cuda-core cuda-pathfinder pytest pluggy iniconfig packaging pygments hypothesis sortedcontainers
+GPU_WHEELS := nvmath-python cuda-core cuda-pathfinder optax absl-py pytest pluggy iniconfig packaging pygments hypothesis sortedcontainers
 GPU_PLATFORMS := $(foreach n,28 27 24 17,--platform manylinux_2_$(n)_x86_64) --platform manylinux2014_x86_64
 
 gpu-wheels:
