@@ -155,6 +155,13 @@ class TestFolding:
         found = fg.jit(lambda x: inner(x, np.float64(2)))(X.astype(np.float32))
         assert found.dtype == np.float64
 
+    def test_constants_of_two_kinds_are_folded(self):
+        """-1 * 0.25, a float32 and a Python number: no rule for factors of -1 may be in the way."""
+        program = run_stages(recorded(fg.grad(lambda x: -np.mean(x)), X.astype(np.float32)))
+        assert names(program) == ["broadcast_to"]
+        (literal,) = program.equations[0].inputs
+        assert literal.value == np.float32(-1 / 3) and literal.type.dtype == np.float32
+
     def test_warnings_are_not_folded_away(self):
         inner = fg.jit(lambda x, s: x + np.log(s))
         f = fg.jit(lambda x: inner(x, 0.0))

@@ -125,9 +125,13 @@ class Simplifier:
     def _simpler(self, equation: Equation) -> Atom | None:
         primitive = equation.primitive
         outer, self.current = self.current, equation
-        found = primitive.simplify(self, *equation.inputs, **equation.params)
-        if found is None and primitive.kind == "elementwise":
-            found = self._fold(equation) or self._unstretched(equation)
+        is_elementwise = primitive.kind == "elementwise"
+        # Before the rules: what they make of two constants may be of another type than is wanted.
+        found = self._fold(equation) if is_elementwise else None
+        if found is None:
+            found = primitive.simplify(self, *equation.inputs, **equation.params)
+        if found is None and is_elementwise:
+            found = self._unstretched(equation)
         atom = None if found is None else self._fitted(self._record(found, equation), equation)
         self.current = outer
         return atom
@@ -165,9 +169,9 @@ class Simplifier:
     def _fold(self, equation: Equation) -> Literal | None:
         """The constant result of constant scalars, unless NumPy warns: then the warning must come at run time."""
         out, inputs = equation.outputs[0].type, equation.inputs
-        if out.shape != () or not inputs or not all(type(atom) is Literal for atom in inputs):
+        values = [atom.value for atom in inputs if isinstance(atom, Literal)]
+        if out.shape != () or not inputs or len(values) < len(inputs):
             return None
-        values = [atom.value for atom in inputs]  # type: ignore[union-attr]
         try:
             with np.errstate(all="raise"):
                 value = equation.primitive.numpy(np, *values, **equation.params)
