@@ -91,6 +91,14 @@ from funcgrad.nn.layers.adaptive_pooling import (
     AdaptiveMaxPool3d as AdaptiveMaxPool3d,
 )
 from funcgrad.nn.layers.add_lora import add_lora as add_lora, merge_lora as merge_lora
+from funcgrad.nn.layers.average_pooling import (
+    AvgPool1d as AvgPool1d,
+    AvgPool2d as AvgPool2d,
+    AvgPool3d as AvgPool3d,
+    LPPool1d as LPPool1d,
+    LPPool2d as LPPool2d,
+    LPPool3d as LPPool3d,
+)
 from funcgrad.nn.layers.batch_norm import (
     BatchNorm as BatchNorm,
     BatchNorm1d as BatchNorm1d,
@@ -165,12 +173,6 @@ from funcgrad.nn.layers.padding import (
     ZeroPad3d as ZeroPad3d,
 )
 from funcgrad.nn.layers.pooling import (
-    AvgPool1d as AvgPool1d,
-    AvgPool2d as AvgPool2d,
-    AvgPool3d as AvgPool3d,
-    LPPool1d as LPPool1d,
-    LPPool2d as LPPool2d,
-    LPPool3d as LPPool3d,
     MaxPool1d as MaxPool1d,
     MaxPool2d as MaxPool2d,
     MaxPool3d as MaxPool3d,
