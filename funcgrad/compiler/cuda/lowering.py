@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.cuda.masks import ReluMasks
+from funcgrad.compiler.cuda.steps.attention_plan import attention_plan
 from funcgrad.compiler.lowering.costs import is_leaf
 from funcgrad.compiler.lowering.graph import Constant, Full, Gather, Iota, Lowering, Map, Node, View
 from funcgrad.compiler.lowering.index import is_affine_reshape
@@ -31,11 +32,26 @@ MAX_REPEATED = 48  # operations that are done again for the elements that a gath
 
 
 class CudaLowering(Lowering):
-    """Builds the nodes of one graph."""
+    """Builds the nodes of one graph.
 
-    def __init__(self, *args: Any) -> None:
+    Args:
+        args: those of `Lowering`.
+        products: the library of matrix products, and of other operations (`steps/cublaslt.py`), if there is one.
+    """
+
+    has_caches = False
+
+    def __init__(self, *args: Any, products: Any = None) -> None:
         super().__init__(*args)
+        self.products = products
         self.masks = ReluMasks()
+
+    def attention(self, name: str, values: Sequence[Node], **params: Any) -> Any:
+        """One operation, if the library of products has it."""
+        plan = attention_plan(name, [value.type for value in values], **params)
+        if plan is None or self.products is None or not self.products.has_algorithm(plan):
+            return NotImplemented
+        return self.results("attention", values, {"plan": plan, **params})
 
     def elementwise(self, primitive: Any, values: Sequence[Node], params: dict) -> Any:
         if primitive.name == "select":
@@ -212,7 +228,7 @@ class GatherOfMaps:
         is_plain = len(lengths) == len(axes) and all(
             x.shape[axis] == self.lead[place] for axis, place in lengths
         )
-        if is_plain and places == sorted(places):  # type: ignore[type-var]
+        if is_plain and lengths == sorted(lengths, key=lambda pair: pair[1]):
             shape = [1] * len(self.lead)
             for axis, place in lengths:
                 shape[place] = x.shape[axis]

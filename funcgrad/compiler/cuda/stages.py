@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -46,8 +47,8 @@ class Context:
 
 def lower(program: Program, context: Context) -> Graph:
     """Array nodes. Products, convolutions and loops become steps here, and so do calls of the library."""
-    del context
-    return lower_program(program, supports, STEPS.takes, CudaLowering)
+    kind = functools.partial(CudaLowering, products=context.products)
+    return lower_program(program, supports, STEPS.takes, kind)
 
 
 def fuse(graph: Graph, context: Context) -> Partition:

@@ -12,7 +12,7 @@ from funcgrad.compiler.cuda import stages  # noqa: E402
 from funcgrad.compiler.cuda.launches import Product  # noqa: E402
 from funcgrad.compiler.cuda.steps.convolution_plan import ConvolutionPlan  # noqa: E402
 from funcgrad.compiler.cuda.steps.cublaslt import Library  # noqa: E402
-from funcgrad.compiler.cuda.steps.cudnn import Convolutions  # noqa: E402
+from funcgrad.compiler.cuda.steps.cudnn import Graphs  # noqa: E402
 from funcgrad.ir.builder import trace_flat  # noqa: E402
 from funcgrad.ir.tracer import type_of  # noqa: E402
 from funcgrad.ops.convolution import convolve  # noqa: E402
@@ -33,7 +33,7 @@ WINDOWS = {
 
 @pytest.fixture(autouse=True)
 def with_cudnn(monkeypatch):
-    library = Library(fake_lt, Convolutions(fake_cudnn))
+    library = Library(fake_lt, Graphs(fake_cudnn))
     monkeypatch.setattr(EmulatedDevice, "products", library)
     fake_cudnn.ran.clear()
     return library
@@ -68,7 +68,7 @@ def test_forward_and_weights(labels, name):
 
 def plans(f, *args):
     program, _ = trace_flat(lambda *xs: [f(*xs)], [type_of(x) for x in args], "f")
-    library = Library(fake_lt, Convolutions(fake_cudnn))
+    library = Library(fake_lt, Graphs(fake_cudnn))
     items = stages.run_stages(program, stages.Context(products=library))["write"].items
     return [i.plan for i in items if isinstance(i, Product) and isinstance(i.plan, ConvolutionPlan)]
 

@@ -1,4 +1,4 @@
-"""Stands for the Python frontend of cuDNN: graphs of one convolution, run by NumPy on host memory."""
+"""Stands for the Python frontend of cuDNN: graphs of one operation, run by NumPy on host memory."""
 
 import enum
 import itertools
@@ -9,6 +9,7 @@ import numpy as np
 
 from funcgrad.ops.convolution import CONVOLVE
 from funcgrad.ops.sliding import Sliding
+from tests.gpu.emulator import fake_attention
 from tests.gpu.emulator.memory import host_view
 
 
@@ -18,6 +19,7 @@ class data_type(enum.Enum):  # noqa: N801 - the names are cuDNN's
     FLOAT = np.dtype(np.float32)
 
 
+diagonal_alignment = enum.Enum("diagonal_alignment", "TOP_LEFT BOTTOM_RIGHT")
 heur_mode = enum.Enum("heur_mode", "A B FALLBACK")
 build_plan_policy = enum.Enum("build_plan_policy", "HEURISTICS_CHOICE ALL")
 numerical_note = enum.Enum(
@@ -84,12 +86,33 @@ class pygraph:  # noqa: N801
         self.kind, self.operands = "wgrad", (image, loss)
         return self.result(pre_padding, post_padding, stride, dilation)
 
+    def sdpa(self, q, k, v, generate_stats, **options):
+        self.kind, self.operands, self.options = "sdpa", (q, k, v), options
+        out, stats = Tensor(), Tensor() if generate_stats else None
+        bias = options.get("bias")
+        self.by_role = {"q": q, "k": k, "v": v, "o": out, "stats": stats, "bias": bias}
+        return out, stats
+
+    def sdpa_backward(self, q, k, v, o, dO, stats, use_deterministic_algorithm, **options):  # noqa: N803
+        assert use_deterministic_algorithm
+        self.kind, self.operands, self.options = "sdpa_backward", (q, k, v), options
+        found = Tensor(), Tensor(), Tensor()
+        self.by_role = {"q": q, "k": k, "v": v, "o": o, "dO": dO, "stats": stats}
+        self.by_role |= dict(zip(("dq", "dk", "dv"), found, strict=True))
+        self.by_role["bias"] = options.get("bias")
+        return found
+
     def result(self, *window):
         self.window, self.out = list(zip(*window, strict=True)), Tensor()
         return self.out
 
     def validate(self):
         """The lengths fit: each place of the window lies within the padded image."""
+        self.stage = 1
+        if self.kind.startswith("sdpa"):
+            self.by_role = {role: x for role, x in self.by_role.items() if x is not None}
+            fake_attention.check(self.by_role, self.options, cudnnGraphNotSupportedError)
+            return
         image, other = self.operands
         w, y = (other, self.out) if self.kind == "fprop" else (self.out, other)
         assert self.out.is_output
@@ -99,7 +122,6 @@ class pygraph:  # noqa: N801
         ):
             assert low >= 0 and high >= 0
             assert (n + low + high - dilation * (size - 1) - 1) // stride + 1 == places
-        self.stage = 1
 
     def build_operation_graph(self):
         self.stage += 1
@@ -126,10 +148,17 @@ class pygraph:  # noqa: N801
         self.stage = 4
 
     def get_workspace_size(self):
-        return 1 << 10
+        return fake_attention.WORKSPACE_BYTES
 
     def execute(self, pointers, workspace, handle):
         assert self.stage == 4 and handle and isinstance(workspace, int)
+        if self.kind.startswith("sdpa"):
+            host_view(workspace, (fake_attention.WORKSPACE_BYTES,), np.dtype(np.uint8))[...] = 255
+            arrays = {role: x.array(pointers[x]) for role, x in self.by_role.items()}
+            run = fake_attention.forward if self.kind == "sdpa" else fake_attention.backward
+            run(arrays, self.options)
+            ran.append((self.kind, tuple(sorted(self.by_role))))
+            return
         x, other = (tensor.array(pointers[tensor]) for tensor in self.operands)
         out = self.out.array(pointers[self.out])
         axes = "01234"[: x.ndim - 2]

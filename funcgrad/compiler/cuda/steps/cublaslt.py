@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.compiler.cuda.steps.attention_plan import AttentionPlan
 from funcgrad.compiler.cuda.steps.convolution_plan import ConvolutionPlan
 from funcgrad.compiler.cuda.steps.product_plan import MatrixLayout, ProductPlan
+
+Plan = ProductPlan | ConvolutionPlan | AttentionPlan
 
 WORKSPACE_BYTES = 32 << 20  # what Hopper's products want
 ALIGNMENT = 256  # bytes; more makes no difference to the library
@@ -57,7 +60,7 @@ class Library:
 
     Args:
         bindings: `nvmath.bindings.cublasLt`, or what stands for it in tests.
-        convolutions: what prepares the plans of convolutions (`cudnn.Convolutions`), if anything does.
+        graphs: what prepares the plans of convolutions and of attention (`cudnn.Graphs`), if anything does.
         trial: runs a prepared product of NaNs, and says whether its results are NaN: no manual says what the library's
             "relu" makes of them. Without one they are.
     """
@@ -65,11 +68,11 @@ class Library:
     def __init__(
         self,
         bindings: Any,
-        convolutions: Any = None,
+        graphs: Any = None,
         trial: Callable[[PreparedProduct], bool] | None = None,
     ) -> None:
         self.bindings = bindings
-        self.convolutions = convolutions
+        self.graphs = graphs
         self.trial = trial
         self.tried: dict[Any, set[bool]] = {}
         self.known: dict[Any, Any] = {}
@@ -79,7 +82,7 @@ class Library:
     def handle(self) -> int:
         return self.bindings.create()
 
-    def prepared(self, plan: ProductPlan | ConvolutionPlan) -> Any:
+    def prepared(self, plan: Plan) -> Any:
         """What runs a plan: a `PreparedProduct`, or something with the same method `run`; made once.
 
         Raises:
@@ -93,9 +96,9 @@ class Library:
             raise NoAlgorithm(f"no library has an algorithm for {plan}")
         return found
 
-    def prepare(self, plan: ProductPlan | ConvolutionPlan) -> Any:
-        if isinstance(plan, ConvolutionPlan):
-            return None if self.convolutions is None else self.convolutions.prepare(plan)
+    def prepare(self, plan: Plan) -> Any:
+        if not isinstance(plan, ProductPlan):
+            return None if self.graphs is None else self.graphs.prepare(plan)
         prepared = PreparedProduct(self, plan)
         if prepared.algorithm(ALIGNMENT) is None:
             return None
@@ -112,7 +115,7 @@ class Library:
             self.tried[key] = {self.trial(one) for one in known}
         return self.tried[key]
 
-    def has_algorithm(self, plan: ProductPlan | ConvolutionPlan) -> bool:
+    def has_algorithm(self, plan: Plan) -> bool:
         """Whether the library can run a plan."""
         try:
             self.prepared(plan)

@@ -12,6 +12,7 @@ STEPS = StepTable(
         "scan": ("loops", None, "write_scan"),
         "while": ("loops", None, "write_while"),
         "cond": ("loops", None, "write_cond"),
+        "attention": ("attention", None, "write"),
         "convolution": ("convolutions", "takes", "write"),
         "dynamic_update": ("updates", "takes", "write"),
         "dynamic_update_in_full": ("updates", "takes", "write"),
