@@ -89,14 +89,13 @@ def conditionally_transform(
         >>> late.update(np.array([5.0]), late.init(np.zeros(1)))[0]
         array([5.])
     """
+    tried = _on_some_steps(inner, should_transform_fn, forward_extra_args)
 
     def init(params: Any) -> ConditionallyTransformState:
         return ConditionallyTransformState(inner.init(params), np.int64(0))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        applies = should_transform_fn(state.step, **(extra if forward_extra_args else {}))
-        new, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        inner_state = where(applies, inner_state, state.inner_state)
+        applies, new, inner_state = tried(updates, state, params, extra)
         return where(applies, new, updates), ConditionallyTransformState(
             inner_state, state.step + 1
         )
@@ -121,18 +120,31 @@ def conditionally_mask(
         array([0.])
     """
 
+    tried = _on_some_steps(inner, should_transform_fn, forward_extra_args)
+
     def init(params: Any) -> ConditionallyMaskState:
         return ConditionallyMaskState(np.int64(0), inner.init(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        applies = should_transform_fn(state.step, **(extra if forward_extra_args else {}))
-        new, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        inner_state = where(applies, inner_state, state.inner_state)
+        applies, new, inner_state = tried(updates, state, params, extra)
         return where(applies, new, zeros_like(new)), ConditionallyMaskState(
             state.step + 1, inner_state
         )
 
     return GradientTransformation(init, update)
+
+
+def _on_some_steps(
+    inner: GradientTransformation, chooses: Callable[..., Any], with_extra: bool
+) -> Callable[..., tuple[Any, Any, Any]]:
+    """Function of the arguments of `update`: whether this step counts, the new updates, and the next inner state."""
+
+    def tried(updates: Any, state: Any, params: Any, extra: dict[str, Any]) -> tuple[Any, Any, Any]:
+        applies = chooses(state.step, **(extra if with_extra else {}))
+        new, inner_state = inner.update(updates, state.inner_state, params, **extra)
+        return applies, new, where(applies, inner_state, state.inner_state)
+
+    return tried
 
 
 def all_finite(updates: Any) -> Any:

@@ -12,7 +12,7 @@ IN_PYTORCH = {
     "ConstantLR": f"{SCHEDULE}piecewise_constant_schedule(rate * factor, {{total_iters: 1 / factor}}).",
     "LinearLR": f"{SCHEDULE}linear_schedule(first, last, total_iters).",
     "PolynomialLR": f"{SCHEDULE}polynomial_schedule(rate, 0.0, power, total_iters).",
-    "OneCycleLR": f"{SCHEDULE}cosine_onecycle_schedule(total_steps, max_lr).",
+    "OneCycleLR": f"{SCHEDULE}cosine_onecycle_schedule(total_steps - 1, max_lr).",
     "SequentialLR": f"{SCHEDULE}join_schedules([first, second], [milestone]).",
     "LambdaLR": f"{SCHEDULE}any function, number of steps -> learning rate.",
     "MultiplicativeLR": f"{SCHEDULE}any function, number of steps -> learning rate.",
