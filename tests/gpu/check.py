@@ -22,19 +22,19 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-TABLE = "tests/gpu/test_table_on_device.py"
-PARTS = 12  # of the table, each in a process of its own
-# What shows most comes first.
-FILES = (
-    "tests/gpu/test_on_device.py",
-    "tests/gpu/test_precision.py",
-    "tests/gpu/test_primitives_compiled.py",
-    "tests/gpu/test_models.py",
-)
+# In how many processes the tests of each file run; what shows most comes first.
+FILES = {
+    "tests/gpu/test_on_device.py": 1,
+    "tests/gpu/test_precision.py": 1,
+    "tests/gpu/test_primitives_compiled.py": 1,
+    "tests/gpu/test_table_on_device.py": 12,
+    "tests/gpu/test_models.py": 6,
+}
 FINE = (0, 5)  # exit codes of pytest: all passed, nothing chosen
 TESTS_FAILED = 1
 HARMLESS = ("passed", "skipped")
 CRASH = "Fatal Python error"  # with which Python begins to say where it was
+STARTING = 90.0  # seconds until the first sign of life
 SHOWN = 12  # lines of a failure
 
 
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.check", description="The GPU tests.")
     add = parser.add_argument
     add("words", nargs="*", metavar="WORD", help="only jobs with one of these in their names (all)")
-    add("--together", type=int, default=6, help="processes at a time (6)")
+    add("--together", type=int, default=8, help="processes at a time (8)")
     add("--seconds", type=float, default=240.0, help="for one process (240)")
     add("--quiet", type=float, default=100.0, help="seconds after which one test hangs (100)")
     add("--minutes", type=float, default=9.0, help="for everything (9)")
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Job:
-    """Tests that run in one process: a file, or a part of the table.
+    """Tests that run in one process: a part of a file.
 
     Attributes:
         results: by test: outcome, seconds, text.
@@ -60,10 +60,10 @@ class Job:
         row: of the table, if one was begun last.
     """
 
-    def __init__(self, file: str, part: int | None = None) -> None:
+    def __init__(self, file: str, part: int, parts: int) -> None:
         self.file = file
-        self.part = part
-        self.name = Path(file).stem + ("" if part is None else f" {part + 1}/{PARTS}")
+        self.part = f"{part}/{parts}"
+        self.name = Path(file).stem + (f" {part + 1}/{parts}" if parts > 1 else "")
         self.results: dict[str, dict[str, Any]] = {}
         self.troubles: list[str] = []
         self.row = ""
@@ -99,8 +99,8 @@ class Job:
         left_out = [f"--deselect={test}" for test in self.results]
         command = [sys.executable, "-m", "pytest", "-q", self.file]
         command += ["-m", options.marks, "-p", "tests.gpu.progress", "-p", "no:cacheprovider"]
-        part = {} if self.part is None else {"FUNCGRAD_GPU_PART": f"{self.part}/{PARTS}"}
-        variables = {**os.environ, **part, "FUNCGRAD_GPU_PROGRESS": str(progress)}
+        variables = {**os.environ, "FUNCGRAD_GPU_PART": self.part}
+        variables["FUNCGRAD_GPU_PROGRESS"] = str(progress)
         variables["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # whatever else that Python has
         with tempfile.TemporaryFile("w+") as output:
             started = subprocess.Popen(
@@ -152,7 +152,7 @@ def waited(process: subprocess.Popen, progress: Path, seconds: float, quiet: flo
     """The exit code of a process; None if it takes longer than allowed, or notes nothing for too long."""
     start = last = time.monotonic()
     size = 0
-    while time.monotonic() < min(start + seconds, last + quiet):
+    while time.monotonic() < min(start + seconds, last + (quiet if size else max(quiet, STARTING))):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(0.2)
         now = progress.stat().st_size if progress.exists() else 0
@@ -162,7 +162,7 @@ def waited(process: subprocess.Popen, progress: Path, seconds: float, quiet: flo
 
 
 def all_jobs() -> list[Job]:
-    return [*map(Job, FILES), *[Job(TABLE, part) for part in range(PARTS)]]
+    return [Job(file, part, parts) for file, parts in FILES.items() for part in range(parts)]
 
 
 def write(jobs: Sequence[Job], path: Path) -> None:

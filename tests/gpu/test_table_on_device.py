@@ -26,9 +26,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:RuntimeWarning"),
 ]
 
+CALLS = 3  # of a compiled function: launched, recorded, replayed
 GROUPS = 12  # each group of rows is one test, which lists all rows that fail
-# Those of this process: "1/4" is the second of four parts.
-PART, PARTS = map(int, os.environ.get("FUNCGRAD_GPU_PART", "0/1").split("/"))
 # A row has arrays of its own beside its arguments, or calls a function of NumPy itself that CuPy lacks.
 NOT_OURS = ("on different devices", "no implementation found", "CuPy has no")
 SECONDS = 80.0  # for one group: less than `check.py` waits for a sign of life
@@ -79,18 +78,20 @@ def failures_of(work, items, name_of):
     return found
 
 
-def check_row(row, function):
+def check_row(row, function, calls=1):
     import cupy
 
     with np.errstate(all="ignore"):
         expected = [np.asarray(out) for out in tree.leaves(row.function(*row.arguments))]
         with fg.default_device("cuda"):
-            found = tree.leaves(function(*map(cupy.asarray, row.arguments)))
+            arguments = list(map(cupy.asarray, row.arguments))
+            for _ in range(calls):
+                found = tree.leaves(function(*arguments))
     assert not any(isinstance(out, np.ndarray) and out.ndim for out in found)
     assert_same([np.asarray(cupy.asnumpy(out)) for out in found], expected, row.tolerance)
 
 
-@pytest.mark.parametrize("group", range(GROUPS)[PART::PARTS])
+@pytest.mark.parametrize("group", range(GROUPS))
 @pytest.mark.parametrize("kind", ["values", "derivatives", "batched"])
 def test_eager(kind, group):
     # CuPy has few functions of bfloat16; compiled code has all.
@@ -105,12 +106,12 @@ def test_eager(kind, group):
 COMPILED_VALUES = "values" if os.environ.get("FUNCGRAD_GPU_ALL") else "one of each kind"
 
 
-@pytest.mark.parametrize("group", range(GROUPS)[PART::PARTS])
+@pytest.mark.parametrize("group", range(GROUPS))
 @pytest.mark.parametrize("kind", [COMPILED_VALUES, "derivatives", "batched"])
 def test_compiled(kind, group):
     chosen = grouped(kind)[group]
     failed = failures_of(
-        lambda row: check_row(row, fg.jit(row.function)), chosen, lambda row: row.name
+        lambda row: check_row(row, fg.jit(row.function), CALLS), chosen, lambda row: row.name
     )
     assert not failed, f"{len(failed)} of {len(chosen)} rows:\n" + "\n".join(failed)
 
@@ -132,7 +133,7 @@ def check_numpy_case(case):
         np.testing.assert_allclose(cupy.asnumpy(out), want, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("group", range(GROUPS)[PART::PARTS])
+@pytest.mark.parametrize("group", range(GROUPS))
 def test_numpy_functions(group):
     chosen = numpy_cases.CASES[group::GROUPS]
     failed = failures_of(check_numpy_case, chosen, lambda case: case.name)
