@@ -96,15 +96,16 @@ class Job:
         self, options: argparse.Namespace, progress: Path, seconds: float
     ) -> tuple[int | None, str]:
         """The exit code of pytest (None if it had to be ended), and what it has said."""
-        left_out = [f"--deselect={test}" for test in self.results]
+        done = progress.with_name("done")
+        done.write_text(json.dumps(list(self.results)))
         command = [sys.executable, "-m", "pytest", "-q", self.file]
         command += ["-m", options.marks, "-p", "tests.gpu.progress", "-p", "no:cacheprovider"]
         variables = {**os.environ, "FUNCGRAD_GPU_PART": self.part}
-        variables["FUNCGRAD_GPU_PROGRESS"] = str(progress)
+        variables |= {"FUNCGRAD_GPU_PROGRESS": str(progress), "FUNCGRAD_GPU_DONE": str(done)}
         variables["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # whatever else that Python has
         with tempfile.TemporaryFile("w+") as output:
             started = subprocess.Popen(
-                [*command, *left_out],
+                command,
                 cwd=ROOT,
                 env=variables,
                 stdout=output,

@@ -1,7 +1,7 @@
 """A plugin of pytest for `tests/gpu/check.py`: notes each test as it begins and ends, and stops where CUDA is lost.
 
 A line of JSON goes to the file that FUNCGRAD_GPU_PROGRESS names, so that nothing is lost by a crash. FUNCGRAD_GPU_PART
-chooses tests: "1/4" is the second of four parts.
+chooses tests: "1/4" is the second of four parts. FUNCGRAD_GPU_DONE names a file with a list of those to be left out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -41,11 +42,14 @@ def note(**fields: object) -> None:
 
 
 def pytest_collection_modifyitems(config, items):
-    part, parts = map(int, os.environ.get("FUNCGRAD_GPU_PART", "0/1").split("/"))
-    others = [item for item in items if zlib.crc32(item.nodeid.encode()) % parts != part]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+    part, parts = map(int, os.environ["FUNCGRAD_GPU_PART"].split("/"))
+    done = set(json.loads(Path(os.environ["FUNCGRAD_GPU_DONE"]).read_text()))
+    chosen, others = [], []
+    for item in items:
+        is_here = zlib.crc32(item.nodeid.encode()) % parts == part
+        (chosen if is_here and item.nodeid not in done else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = chosen
 
 
 def pytest_runtest_logstart(nodeid):
