@@ -22,6 +22,7 @@ from funcgrad.control.attention_loops import (
 )
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import Primitive, is_linear
+from funcgrad.ir.program import Program
 from funcgrad.ir.quiet import quiet
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
@@ -75,11 +76,19 @@ class AttentionPrimitive(Primitive):
         found = emit.attention(self.name, operands, **params)
         if found is not NotImplemented:
             return found
-        run = functools.partial(self.formula, is_looped=emit.has_caches, **params)
         with quiet() if emit.equation.is_quiet else contextlib.nullcontext():
-            program, captured = trace_flat(run, [x.type for x in operands], self.name)
-        assert not captured
+            program = self.recorded([x.type for x in operands], emit.has_caches, params)
         return emit.call(simplified(program), operands)
+
+    def composition(self, *types: ArrayType, **params: Any) -> Program:
+        return recorded_once(self, types, tuple(params.items()))
+
+    def recorded(self, types: Sequence[ArrayType], is_looped: bool, params: dict) -> Program:
+        """The formula as a Program."""
+        run = functools.partial(self.formula, is_looped=is_looped, **params)
+        program, captured = trace_flat(run, types, self.name)
+        assert not captured
+        return program
 
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
         """All examples of all examples along one axis. What is the same for all of them stays one."""
@@ -97,6 +106,14 @@ class AttentionPrimitive(Primitive):
         """Whether each example must have a bias of its own, because it has a derivative."""
         del params
         return False
+
+
+@functools.lru_cache(256)
+def recorded_once(
+    primitive: AttentionPrimitive, types: tuple[ArrayType, ...], params: tuple
+) -> Program:
+    """The formula for whole arrays, by which costs are estimated: that of a loop is the same."""
+    return primitive.recorded(types, False, dict(params))
 
 
 def may_be_one(name: str, own: bool) -> bool:

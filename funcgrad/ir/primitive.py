@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from funcgrad.ir.finite import check_finite
 from funcgrad.ir.mixing import on_one_device
 from funcgrad.ir.tracer import Trace, Tracer, check_running, state
 from funcgrad.ir.types import ArrayType, dtype_of
+
+if TYPE_CHECKING:
+    from funcgrad.ir.program import Program
 
 # Operands for which NumPy itself does all there is to do, where nothing restrains.
 CONCRETE = frozenset(
@@ -141,6 +144,11 @@ class Primitive:
         """Describe the computation to an emitter; NotImplemented makes it a library step."""
         del emit, values, params
         return NotImplemented
+
+    def composition(self, *types: ArrayType, **params: Any) -> Program | None:
+        """A Program of simpler operations that means the same, by which the cost is estimated, if there is one."""
+        del types, params
+        return None
 
     def simplify(self, known: Any, *inputs: Any, **params: Any) -> Any:
         """A cheaper equal of this operation: an operand, an Operation, or None if there is none.

@@ -98,6 +98,9 @@ def equation_cost(equation: Equation) -> Cost:
     if primitive.kind == "elementwise":
         each = 1 if is_cheap(primitive) else DEAR.get(primitive.name, MATH)
         return Cost(float(each * sum(sizes)), float(moved))
+    composition = primitive.composition(*[atom.type for atom in equation.inputs], **equation.params)
+    if composition is not None:
+        return Cost(program_cost(composition).flops, float(moved))
     work = max([*sizes, *[size_of(type) for type in operands]], default=0)
     return Cost(float(work * (1 if primitive.kind == "reduction" else MATH)), float(moved))
 
