@@ -263,7 +263,6 @@ def place_of(name: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     names = [name + "@tiny" * options.tiny for name in chosen(options.rows)]
     results = Results(options)
     try:
@@ -276,4 +275,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     main()

@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--together", type=int, default=8, help="processes at a time (8)")
     add("--seconds", type=float, default=240.0, help="for one process (240)")
     add("--quiet", type=float, default=100.0, help="seconds after which one test hangs (100)")
-    add("--minutes", type=float, default=9.0, help="for everything (9)")
+    add("--minutes", type=float, default=8.0, help="for everything (8)")
     add("--json", type=Path, default=Path("gpu-tests.json"), help="write all results there")
     add("--marks", default="gpu", help="which tests (gpu); 'not gpu' tries this program out")
     return parser.parse_args(arguments)
@@ -110,13 +110,13 @@ class Job:
                 env=variables,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
             )
+            RUNNING.add(started.pid)
             try:
                 code = waited(started, progress, seconds, options.quiet)
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(started.pid, signal.SIGKILL)
+                kill(started.pid)
                 started.wait()
             output.seek(0)
             return code, output.read()
@@ -147,6 +147,23 @@ class Job:
                 yield f"  {found['outcome'].upper()} {test}"
                 yield from (f"    {line}" for line in found["text"].splitlines()[-SHOWN:])
         yield from (f"  TROUBLE {text}" for text in self.troubles)
+
+
+RUNNING: set[int] = set()  # groups of processes
+
+
+def kill(group: int) -> None:
+    """End a process with all that it has started."""
+    RUNNING.discard(group)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def ended_from_outside(*_: object) -> None:
+    for group in list(RUNNING):
+        kill(group)
+    print("ended from outside: what was running has no results", flush=True)
+    os._exit(1)
 
 
 def waited(process: subprocess.Popen, progress: Path, seconds: float, quiet: float) -> int | None:
@@ -192,4 +209,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, ended_from_outside)
     raise SystemExit(main())
