@@ -22,8 +22,8 @@ from funcgrad.compiler.lowering.index import (
     Affine,
     Index,
     combine,
-    constant,
     flat_offset,
+    slice_index,
 )
 from funcgrad.compiler.lowering.kernels import Kernel, loops_index, reduced_index
 from funcgrad.compiler.lowering.reads import operand_reads
@@ -183,20 +183,7 @@ def store_offset(axes: tuple, owner: tuple, spec: tuple | None) -> Affine:
     index: Index = loops_index(axes)
     if spec is None:
         return flat_offset(index, owner)
-    return flat_offset(placed_index(index, spec, owner), owner)
-
-
-def placed_index(index: Index, spec: tuple, owner: tuple) -> Index:
-    """The index into an array of an element of its slice `spec`."""
-    given = iter(index)
-    result = []
-    for entry, length in zip(spec, owner, strict=True):
-        if isinstance(entry, int):
-            result.append(constant(entry % length))
-        else:
-            span = range(*slice(*entry).indices(length))
-            result.append(combine([(next(given), span.step)], span.start))
-    return tuple(result)
+    return flat_offset(slice_index(index, spec, owner), owner)
 
 
 def unknown() -> Affine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from funcgrad.compiler.lowering.graph import (
@@ -88,6 +89,22 @@ class Kernel:
     def index(self, node: Node) -> Index:
         """The index of a member in terms of the loop variables."""
         return loops_index(self.axes[node])
+
+    def members_for(self, roots: Iterable[Node], is_kept: Callable[[Node], bool]) -> list[Node]:
+        """What must be computed for these nodes, operands first: by recursion long chains would be too deep.
+
+        Args:
+            is_kept: whether a node is remembered, so that it does not need its operands.
+        """
+        pending, needed = list(roots), set()
+        while pending:
+            node = pending.pop()
+            if node in needed or node not in self.axes or isinstance(node, Reduce):
+                continue
+            needed.add(node)
+            if not is_kept(node):
+                pending += node.operands
+        return sorted(needed, key=lambda node: node.number)
 
     def __repr__(self) -> str:
         stores = ", ".join(f"n{s.owner.number}" for s in self.stores)

@@ -11,8 +11,9 @@ require_emulator()
 from funcgrad.compiler.cuda.kernels import shapes  # noqa: E402
 from funcgrad.compiler.cuda.kernels.blocks import block_function  # noqa: E402
 from funcgrad.compiler.cuda.kernels.elements import supports  # noqa: E402
-from funcgrad.compiler.cuda.kernels.scalars import Unsupported, number  # noqa: E402
+from funcgrad.compiler.cuda.kernels.scalars import number  # noqa: E402
 from funcgrad.compiler.cuda.launches import Source  # noqa: E402
+from funcgrad.compiler.lowering.elements import Unsupported  # noqa: E402
 from funcgrad.compiler.lowering.graph import Node  # noqa: E402
 from funcgrad.ops.arithmetic import ADD, DIVIDE  # noqa: E402
 from funcgrad.ops.power import POWER  # noqa: E402

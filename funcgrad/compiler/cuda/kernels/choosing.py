@@ -30,6 +30,7 @@ from funcgrad.compiler.lowering.index import (
     combine,
     constant as constant_index,
 )
+from funcgrad.compiler.lowering.views import parts_at
 from funcgrad.ir.types import INT64, kind
 
 
@@ -155,20 +156,11 @@ class ChoosingWriter(ValueWriter):
 
     def concatenate(self, node: Concatenate, index: Index) -> Placed:
         """The operand in whose part the index lies."""
-        part, start = index[node.axis], 0
         result = Placed(self.number(node.dtype, 0), 0)
-        for operand in node.operands:
-            length = operand.shape[node.axis]
-            relative = combine([(part, 1)], -start)
-            start += length
-            if not length:
-                continue
-            inner = (*index[: node.axis], relative, *index[node.axis + 1 :])
-            if relative.is_constant:
-                if 0 <= relative.constant < length:
-                    return self.value(operand, inner)
-                continue
-            gate = self.is_in_range(relative, length)
+        for operand, place, inner in parts_at(node, index):
+            if place.is_constant:
+                return self.value(operand, inner)
+            gate = self.is_in_range(place, operand.shape[node.axis])
             result = self.choose(
                 gate, lambda o=operand, i=inner: self.value(o, i), result, node.dtype
             )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+
+def of_same_name(*names: str) -> dict[str, str]:
+    """Primitives whose function of the prelude has their name."""
+    return {name: f"fg_{name}" for name in names}
+
+
 # name of the primitive: function of the prelude. Each takes and gives the register type.
 FLOATS: dict[str, str] = {
-    **{
-        name: f"fg_{name}"
-        for name in """
-        exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh erf erfc cbrt hypot sqrt floor ceil trunc rint
-        fmod copysign nextafter sign fmax fmin heaviside rsqrt reciprocal square deg2rad rad2deg ldexp remainder
-        floor_divide xlogy xlog1py sinc logit ndtr gamma
-        """.split()  # noqa: SIM905
-    },
+    **of_same_name(
+        *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "xlogy", "xlog1py"),
+        *("sin", "cos", "tan", "sinh", "cosh", "tanh", "sinc", "deg2rad", "rad2deg"),
+        *("sqrt", "rsqrt", "cbrt", "square", "hypot", "reciprocal", "erf", "erfc", "ndtr", "gamma"),
+        *("floor", "ceil", "trunc", "rint", "floor_divide", "remainder", "fmod", "ldexp"),
+        *("copysign", "nextafter", "sign", "fmax", "fmin", "heaviside", "logit"),
+    ),
     "absolute": "fg_fabs",
     "arcsin": "fg_asin",
     "arccos": "fg_acos",
@@ -30,7 +35,7 @@ FLOATS: dict[str, str] = {
     "ndtri": "fg_ndtri",
     "digamma": "fg_digamma",
 }
-FLOAT_TESTS = {name: f"fg_{name}" for name in ("isnan", "isinf", "isfinite", "signbit")}
+FLOAT_TESTS = of_same_name("isnan", "isinf", "isfinite", "signbit")
 # What needs more of the prelude than "floats".
 FLOAT_SECTIONS = {
     "maximum": "combine",
@@ -65,18 +70,15 @@ COMPLEX: dict[str, str] = {
     "divide": "fg_over",
     "maximum": "fg_larger",
     "minimum": "fg_smaller",
-    **{
-        name: f"fg_{name}"
-        for name in "negative conjugate reciprocal square sign rint fmax fmin".split()  # noqa: SIM905
-    },
+    **of_same_name(
+        *("negative", "conjugate", "reciprocal", "square", "sign", "rint", "fmax", "fmin")
+    ),
 }
-COMPLEX_MATH = {
-    name: f"fg_{name}"
-    for name in "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan sinh cosh tanh power".split()  # noqa: SIM905
-}
-COMPLEX_TESTS = {
-    name: f"fg_{name}"
-    for name in """
-    isnan isinf isfinite equal not_equal less less_equal greater greater_equal
-    """.split()  # noqa: SIM905
-}
+COMPLEX_MATH = of_same_name(
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "power"),
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh"),
+)
+COMPLEX_TESTS = of_same_name(
+    *("isnan", "isinf", "isfinite", "equal", "not_equal"),
+    *("less", "less_equal", "greater", "greater_equal"),
+)

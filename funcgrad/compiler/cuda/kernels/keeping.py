@@ -83,11 +83,11 @@ class KeepingWriter(ChoosingWriter):
         type = f"fg_vec<{memory_type(dtype)}, {lanes}>" if lanes else register_type(dtype)
         return self.recall(memo, type, dtype.itemsize * max(1, lanes))
 
-    def needs_operands(self, node: Node) -> bool:
+    def is_handed_on(self, node: Node) -> bool:
         index = self.kernel.index(node)
         key = (node, tuple([part.key for part in index]), ())
         is_dear = isinstance(node, Map) and cost_of(node) >= DEAR_STEP
-        return not (is_dear and self.shape.is_unrolled and self.find_past(key) is not None)
+        return is_dear and self.shape.is_unrolled and self.find_past(key) is not None
 
     def find_past(self, key: Any) -> tuple[int, bool, Scope] | None:
         """The pass that computed a value first, whether for each lane, and the scope."""

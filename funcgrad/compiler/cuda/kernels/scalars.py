@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.compiler.lowering.elements import Unsupported
+from funcgrad.compiler.lowering.reductions import start_value
 from funcgrad.ir.types import BFLOAT16, BOOL, PYTHON_SCALARS, kind, real_dtype
 
 INTEGERS = {1: "char", 2: "short", 4: "int", 8: "long long"}
 FLOATS = {4: "float", 8: "double"}
-
-
-class Unsupported(Exception):  # noqa: N818 - an answer, not an error
-    """This operation has no CUDA C; it runs as a library call."""
 
 
 def is_half(dtype: np.dtype) -> bool:
@@ -187,22 +185,6 @@ def convert_complex(text: str, source: np.dtype, target: np.dtype) -> str:
 # --- reductions ---
 
 OPERATIONS = frozenset({"add", "multiply", "maximum", "minimum", "and", "or", "logaddexp"})
-
-
-def start_value(name: str, dtype: np.dtype) -> Any:
-    """What a reduction begins with. As in NumPy 0.0 for sums, which then are never -0.0."""
-    if name in ("multiply", "and"):
-        return 1
-    if name in ("add", "or"):
-        return 0
-    largest = name in ("minimum", "argmin")
-    if dtype == BOOL:
-        return largest
-    if kind(dtype) in "fc":
-        limit = np.inf if largest else -np.inf
-        return limit if kind(dtype) == "f" else complex(limit, limit)
-    limits = np.iinfo(dtype)
-    return limits.max if largest else limits.min
 
 
 def start(name: str, dtype: np.dtype) -> str:

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.cuda.kernels.elements import Element, Elements, apply
+from funcgrad.compiler.cuda.kernels.elements import Elements, apply
 from funcgrad.compiler.cuda.kernels.memory import MemoryWriter
 from funcgrad.compiler.cuda.kernels.places import Placed
 from funcgrad.compiler.cuda.kernels.scalars import convert, number, register_type, sections
+from funcgrad.compiler.lowering.elements import Element
 from funcgrad.compiler.lowering.graph import (
     Constant,
     Full,
     Iota,
     Map,
     Node,
-    Reduce,
     View,
     operand_dtypes,
 )
@@ -89,7 +89,7 @@ class ValueWriter(MemoryWriter):
             depth = max(depth, placed.depth)
         elements = Elements(self.scopes[depth].block, self.names, self.used, node.dtype)
         return Placed(
-            apply(elements, node.primitive, node.params, operands, node.dtype).text, depth
+            apply(elements, node.primitive, node.params, operands, node.dtype).value, depth
         )
 
     def converted(self, placed: Placed, source: np.dtype, target: np.dtype) -> Placed:
@@ -109,19 +109,11 @@ class ValueWriter(MemoryWriter):
     # --- values in order ---
 
     def compute_members(self, roots: Sequence[Node]) -> None:
-        """Compute what these need in the order of the graph: by recursion long chains would be too deep."""
-        pending, needed = list(roots), set()
-        while pending:
-            node = pending.pop()
-            if node in needed or node not in self.kernel.axes or isinstance(node, Reduce):
-                continue
-            needed.add(node)
-            if self.needs_operands(node):
-                pending += node.operands
-        for node in sorted(needed, key=lambda n: n.number):
+        """Compute what these need in the order of the graph."""
+        for node in self.kernel.members_for(roots, self.is_handed_on):
             self.value(node, self.kernel.index(node))
 
-    def needs_operands(self, node: Node) -> bool:
-        """Whether a node is computed from its operands, rather than remembered."""
+    def is_handed_on(self, node: Node) -> bool:
+        """Whether a node is remembered from a pass before, rather than computed from its operands."""
         del node
-        return True
+        return False

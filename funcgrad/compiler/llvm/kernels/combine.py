@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import (
@@ -14,27 +12,13 @@ from funcgrad.compiler.llvm.builder import (
     lanes_of,
     with_element,
 )
-from funcgrad.compiler.llvm.kernels.elements import Element, Elements
-from funcgrad.compiler.llvm.kernels.registers import Unsupported, register_type
+from funcgrad.compiler.llvm.kernels.elements import Elements
+from funcgrad.compiler.llvm.kernels.registers import register_type
+from funcgrad.compiler.lowering.elements import Element, Unsupported
+from funcgrad.compiler.lowering.reductions import start_value
 from funcgrad.ir.types import kind
 
 LAST = 2**63 - 1  # the position of no element
-
-
-def start_value(name: str, dtype: np.dtype) -> Any:
-    """What a reduction begins with. As in NumPy 0.0 for sums, which then are never -0.0."""
-    if name in ("multiply", "and"):
-        return 1
-    if name in ("add", "or"):
-        return 0
-    largest = name in ("minimum", "argmin")
-    if dtype == np.bool_:
-        return largest
-    if kind(dtype) in "fc":
-        limit = np.inf if largest else -np.inf
-        return limit if kind(dtype) == "f" else complex(limit, limit)
-    limits = np.iinfo(dtype)
-    return limits.max if largest else limits.min
 
 
 def start(name: str, dtype: np.dtype, type: str) -> Value:
@@ -100,7 +84,8 @@ def best_lane(f: Function, name: str, dtype: np.dtype, pair: tuple) -> tuple[Val
         low = tuple(f.shuffle(v, v, range(lanes)) for v in pair)
         high = tuple(f.shuffle(v, v, range(lanes, 2 * lanes)) for v in pair)
         pair = better(f, name, dtype, low, high)
-    return tuple(f.extract(v, 0) if lanes_of(v.type) else v for v in pair)  # type: ignore[return-value]
+    value, position = [f.extract(v, 0) if lanes_of(v.type) else v for v in pair]
+    return value, position
 
 
 def position_type(type: str) -> str:

@@ -1,7 +1,4 @@
-"""One element, or one vector of elements, at a time: what the `scalar` rules of elementwise primitives talk to.
-
-Every operation of half precision rounds its result, as NumPy's does.
-"""
+"""One element, or one vector of elements, at a time, as LLVM instructions."""
 
 from __future__ import annotations
 
@@ -22,7 +19,6 @@ from funcgrad.compiler.llvm.builder import (
 )
 from funcgrad.compiler.llvm.kernels import integers
 from funcgrad.compiler.llvm.kernels.registers import (
-    Unsupported,
     as_python,
     convert_value,
     from_memory,
@@ -35,6 +31,15 @@ from funcgrad.compiler.llvm.kernels.registers import (
 from funcgrad.compiler.llvm.mathlib import MATH, complex_arithmetic
 from funcgrad.compiler.llvm.mathlib.complex_arithmetic import native
 from funcgrad.compiler.llvm.mathlib.complex_functions import COMPLEX_MATH
+from funcgrad.compiler.lowering.elements import (
+    MAX_FACTORS,
+    UINT8,
+    Element,
+    ElementWriter,
+    Unsupported,
+    computing_dtype,
+    has_code,
+)
 from funcgrad.ir.types import BOOL, real_dtype
 
 COMPARISONS = {
@@ -45,50 +50,26 @@ COMPARISONS = {
     "greater": ("ogt", "sgt", "ugt"),
     "greater_equal": ("oge", "sge", "uge"),
 }
-LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
+LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "xor"}
 BITWISE = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
 ARITHMETIC = {"add": ("fadd", "add"), "subtract": ("fsub", "sub"), "multiply": ("fmul", "mul")}
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
-UINT8 = np.dtype(np.uint8)
-MAX_FACTORS = 100  # NumPy multiplies for whole powers of complex numbers below this one
 
 
-class Element:
-    """A value with its dtype; `dtype` None is a Python number that adopts the dtype of what it meets.
-
-    `number` is the number that a constant stands for.
-    """
-
-    __slots__ = ("dtype", "number", "value")
-
-    def __init__(self, dtype: Any, value: Any, number: Any = None) -> None:
-        self.dtype = dtype
-        self.value = value
-        self.number = number
-
-
-class Elements:
-    """Computes with elements: writes into the current block of a function."""
+class Elements(ElementWriter):
+    """Writes into the current block of a function."""
 
     def __init__(self, function: Function, result: np.dtype, lanes: int = 0) -> None:
+        super().__init__(result)
         self.function = function
-        self.result = result
         self.lanes = lanes
 
     # --- operands ---
 
-    def constant(self, value: Any) -> Element:
-        return Element(None, value)
-
     def number(self, dtype: np.dtype, value: Any) -> Element:
         type = vector(self.lanes, register_type(dtype))
         return Element(dtype, constant(type, as_python(dtype, value)), value)
-
-    def same(self, *xs: Element) -> list[Element]:
-        """The operands in one dtype and with as many lanes."""
-        dtype = next((x.dtype for x in xs if x.dtype is not None), self.result)
-        return [self.number(dtype, x.value) if x.dtype is None else x for x in xs]
 
     def rounded(self, dtype: np.dtype, value: Value) -> Element:
         """A result, rounded to half precision if that is its dtype."""
@@ -99,7 +80,7 @@ class Elements:
     def arithmetic(self, name: str, x: Element, y: Element) -> Element:
         x, y = self.same(x, y)
         dtype = x.dtype
-        if dtype == np.bool_:
+        if dtype == BOOL:
             op = {"add": "or", "multiply": "and"}.get(name)
             if op is None:
                 raise Unsupported(name)
@@ -111,15 +92,6 @@ class Elements:
             return Element(dtype, self.function.op(whole, x.value, y.value))
         return self.rounded(dtype, self.function.arithmetic(floating, x.value, y.value))
 
-    def add(self, x: Element, y: Element) -> Element:
-        return self.arithmetic("add", x, y)
-
-    def subtract(self, x: Element, y: Element) -> Element:
-        return self.arithmetic("subtract", x, y)
-
-    def multiply(self, x: Element, y: Element) -> Element:
-        return self.arithmetic("multiply", x, y)
-
     def divide(self, x: Element, y: Element) -> Element:
         x, y = self.same(x, y)
         if x.dtype.kind in "iub":
@@ -130,7 +102,7 @@ class Elements:
 
     def negative(self, x: Element) -> Element:
         (x,) = self.same(x)
-        if x.dtype == np.bool_:
+        if x.dtype == BOOL:
             raise Unsupported("negative")
         if x.dtype.kind in "iu":
             zero = constant(x.value.type, 0)
@@ -138,9 +110,6 @@ class Elements:
         if x.dtype.kind == "c":
             return self.complex("negative", x)
         return Element(x.dtype, self.function.fneg(x.value))
-
-    def equal(self, x: Element, y: Element) -> Element:
-        return self.compare("equal", x, y)
 
     def compare(self, name: str, x: Element, y: Element) -> Element:
         x, y = self.same(x, y)
@@ -157,37 +126,12 @@ class Elements:
         test = self.truth(condition)
         return Element(x.dtype, self.function.select(test.value, x.value, y.value))
 
-    def truth(self, x: Element) -> Element:
-        """Whether an element is not zero."""
-        if x.dtype is None:
-            return self.number(BOOL, bool(x.value))
-        return x if x.dtype == np.bool_ else self.compare("not_equal", x, self.constant(0))
+    def logical(self, name: str, *xs: Element) -> Element:
+        x = xs[0].value
+        other = constant(x.type, 1) if name == "logical_not" else xs[1].value
+        return Element(BOOL, self.function.op(LOGICAL[name], x, other))
 
     # --- named functions ---
-
-    def math(self, name: str, *xs: Element) -> Element:
-        """The elementwise primitive of this name."""
-        if name in ARITHMETIC:
-            return self.arithmetic(name, *xs)
-        if name in COMPARISONS:
-            return self.compare(name, *xs)
-        if name in LOGICAL:
-            a, b = (self.truth(x) for x in xs)
-            return Element(BOOL, self.function.op(LOGICAL[name], a.value, b.value))
-        if name == "logical_not":
-            x = self.truth(xs[0])
-            return Element(BOOL, self.function.op("xor", x.value, constant(x.value.type, 1)))
-        if name in BITWISE:
-            a, b = self.same(*xs)
-            return Element(a.dtype, self.function.op(BITWISE[name], a.value, b.value))
-        values = self.same(*xs)
-        if name == "power":
-            return self.power(*values)
-        if values[0].dtype.kind == "c" or name == "complex":
-            return self.complex(name, *values)
-        if values[0].dtype.kind in "iub":
-            return self.integer(name, *values)
-        return self.floating(name, *values)
 
     def power(self, x: Element, y: Element) -> Element:
         f, kind, number = self.function, x.dtype.kind, y.number
@@ -202,23 +146,19 @@ class Elements:
             return Element(x.dtype, integers.whole_power(f, x.value, int(number)))
         return self.integer("power", x, y) if kind in "iub" else self.floating("power", x, y)
 
-    def small_power(self, x: Element, exponent: int) -> Element:
-        """By multiplication: within 2 ulp, and right for every special value."""
-        square = self.multiply(x, x) if exponent > 1 else x
-        return self.multiply(square, x if exponent == 3 else square) if exponent > 2 else square
-
     def integer(self, name: str, *xs: Element) -> Element:
+        dtype = xs[0].dtype
+        if name in BITWISE:
+            return Element(dtype, self.function.op(BITWISE[name], xs[0].value, xs[1].value))
         rule = integers.INTEGERS.get(name)
         if rule is None:
             raise Unsupported(name)
-        dtype = xs[0].dtype
         out = rule(self.function, dtype, *[x.value for x in xs])
         if element_of(out.type) == "i1":
             return Element(BOOL, out)
         return Element(UINT8 if name == "bitwise_count" else dtype, out)
 
     def complex(self, name: str, *xs: Element) -> Element:
-        """A function with a complex argument or result."""
         function = COMPLEX_MATH.get(name)
         if function is None:
             raise Unsupported(name)
@@ -289,17 +229,11 @@ def apply(
     lanes: int,
 ) -> Value:
     """One element (or vector) of the result of an elementwise primitive."""
-    elements = Elements(function, computing_dtype(primitive, operands, result), lanes)
+    elements = Elements(function, computing_dtype(operands, result), lanes)
     out = primitive.scalar(elements, *operands, **params)
     if out.dtype is None:
         out = elements.number(result, out.value)
     return out.value
-
-
-def computing_dtype(primitive: Any, operands: list[Element], result: np.dtype) -> np.dtype:
-    """The dtype of constants in a rule that has only constant operands."""
-    del primitive
-    return next((x.dtype for x in operands if x.dtype is not None), result)
 
 
 @functools.cache
@@ -342,9 +276,4 @@ def supports(primitive: Any, dtypes: tuple, numbers: tuple, params: dict, result
         return False  # what could be folded is; the rest has a warning, which LLVM would fold away
     if primitive.name in integers.DIVISIONS and dtypes[1].kind in "iu" and numbers[1] == 0:
         return False  # NumPy warns
-    if primitive.name not in ("power", "quiet_power"):
-        numbers = (None,) * len(dtypes)
-    try:
-        return _supports(primitive, dtypes, numbers, tuple(sorted(params.items())), result)
-    except TypeError:  # params that cannot be hashed, or a rule for other emitters
-        return False
+    return has_code(_supports, primitive, dtypes, numbers, params, result)

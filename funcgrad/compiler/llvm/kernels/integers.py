@@ -15,7 +15,8 @@ from funcgrad.compiler.llvm.builder import (
     vector,
     with_element,
 )
-from funcgrad.compiler.llvm.kernels.registers import Unsupported, convert_value
+from funcgrad.compiler.llvm.kernels.registers import convert_value
+from funcgrad.compiler.lowering.elements import Unsupported
 from funcgrad.ir.types import BOOL, FLOAT64
 
 Rule = Callable[..., Value]

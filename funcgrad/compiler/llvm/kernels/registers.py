@@ -20,11 +20,8 @@ from funcgrad.compiler.llvm.builder import (
     vector,
     with_element,
 )
+from funcgrad.compiler.lowering.elements import Unsupported
 from funcgrad.ir.types import BFLOAT16, PYTHON_SCALARS, real_dtype
-
-
-class Unsupported(Exception):  # noqa: N818 - an answer, not an error
-    """This operation has no native form; it runs as a library step."""
 
 
 def is_half(dtype: np.dtype) -> bool:

@@ -14,13 +14,14 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, lanes_of, vector
 from funcgrad.compiler.llvm.kernels.combine import combine, combines, start
-from funcgrad.compiler.llvm.kernels.elements import Element, Elements
+from funcgrad.compiler.llvm.kernels.elements import Elements
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.runtime.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.steps.rows import load_at, pieces, row_lanes, store_at
 from funcgrad.compiler.llvm.steps.tasks import Task
 from funcgrad.compiler.llvm.windows.conv_tasks import flag, raise_if, unless_raised
+from funcgrad.compiler.lowering.elements import Element
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.ir.types import kind
 from funcgrad.ops.reduce import accumulator
