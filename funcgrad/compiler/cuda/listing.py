@@ -80,7 +80,8 @@ def repeat_text(item: Repeat, names: dict[int, str]) -> str:
     ]
     carried = f" ({', '.join(pairs)})" if pairs else ""
     if item.count is None:
-        return f"{loop}: while {slot_text(item.condition, names)}{carried}"  # type: ignore[arg-type]
+        assert item.condition is not None  # the count or the condition ends a loop
+        return f"{loop}: while {slot_text(item.condition, names)}{carried}"
     count = slot_text(item.count, names) if isinstance(item.count, Slot) else item.count
     return f"{loop}: {count} times{carried}"
 

@@ -117,7 +117,7 @@ def check_kernel(kernel: Kernel) -> None:
         require(fits(kernel, axes, node.shape), f"loops {axes} of {kernel} do not fit {node}")
     for node, loops in kernel.reduced.items():
         require(isinstance(node, Reduce), f"{node} is reduced in {kernel}")
-        lengths = [node.operands[0].shape[axis] for axis in node.axes]  # type: ignore[attr-defined]
+        lengths = [node.operands[0].shape[axis] for axis in node.axes]
         extents = [kernel.domain[loop] for loop in loops]
         require(
             math.prod(lengths) == math.prod(extents),

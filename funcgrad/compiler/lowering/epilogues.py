@@ -127,11 +127,12 @@ class Fusion:
         if isinstance(unit, Fused):
             divisions = [unit.division._replace(wanted=unit.parts, most=unit.parts)]
         for division in divisions:
-            kernel = self.sole_writer(unit, division.needs)
+            needed = division.needs
+            kernel = None if needed is None else self.sole_writer(unit, needed)
             place = self.common_place(kernel, unit) if kernel is not None else None
-            if kernel is None or place is None:
+            if needed is None or kernel is None or place is None:
                 continue
-            found = divided(self.plan.schedules[kernel], division.needs, division)  # type: ignore[arg-type]
+            found = divided(self.plan.schedules[kernel], needed, division)
             if found is None or (isinstance(unit, Fused) and found[1] != unit.size):
                 continue
             self.plan.schedules[kernel], size = found
@@ -143,7 +144,7 @@ class Fusion:
             self.replace(made, kernel, unit, place is kernel)
             return
 
-    def sole_writer(self, unit: Step | Fused, node: Any) -> Kernel | None:
+    def sole_writer(self, unit: Step | Fused, node: Node) -> Kernel | None:
         """A small kernel that writes an array alone, and nothing else for this unit."""
         kernels = self.kernels(self.writers.get(node, ()))
         if len(self.writers.get(node, ())) != 1 or not kernels:
@@ -161,8 +162,8 @@ class Fusion:
 
     def kernels(self, units: Iterable[Unit]) -> list[Kernel]:
         """Those of the units that are kernels with loops, and on their own."""
-        found = [u for u in units if u in self.plan.schedules and u in self.places]
-        return list(dict.fromkeys(found))  # type: ignore[arg-type]
+        found = [u for u in units if isinstance(u, Kernel) and u in self.plan.schedules]
+        return list(dict.fromkeys([kernel for kernel in found if kernel in self.places]))
 
     def replace(self, made: Fused, one: PlannedUnit, other: PlannedUnit, at_one: bool) -> None:
         """Put a unit in the place of one of the two of which it is made."""

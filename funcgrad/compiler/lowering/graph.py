@@ -209,12 +209,13 @@ class Reduce(Node):
 
 
 class Step(Node):
-    """Work on whole arrays; its results are `Result` nodes.
+    """Work on whole arrays.
 
     Attributes:
         how: "dot", "scan", "library", ...
         params: what the backend needs to know.
         types: the types of the results.
+        results: `Result` nodes, or those of a kernel that the step computes as well.
     """
 
     __slots__ = ("equation", "how", "params", "results", "types")
@@ -232,7 +233,7 @@ class Step(Node):
         self.params = params
         self.types = [type.strong() for type in types]
         self.equation = equation
-        self.results: list[Result] = []
+        self.results: list[Node] = []
 
     def signature(self) -> tuple:
         return ("Step", self.how)
@@ -246,6 +247,12 @@ class Result(Node):
     def __init__(self, step: Step, position: int) -> None:
         super().__init__(step.types[position], (step,))
         self.position = position
+
+    @property
+    def step(self) -> Step:
+        (step,) = self.operands
+        assert isinstance(step, Step)
+        return step
 
     def signature(self) -> tuple:
         return ("Result", self.position)
@@ -401,7 +408,7 @@ class Lowering:
         types = [variable.type for variable in self.equation.outputs]
         step = Step(how, operands, types, params, self.equation)
         self.add(step)
-        step.results = [self.add(Result(step, i)) for i in range(len(types))]  # type: ignore[misc]
+        step.results = [self.add(Result(step, i)) for i in range(len(types))]
         return step.results if self.equation.primitive.multiple else step.results[0]
 
     def dot(self, x: Node, y: Node, contract: Any, batch: Any) -> Any:

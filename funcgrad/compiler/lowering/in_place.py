@@ -95,8 +95,9 @@ class _Uses:
         return max(self.reads[node], default=-1)
 
     def returned_as_it_is(self, number: int, output: Node) -> Input | None:
-        is_first = output in self.free and self.returned[output] == number
-        return output if is_first else None  # type: ignore[return-value]
+        if isinstance(output, Input) and output in self.free and self.returned[output] == number:
+            return output
+        return None
 
     def replaced(self, number: int, output: Node) -> Input | None:
         """An input that the unit which writes an output reads as the last one, and may overwrite."""
@@ -104,10 +105,11 @@ class _Uses:
         if len(times) != 1:
             return None
         unit = self.plan.units[times[0]]
-        read = [x for x in self.plan.reads(unit) if x in self.free and _kind(x) == _kind(output)]
-        for x in sorted(read, key=lambda x: x.position):  # type: ignore[attr-defined]
-            if self.last_read(x) == times[0] and may_overwrite(self.plan, unit, output, x):  # type: ignore[arg-type]
-                return x  # type: ignore[return-value]
+        read = set(self.plan.reads(unit))
+        fitting = [x for x in self.free if x in read and _kind(x) == _kind(output)]
+        for x in sorted(fitting, key=lambda x: x.position):
+            if self.last_read(x) == times[0] and may_overwrite(self.plan, unit, output, x):
+                return x
         return None
 
     def read_before(self, number: int, output: Node) -> Input | None:
@@ -207,7 +209,7 @@ class _Aligned:
             operand = node.operands[0]
             is_early = operand in self.kernel.axes or not inside.isdisjoint(loops)
             is_early = is_early or phase(node) < phase(self.store.node)
-            yield operand, reduced_index(self.kernel, node), is_early  # type: ignore[arg-type]
+            yield operand, reduced_index(self.kernel, node), is_early
 
     def loads(self, root: Node, index: Index) -> Iterator[Affine | None]:
         """The offsets at which the input is read; None for those that depend on values, or on where the point is."""

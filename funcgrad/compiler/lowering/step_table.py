@@ -21,13 +21,13 @@ class StepTable:
     """The kinds of steps of one backend.
 
     Args:
-        package: where the modules are.
+        table: the name of the module of the table; those of the steps lie beside it.
         steps: by kind: the module, and what it calls two functions: whether a step can be done, from its operands
             and params, and what writes it. Loops and branches, which need no first one, have None.
     """
 
-    def __init__(self, package: str, steps: Mapping[str, tuple[str, str | None, str]]) -> None:
-        self.package = package
+    def __init__(self, table: str, steps: Mapping[str, tuple[str, str | None, str]]) -> None:
+        self.package = table.rpartition(".")[0]
         self.steps = steps
 
     def module(self, name: str) -> Any:

@@ -17,8 +17,10 @@ def recompute_residuals(outer: Outer, parts: ScanParts) -> None:
     made: dict[int, tuple[Equation, list[Variable]]] = {}
     for _, stack in parts.xs:
         maker = outer.makers.get(stack)
-        if maker is not None and maker.primitive is parts.equation.primitive:
-            made.setdefault(id(maker), (maker, []))[1].append(stack)  # type: ignore[arg-type]
+        if not isinstance(stack, Variable) or maker is None:
+            continue
+        if maker.primitive is parts.equation.primitive:
+            made.setdefault(id(maker), (maker, []))[1].append(stack)
     for maker, stacks in made.values():
         if maker.params["length"] == parts.length:
             _recompute(outer, parts, Producer(maker), stacks)

@@ -200,7 +200,7 @@ class BlockWriter:
 
     def element(self, x: Node, size: int, place: str, inside: Block) -> str:
         """Where an iteration finds its element of a stacked operand."""
-        if isinstance(x, Result) and x.operands[0].how == "run_time_iota":  # type: ignore[attr-defined]
+        if isinstance(x, Result) and x.step.how == "run_time_iota":
             slot = self.kernel.room(COUNT_BYTES)
             inside.add(f"if (threadIdx.x == 0) *(long long *){slot} = {place};")
             inside.add("__syncthreads();")

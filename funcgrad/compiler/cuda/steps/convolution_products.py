@@ -30,9 +30,9 @@ def write_as_product(
     nbytes = total((*part.groups, *part.rows, *part.terms)) * size
     if rows is None and nbytes > MOST_BYTES:
         for piece, starts, adds in pieces(part, -(-nbytes // MOST_BYTES)):
-            places = tuple([s.at(n * size) for s, n in zip(slots, starts, strict=True)])
+            x, w, out = [s.at(n * size) for s, n in zip(slots, starts, strict=True)]
             with writer.memory.released():
-                write_as_product(writer, spec, piece, places, accumulate or adds)  # type: ignore[arg-type]
+                write_as_product(writer, spec, piece, (x, w, out), accumulate or adds)
         return
     if rows is None:
         x, rows = windows_of(writer, part, x, size)
@@ -110,7 +110,7 @@ def is_writable(part: Part) -> bool:
 
 def write_to_copy(writer: LaunchWriter, spec: ConvSpec, part: Part, slots: Slots) -> None:
     """Compute a part into contiguous memory, and copy it to its places."""
-    *operands, out = slots
+    x, w, out = slots
     size = spec.dtype.itemsize
     axes = (*part.groups, *part.rows, *part.columns)
     steps = contiguous([axis[0] for axis in axes])
@@ -119,7 +119,7 @@ def write_to_copy(writer: LaunchWriter, spec: ConvSpec, part: Part, slots: Slots
     groups, columns = tuple(moved[:count]), tuple(moved[count + rows :])
     copy = replace(part, groups=groups, rows=tuple(moved[count : count + rows]), columns=columns)
     target = writer.scratch(total(axes) * size)
-    write_as_product(writer, spec, copy, (*operands, target))  # type: ignore[arg-type]
+    write_as_product(writer, spec, copy, (x, w, target))
     back = [(axis[0], step, axis[-1]) for axis, step in zip(axes, steps, strict=True)]
     writer.launch(copy_source(size, back), target, out)
 

@@ -14,7 +14,7 @@ from funcgrad.compiler.cuda.steps.activations import activation_of, factor_of
 from funcgrad.compiler.cuda.steps.blocks import products_of
 from funcgrad.compiler.cuda.steps.gradients import with_gradients
 from funcgrad.compiler.cuda.steps.products import fused_plan
-from funcgrad.compiler.cuda.steps.reading import in_memory_of, is_whole, readers_of
+from funcgrad.compiler.cuda.steps.reading import ProductPass, is_whole
 from funcgrad.compiler.lowering.graph import Map, Node, Step, View
 from funcgrad.compiler.lowering.kernels import Kernel, Partition, Unit
 from funcgrad.compiler.lowering.views import located
@@ -41,19 +41,8 @@ def with_epilogues(partition: Partition, products: Any, least: int = 0) -> Parti
     return with_gradients(found, products, least)
 
 
-class Epilogues:
-    """The state of one pass.
-
-    Attributes:
-        readers: per node in memory, the units that read it.
-    """
-
-    def __init__(self, partition: Partition, products: Any, least: int) -> None:
-        self.partition = partition
-        self.products = products
-        self.least = least
-        self.in_memory = in_memory_of(partition)
-        self.readers = readers_of(partition, self.in_memory)
+class Epilogues(ProductPass):
+    """The state of one pass."""
 
     def run(self) -> Partition:
         replaced: dict[Unit, Step | None] = {}
@@ -204,7 +193,7 @@ class Parsed:
         }
         step = Step("dot", (*product.operands, *extra), [root.type], params, product.equation)
         step.number = product.number
-        step.results = [root]  # type: ignore[list-item]
+        step.results = [root]
         return step
 
 

@@ -55,9 +55,6 @@ def gate_of(kernel: Kernel) -> Gate | None:
 
 def is_sum_of_columns(node: Node) -> bool:
     """Whether a node is the sum over leading axes, in the same dtype."""
-    is_sum = isinstance(node, Reduce) and node.combine == "add"
-    return (
-        is_sum
-        and node.axes == tuple(range(len(node.axes)))  # type: ignore[attr-defined]
-        and node.dtype == node.operands[0].dtype
-    )
+    if not isinstance(node, Reduce) or node.combine != "add":
+        return False
+    return node.axes == tuple(range(len(node.axes))) and node.dtype == node.operands[0].dtype

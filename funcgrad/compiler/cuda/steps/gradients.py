@@ -13,7 +13,7 @@ from funcgrad.compiler.cuda.steps.blocks import products_of
 from funcgrad.compiler.cuda.steps.gates import Gate, gate_of, is_sum_of_columns
 from funcgrad.compiler.cuda.steps.positive_bits import positive_bits, row_bits, takes
 from funcgrad.compiler.cuda.steps.products import fused_plan
-from funcgrad.compiler.cuda.steps.reading import in_memory_of, is_whole, readers_of, whole_base
+from funcgrad.compiler.cuda.steps.reading import ProductPass, is_whole, whole_base
 from funcgrad.compiler.cuda.steps.splitting import without_sums
 from funcgrad.compiler.lowering.dot_spec import dot_spec, simplified
 from funcgrad.compiler.lowering.graph import Node, Reduce, Step
@@ -37,24 +37,16 @@ def with_gradients(partition: Partition, products: Any, least: int = 0) -> Parti
     return SummedOperands(gated, products, least).run()
 
 
-class Pass:
-    """What both passes know.
+class Pass(ProductPass):
+    """What both passes ask."""
 
-    Attributes:
-        readers: per node in memory, the units that read it.
-    """
-
-    def __init__(self, partition: Partition, products: Any, least: int) -> None:
-        self.partition = partition
-        self.products = products
-        self.least = least
-        self.in_memory = in_memory_of(partition)
-        self.readers = readers_of(partition, self.in_memory)
-
-    def is_large(self, unit: Unit) -> bool:
-        """Whether a unit is a plain product for the library."""
-        is_plain = isinstance(unit, Step) and unit.how == "dot" and "epilogue" not in unit.params
-        return is_plain and not unit.params["batch"] and products_of(unit) > self.least  # type: ignore[union-attr]
+    def large_products(self) -> list[Step]:
+        """The plain products for the library."""
+        found = [unit for unit in self.partition.units if isinstance(unit, Step)]
+        plain = [unit for unit in found if unit.how == "dot" and "epilogue" not in unit.params]
+        return [
+            unit for unit in plain if not unit.params["batch"] and products_of(unit) > self.least
+        ]
 
     def has_algorithm(self, step: Step, in_memory: set[Node]) -> bool:
         """Whether the library can do a step; sums of one term it cannot, whatever it says."""
@@ -72,7 +64,7 @@ def changed(product: Step, results: list[Node], operands: tuple[Node, ...], para
     types = [node.type for node in results]
     step = Step("dot", (*product.operands, *operands), types, params, product.equation)
     step.number = product.number
-    step.results = results  # type: ignore[assignment]
+    step.results = results
     return step
 
 
@@ -95,14 +87,13 @@ class GatedProducts(Pass):
     def run(self) -> Partition:
         replaced: dict[Unit, Step | None] = {}
         stored = set(self.partition.stored)
-        for unit in self.partition.units:
-            if self.is_large(unit):
-                found = self.gated(unit)  # type: ignore[arg-type]
-                if found is not None:
-                    kernel, step = found
-                    replaced[unit], replaced[kernel] = None, step
-                    stored.discard(unit.results[0])  # type: ignore[union-attr]
-                    stored.update(step.results)
+        for product in self.large_products():
+            found = self.gated(product)
+            if found is not None:
+                kernel, step = found
+                replaced[product], replaced[kernel] = None, step
+                stored.discard(product.results[0])
+                stored.update(step.results)
         if not replaced:
             return self.partition
         for step in self.bits.values():
@@ -186,7 +177,7 @@ class SummedOperands(Pass):
     def run(self) -> Partition:
         replaced: dict[Unit, Step | None] = {}
         times = {unit: time for time, unit in enumerate(self.partition.units)}
-        large = [unit for unit in self.partition.units if self.is_large(unit)]
+        large = self.large_products()
         for unit in self.partition.units:
             found = sums_of(unit, self.in_memory)
             if found is None:
@@ -198,7 +189,7 @@ class SummedOperands(Pass):
             for product in large:
                 if product in replaced or times[product] >= needed:
                     continue
-                step = self.summed(product, sums, base)  # type: ignore[arg-type]
+                step = self.summed(product, sums, base)
                 if step is not None:
                     replaced[product], replaced[unit] = step, None
                     break

@@ -125,8 +125,8 @@ class ScanWriter(LoopWriter):
         """Where an iteration finds its element of a stacked operand."""
         if None not in x.shape:
             return self.writer.operand(x).moving(self.loop, size)
-        assert isinstance(x, Result) and isinstance(x.operands[0], Step)
-        if x.operands[0].how == "run_time_iota":
+        assert isinstance(x, Result)  # only loops make stacks of unknown length
+        if x.step.how == "run_time_iota":
             return self.counter(count)
         return Slot(("stack", self.writer.stack(x, size))).moving(self.loop, size)
 

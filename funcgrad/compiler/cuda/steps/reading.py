@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from funcgrad.compiler.lowering.graph import Node
 from funcgrad.compiler.lowering.kernels import Kernel, Partition, Store, Unit
 from funcgrad.compiler.lowering.plan import memory_of, tiny_loads
@@ -40,3 +42,19 @@ def whole_base(node: Node, in_memory: set[Node]) -> Node | None:
     if found is None or found.offset or found.base not in in_memory:
         return None
     return found.base if found.base.type.size == node.type.size else None
+
+
+class ProductPass:
+    """What a pass knows that lets the library of products do the work of kernels.
+
+    Attributes:
+        least: multiplications of the products that are left to smaller kernels.
+        readers: per node in memory, the units that read it.
+    """
+
+    def __init__(self, partition: Partition, products: Any, least: int) -> None:
+        self.partition = partition
+        self.products = products
+        self.least = least
+        self.in_memory = in_memory_of(partition)
+        self.readers = readers_of(partition, self.in_memory)

@@ -76,8 +76,7 @@ class Sharing:
         if not self.requests:
             return self.partition
         for unit in self.partition.units:
-            wanted = self.wanted[unit]
-            self.units.append(self.changed(unit, wanted) if wanted else unit)  # type: ignore[arg-type]
+            self.units.append(self.changed(unit) if isinstance(unit, Step) else unit)
         stored = {*self.partition.stored, *self.known.values()}
         return Partition(self.partition.graph, self.units, stored, self.partition.inlined)
 
@@ -97,8 +96,11 @@ class Sharing:
             if not merges(spec.batch, number + 1)
         }
 
-    def changed(self, step: Step, wanted: dict[int, Request]) -> Step:
-        """The step on gathered operands."""
+    def changed(self, step: Step) -> Step:
+        """The step on gathered operands; the step itself if it wants none."""
+        wanted = self.wanted[step]
+        if not wanted:
+            return step
         operands = list(step.operands)
         for number, request in wanted.items():
             operands[number] = self.gathered(request)

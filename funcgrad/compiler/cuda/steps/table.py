@@ -5,7 +5,7 @@ from __future__ import annotations
 from funcgrad.compiler.lowering.step_table import StepTable
 
 STEPS = StepTable(
-    "funcgrad.compiler.cuda.steps",
+    __name__,
     {
         "library": ("library", "takes", "write"),
         "dot": ("products", "takes", "write"),

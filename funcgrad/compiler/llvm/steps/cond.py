@@ -19,8 +19,8 @@ def write(writer: ProgramWriter, step: Step) -> None:
     registers = [writer.registers.get(node) for node in operands]
     outputs = [
         pointer if pointer is not None else loop.take(buffer_bytes(node))
-        for node in step.results
-        for pointer in [writer.result(step, node.position)]
+        for place, node in enumerate(step.results)
+        for pointer in [writer.result(step, place)]
     ]
     blocks = [f.new_block("branch") for _ in plans]
     after = f.new_block("branch_after")

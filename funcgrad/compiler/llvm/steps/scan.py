@@ -16,7 +16,7 @@ from funcgrad.compiler.llvm.steps.loops import (
     LoopWriter,
     element_pointer,
 )
-from funcgrad.compiler.lowering.graph import Node, Step
+from funcgrad.compiler.lowering.graph import Node, Result, Step
 from funcgrad.compiler.lowering.plan import nbytes
 
 
@@ -109,9 +109,8 @@ class ScanWriter(LoopWriter):
             return element_pointer(
                 self.writer, self.writer.operand(x), place, nbytes(element)
             ), None
-        (step,) = x.operands
-        assert isinstance(step, Step)  # only loops make and read stacks of unknown length
-        if step.how == "run_time_iota":
+        assert isinstance(x, Result)  # only loops make stacks of unknown length
+        if x.step.how == "run_time_iota":
             slot = self.f.alloca("i64", 1, 8)
             self.f.store(place, slot, 8)
             return slot, [place]

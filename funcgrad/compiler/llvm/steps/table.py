@@ -11,7 +11,7 @@ from funcgrad.compiler.lowering.parts import Division
 from funcgrad.compiler.lowering.step_table import StepTable
 
 STEPS = StepTable(
-    "funcgrad.compiler.llvm.steps",
+    __name__,
     {
         "library": ("library", "takes", "write"),
         "dot": ("dots", "takes", "write"),
