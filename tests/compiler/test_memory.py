@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from funcgrad.compiler.llvm.runtime import blocks, memory, runtime
+from funcgrad.compiler.llvm.runtime import block_memory, block_table, blocks, memory, runtime
 from funcgrad.compiler.llvm.runtime.runtime import Abilities
 
 pytest.importorskip("llvmlite")
@@ -45,7 +45,7 @@ def own(request):
 
 @pytest.mark.parametrize(
     "size", [0, 1, 63, 4096, blocks.LARGE_BYTES - 1, blocks.LARGE_BYTES, MEGABYTE + 1,
-             blocks.HUGE_BYTES, blocks.HUGE_BYTES + 1, 33 * MEGABYTE]
+             block_memory.HUGE_BYTES, block_memory.HUGE_BYTES + 1, 33 * MEGABYTE]
 )  # fmt: skip
 def test_blocks_are_aligned_and_writable(own, size):
     for _ in range(2):
@@ -99,10 +99,10 @@ def test_kept_memory_is_bounded_and_the_oldest_goes_first(own):
 
 
 def test_more_blocks_than_slots(own):
-    found = [own.allocate(blocks.LARGE_BYTES) for _ in range(blocks.SLOTS + 5)]
+    found = [own.allocate(blocks.LARGE_BYTES) for _ in range(block_table.SLOTS + 5)]
     for block in found:
         own.free(block)
-    assert own.kept() == blocks.SLOTS * blocks.LARGE_BYTES
+    assert own.kept() == block_table.SLOTS * blocks.LARGE_BYTES
 
 
 @pytest.mark.parametrize("size", [1 << 46, 1 << 60, (1 << 62) + 1, -1])

@@ -20,6 +20,7 @@ from funcgrad.compiler.llvm.loading.load import load_known, provide, share
 from funcgrad.compiler.llvm.loading.machine_code import Source, lock
 from funcgrad.compiler.llvm.runtime import (
     blas,
+    block_memory,
     blocks,
     clock,
     handler,
@@ -81,7 +82,7 @@ def abilities() -> Abilities:
     known = bool(system.constants())
     return Abilities(
         threads=known and system.has(workers.EXTERNALS),
-        mapping=known and system.has(blocks.MAPPING),
+        mapping=known and system.has(block_memory.MAPPING),
         futex=system.futex_number(),
     )
 
