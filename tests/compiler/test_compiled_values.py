@@ -8,7 +8,9 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import lax
-from tests.compiler.programs import bits
+from funcgrad.compiler.pipeline import simplified
+from funcgrad.compiler.stages import fuse, lower
+from tests.compiler.programs import bits, recorded
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*was compiled .* times"),
@@ -295,3 +297,23 @@ def test_fast_math_keeps_infinities_and_nan():
     with np.errstate(all="ignore"):
         for got, want in zip(fg.jit(f, fast_math=True)(x), f(x), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-15, atol=1e-323)
+
+
+@pytest.mark.parametrize(
+    "f, count",
+    [
+        (lambda x: (x + 1, x * 2, np.tanh(x)), 1),
+        (lambda x: (x.max(1), x.argmax(1), np.any(x > 0, 1), x.sum(1)), 1),
+        (lambda x: (x.sum(0), x.sum(1)), 1),
+        (lambda x: (x + 1, x.T * 2), 2),
+        (lambda x: (x[1:] + 1, x[:-1] * 2), 2),
+    ],
+)
+def test_a_large_input_is_read_once_where_all_take_it_in_order(f, count):
+    x = np.random.default_rng(0).standard_normal((600, 700)).astype(np.float32)
+    units = fuse(lower(simplified(recorded(f, x)))).units
+    assert len(units) == count
+    for found, expected in zip(fg.jit(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
+    small = x[:20, :30].copy()
+    assert len(fuse(lower(simplified(recorded(f, small)))).units) >= count

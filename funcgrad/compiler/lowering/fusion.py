@@ -51,6 +51,7 @@ from funcgrad.ir.program import has_effect
 
 STRIDED = frozenset({"dot"})  # steps that take operands with any strides
 TINY = 4  # elements of arrays that are computed one by one, in registers
+FAR_BYTES = 1 << 20  # arrays of so many bytes are not in a cache when a second kernel reads them
 CHEAP = 4  # simple operations that are rather repeated than stored
 
 
@@ -113,6 +114,7 @@ class Fuser(Merging):
         if not readers and not required:
             return
         if isinstance(node, Input):
+            self.merge_siblings(node, readers)
             self.stored.add(node)
         elif isinstance(node, Concatenate | Place) and self.is_stored_in_pieces(node, required):
             self.store_pieces(node)
@@ -171,6 +173,17 @@ class Fuser(Merging):
                 self.join(node, kernel, axes, required or len(kernels) > 1)
                 return
         self.new_kernel(node)
+
+    def merge_siblings(self, node: Node, readers: list[Record]) -> None:
+        """Read a large input only once: merge kernels that share nothing else, if they take it in its order."""
+        if node.type.size * node.dtype.itemsize < FAR_BYTES or len(readers) < 2:
+            return
+        in_order = []
+        for kernel, index in readers:
+            axes = self.alignment(node, kernel, readers)
+            if axes is not None and list(axes) == list(range(len(kernel.domain))):
+                in_order.append((kernel, index))
+        self.merge_readers(node, in_order)
 
     def is_cheap(self, node: Node) -> bool:
         """Whether few operations per element, with those of everything behind, compute a node again."""
