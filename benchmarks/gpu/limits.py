@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from benchmarks.process import run_python
@@ -46,8 +47,8 @@ def measure(backend: str) -> dict[str, Any]:
     target = xp.empty_like(source)
     found["copy"] = 2 * source.nbytes / shortest(lambda: xp.copyto(target, source), wait)
     size = SIZE[backend]
-    x = xp.asarray(np.random.default_rng(0).standard_normal((size, size), np.float32))
-    half = x.astype(importlib.import_module("ml_dtypes").bfloat16)
+    host = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    x, half = (xp.asarray(host.astype(t)) for t in (np.float32, ml_dtypes.bfloat16))
     for precision, matrix in (("highest", x), ("tensorfloat32", x), ("bfloat16", half)):
         try:
             with fg.default_matmul_precision(precision):
