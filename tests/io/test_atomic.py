@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from funcgrad.io import atomic, load, save
+from tests.io.failing_calls import Failing
 
 OLD, NEW = {"x": np.zeros(1000)}, {"x": np.ones(1000)}
 
@@ -24,27 +25,6 @@ def path(tmp_path):
 
 def is_alone(path):
     return os.listdir(path.parent) == [path.name]
-
-
-class Failing:
-    """Stands for `os` inside the module: the Nth call of one function fails."""
-
-    def __init__(self, name, at):
-        self.name = name
-        self.left = at
-
-    def __getattr__(self, name):
-        function = getattr(os, name)
-        if name != self.name:
-            return function
-
-        def guarded(*args, **kwargs):
-            self.left -= 1
-            if self.left == 0:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return function(*args, **kwargs)
-
-        return guarded
 
 
 @pytest.mark.parametrize("name", ["open", "fsync", "replace"])

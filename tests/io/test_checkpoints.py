@@ -1,6 +1,5 @@
 """R74 to R76 for directories: whole checkpoints or none, the newest and the best kept, exact resume."""
 
-import errno
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 import funcgrad as fg
 from funcgrad.errors import CheckpointError
 from funcgrad.io import CheckpointManager, directories
+from tests.io.failing_calls import Failing
 
 TREE = {"w": np.arange(6.0).reshape(2, 3), "step": 3, "key": np.array([0, 7], np.uint32)}
 
@@ -125,26 +125,6 @@ def test_changed_model(manager):
 
 
 # --- failures and kills while saving ---
-
-
-class Failing:
-    """Stands for `os` inside a module: the Nth call of one function fails."""
-
-    def __init__(self, name, at):
-        self.name, self.left = name, at
-
-    def __getattr__(self, name):
-        function = getattr(os, name)
-        if name != self.name:
-            return function
-
-        def guarded(*args, **kwargs):
-            self.left -= 1
-            if self.left == 0:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return function(*args, **kwargs)
-
-        return guarded
 
 
 @pytest.mark.parametrize("name", ["urandom", "rename"])

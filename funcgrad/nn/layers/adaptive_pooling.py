@@ -39,7 +39,13 @@ class _AdaptivePool(Module):
             (..., *target_shape).
         """
         del key
-        x = self.checked(x)
+        x = as_array(x)
+        if x.ndim < self.rank:
+            refuse(self, f"(..., {self.rank} axes to pool)", x)
+        return self.pooled(x)
+
+    def pooled(self, x: Any) -> Any:
+        """What a call returns for an array: it goes from axis to axis."""
         for number, target in enumerate(self.target_shape):
             axis = x.ndim - self.rank + number
             length = x.shape[axis]
@@ -51,13 +57,6 @@ class _AdaptivePool(Module):
             else:
                 x = self.combine(fnp.reshape(x, (*x.shape[:-1], target, length // target)))
             x = fnp.moveaxis(x, -1, axis)
-        return x
-
-    def checked(self, x: Any) -> Any:
-        """The input as an array, after a look at its axes."""
-        x = as_array(x)
-        if x.ndim < self.rank:
-            refuse(self, f"(..., {self.rank} axes to pool)", x)
         return x
 
     def combine(self, x: Any) -> Any:
@@ -90,20 +89,9 @@ class _AdaptiveMaxPool(_AdaptivePool):
         super().__init__(target_shape)
         self.return_indices = return_indices
 
-    def __call__(self, x: Any, *, key: Any = None) -> Any:
-        """Pool.
-
-        Args:
-            x: (..., axes to pool), usually (examples, channels, ...).
-            key: not used.
-
-        Returns:
-            (..., *target_shape). With `return_indices` also an array of the flat numbers that the largest elements
-            have along the pooled axes.
-        """
+    def pooled(self, x: Any) -> Any:
         if not self.return_indices:
-            return super().__call__(x, key=key)
-        x = self.checked(x)
+            return super().pooled(x)
         lengths = x.shape[x.ndim - self.rank :]
         targets = zip(lengths, self.target_shape, strict=True)
         return largest_elements(x, [adaptive_table(n, target or n) for n, target in targets])
@@ -149,7 +137,8 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
 
     Args:
         target_shape: length of the result, or one per axis; None keeps a length.
-        return_indices: whether a call also returns which elements were the largest.
+        return_indices: whether a call also returns the flat numbers that the largest elements have along the pooled
+            axes.
 
     Example:
         >>> import numpy as np

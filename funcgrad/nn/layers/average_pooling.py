@@ -13,7 +13,6 @@ from funcgrad.ir.types import is_inexact
 from funcgrad.nn.layers.checks import in_dtype_of
 from funcgrad.nn.layers.pooling import Pool
 from funcgrad.ops.arithmetic import add
-from funcgrad.ops.sequences import as_array
 from funcgrad.ops.sliding import Sliding
 
 
@@ -35,18 +34,7 @@ class _AvgPool(Pool):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def __call__(self, x: Any, *, key: Any = None) -> Any:
-        """The means.
-
-        Args:
-            x: (..., axes to pool), usually (examples, channels, ...).
-            key: not used.
-
-        Returns:
-            An array with other lengths of the last axes.
-        """
-        del key
-        x = as_array(x)
+    def pooled(self, x: Any) -> Any:
         windows = self.windows(x)
         total = self.reduced(x, windows, 0, add)
         return fnp.divide(total, self.divisors(windows, x))
@@ -69,9 +57,7 @@ class _AvgPool(Pool):
         starts = np.arange(window.places(length)) * window.stride - window.low
         high = window.high
         if self.use_ceil and not isinstance(self.padding, str):
-            high = (
-                window.low if self.count_include_pad else 0
-            )  # what was added for a last window never counts
+            high = window.low  # what was added for a last window never counts
         low, high = (window.low, high) if self.count_include_pad else (0, 0)
         stops = np.minimum(starts + window.size, length + high)
         return stops - np.maximum(starts, -low)
@@ -94,18 +80,7 @@ class _LPPool(Pool):
             )
         self.norm_type = norm_type
 
-    def __call__(self, x: Any, *, key: Any = None) -> Any:
-        """The p-norms, without absolute values: `sum(x**p) ** (1 / p)`, and 0 where the sum is not positive.
-
-        Args:
-            x: (..., axes to pool), usually (examples, channels, ...).
-            key: not used.
-
-        Returns:
-            An array with other lengths of the last axes.
-        """
-        del key
-        x = as_array(x)
+    def pooled(self, x: Any) -> Any:
         total = self.reduced(x**self.norm_type, self.windows(x), 0, add)
         is_positive = total > 0
         norms = fnp.where(is_positive, fnp.where(is_positive, total, 1) ** (1 / self.norm_type), 0)
@@ -142,7 +117,9 @@ class AvgPool3d(_AvgPool):
 
 
 class LPPool1d(_LPPool):
-    """The p-norm of each window over the last axis.
+    """The p-norm of each window over the last axis, without absolute values: `sum(x**p) ** (1 / p)`.
+
+    It is 0 where the sum is not positive.
 
     Args:
         norm_type: p.

@@ -49,6 +49,23 @@ class Pool(Module):
                     f"and kernel_size={kernel_size}: a window would see no element."
                 )
 
+    def __call__(self, x: Any, *, key: Any = None) -> Any:
+        """Pool.
+
+        Args:
+            x: (..., axes to pool), usually (examples, channels, ...).
+            key: not used.
+
+        Returns:
+            An array with other lengths of the last axes.
+        """
+        del key
+        return self.pooled(as_array(x))
+
+    def pooled(self, x: Any) -> Any:
+        """What a call returns for an array."""
+        raise NotImplementedError
+
     def windows(self, x: Any) -> list[Sliding]:
         """The window of each of the last axes; with `use_ceil` the padding after an axis lets it fit once more."""
         if x.ndim < self.rank:
@@ -110,19 +127,7 @@ class _MaxPool(Pool):
         super().__init__(kernel_size, stride, padding, use_ceil, dilation=dilation)
         self.return_indices = return_indices
 
-    def __call__(self, x: Any, *, key: Any = None) -> Any:
-        """The largest elements.
-
-        Args:
-            x: (..., axes to pool), usually (examples, channels, ...).
-            key: not used.
-
-        Returns:
-            An array with other lengths of the last axes. The derivative goes to the first of equal elements. With
-            `return_indices` also an array of the flat numbers that they have along the pooled axes, for `MaxUnpool`.
-        """
-        del key
-        x = as_array(x)
+    def pooled(self, x: Any) -> Any:
         windows = self.windows(x)
         if self.return_indices:
             lengths = x.shape[x.ndim - self.rank :]
@@ -139,7 +144,10 @@ class MaxPool1d(_MaxPool):
         padding: a number, one per axis, a pair per axis, or "SAME", "SAME_LOWER", "VALID".
         use_ceil: whether a last window may reach over the end.
         dilation: distance between elements of the window.
-        return_indices: whether a call also returns which elements were the largest.
+        return_indices: whether a call also returns the flat numbers that the largest elements have along the pooled
+            axes, for `MaxUnpool1d`.
+
+    Of equal elements the first one counts, also for the derivative.
 
     Example:
         >>> import numpy as np
