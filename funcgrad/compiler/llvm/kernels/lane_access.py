@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, mangled, vector
 from funcgrad.compiler.llvm.kernels.registers import register_type
-from funcgrad.compiler.llvm.products.matrix_copy import index
+from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import Target
 
 # Elements further apart are loaded one by one.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector
+from funcgrad.compiler.llvm.builder import Function, Value, vector
 from funcgrad.compiler.llvm.kernels.registers import from_memory, memory_type, to_memory
-from funcgrad.compiler.llvm.products.microkernel import adding, complex_part, index
+from funcgrad.compiler.llvm.products.matrix_copy import transposed
+from funcgrad.compiler.llvm.products.microkernel import adding, complex_part
+from funcgrad.compiler.llvm.strided import at, index, repeat
 
 # to, to_row, source, row, column, rows, columns: strides in bytes, rows of `to` are contiguous
 COPY_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64")
@@ -18,20 +17,6 @@ STORE_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64", "i1")
 
 # Squares of this side are transposed in registers: eight vectors in, three rounds of shuffles, eight vectors out.
 SQUARE = 8
-
-
-@contextlib.contextmanager
-def repeat(f: Function, start: Value, stop: Value, step: int = 1) -> Iterator[Loop]:
-    """A counted loop that may be empty."""
-    with f.when(f.icmp("slt", start, stop)), f.loop(start, stop, step) as loop:
-        yield loop
-
-
-def at(f: Function, base: Value, *terms: tuple[Value, Value]) -> Value:
-    """The address `base` plus the sum of these products."""
-    for a, b in terms:
-        base = f.gep(base, f.op("mul", a, b))
-    return base
 
 
 def copy_text(dtype: np.dtype, row: int, column: int, lanes: int) -> str:
@@ -126,24 +111,6 @@ def _squares(f: Function, itemsize: int, lanes: int) -> None:
     ]
     f.call(edge.name, "void", right)
     f.call(edge.name, "void", below)
-
-
-def transposed(f: Function, rows: list[Value]) -> list[Value]:
-    """The columns of a square of vectors: blocks of half the side change places, then smaller ones."""
-    side = len(rows)
-    distance = side // 2
-    while distance:
-        following = list(rows)
-        for i in range(side):
-            if i & distance:
-                continue
-            a, b = rows[i], rows[i + distance]
-            low = [j if not j & distance else side + j - distance for j in range(side)]
-            high = [j + distance if not j & distance else side + j for j in range(side)]
-            following[i], following[i + distance] = f.shuffle(a, b, low), f.shuffle(a, b, high)
-        rows = following
-        distance //= 2
-    return rows
 
 
 def write_store(f: Function, dtype: np.dtype, lanes: int) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
 from funcgrad.compiler.llvm.loading.libraries import GEMM
-from funcgrad.compiler.llvm.products.dot_copy import at, repeat
-from funcgrad.compiler.llvm.products.microkernel import index
+from funcgrad.compiler.llvm.strided import at, index, repeat
 
 # Functions first: of one matrix, of tiles, of copies of y (or null), of stores; then sizes, and strides in bytes.
 POINTERS = ("block", "tile", "copy", "store", "batch")

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant, zero
 from funcgrad.compiler.llvm.loading import libraries
-from funcgrad.compiler.llvm.products.dot_copy import at, repeat, stored_type
+from funcgrad.compiler.llvm.products.dot_copy import stored_type
 from funcgrad.compiler.llvm.products.dot_driver import PRODUCT, SPAN
 from funcgrad.compiler.llvm.products.dot_plan import Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.products.dot_table import plan_table, store_name
-from funcgrad.compiler.llvm.products.microkernel import index
+from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.lowering.dot_spec import DotSpec, simplified
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Loop, Value, constant, vector
+from funcgrad.compiler.llvm.builder import Function, Value, vector
+from funcgrad.compiler.llvm.strided import at, index, repeat
 
 # to, its strides of rows and columns, source, its strides, rows, columns: strides in bytes
 PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "i64")
@@ -17,24 +16,6 @@ SQUARE = 8
 LANES = 8
 
 Strides = tuple[int, int]
-
-
-def index(value: int) -> Value:
-    return constant("i64", value)
-
-
-@contextlib.contextmanager
-def repeat(f: Function, start: Value, stop: Value, step: int = 1) -> Iterator[Loop]:
-    """A counted loop that may be empty."""
-    with f.when(f.icmp("slt", start, stop)), f.loop(start, stop, step) as loop:
-        yield loop
-
-
-def at(f: Function, base: Value, *terms: tuple[Value, Value]) -> Value:
-    """The address `base` plus the sum of these products."""
-    for a, b in terms:
-        base = f.gep(base, f.op("mul", a, b))
-    return base
 
 
 def copy_matrix(

@@ -18,7 +18,6 @@ from funcgrad.compiler.llvm.builder import (
     Function,
     Loop,
     Value,
-    constant,
     lanes_of,
     vector,
     zero,
@@ -30,6 +29,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     register_type,
     to_memory,
 )
+from funcgrad.compiler.llvm.strided import index
 
 # x, x_row, x_column, y, y_row, y_column, k, out, out_row, columns (only masked tiles need these), and whether the
 # tile is added to `out` (only by outer tiles)
@@ -108,10 +108,6 @@ def write_tile(f: Function, tile: Tile) -> None:
         _inner_complex(f, tile)
     else:
         _inner_scalar(f, tile)
-
-
-def index(value: int) -> Value:
-    return constant("i64", value)
 
 
 def multiply_add(f: Function, x: Value, y: Value, total: Value) -> Value:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
-from funcgrad.compiler.llvm.products.matrix_copy import at, index, repeat
+from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.windows.conv_table import (
     AXIS_PLACES,
     AXIS_WORDS,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
-from funcgrad.compiler.llvm.products.matrix_copy import index
+from funcgrad.compiler.llvm.strided import index
 
 # Work for one thread is at least this many multiply-adds of vectors, or bytes to copy.
 LEAST_WORK = 20_000

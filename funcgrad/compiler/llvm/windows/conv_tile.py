@@ -9,7 +9,7 @@ import numpy as np
 from funcgrad.compiler.llvm.builder import Function, Value, element_of, vector, zero
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.loading.libraries import CONVOLUTION
-from funcgrad.compiler.llvm.products.matrix_copy import index
+from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import Target
 
 # x, offsets of rows, offsets of terms, how many terms, panel, tile, whether it adds to what the tile holds

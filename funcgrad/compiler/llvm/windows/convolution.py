@@ -13,7 +13,7 @@ from dataclasses import replace
 from funcgrad.compiler.llvm.builder import Function, Module, Value
 from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.loading.libraries import CONVOLUTION
-from funcgrad.compiler.llvm.products.matrix_copy import index, repeat
+from funcgrad.compiler.llvm.strided import index, repeat
 from funcgrad.compiler.llvm.windows.conv_copy import fill, pad_lines, place
 from funcgrad.compiler.llvm.windows.conv_driver import PARAMETERS
 from funcgrad.compiler.llvm.windows.conv_lanes import (

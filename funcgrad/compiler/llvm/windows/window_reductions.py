@@ -6,7 +6,7 @@ import math
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant, vector, zero
 from funcgrad.compiler.llvm.kernels.registers import register_type
-from funcgrad.compiler.llvm.products.matrix_copy import index, repeat
+from funcgrad.compiler.llvm.strided import index, repeat
 from funcgrad.compiler.llvm.windows.window_planes import (
     EXTREMA,
     MOST_UNROLLED,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from funcgrad.compiler.llvm.builder import Function, Module, Value, vector, zero
 from funcgrad.compiler.llvm.kernels.registers import register_type
-from funcgrad.compiler.llvm.products.matrix_copy import at, index, repeat
+from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.windows.conv_copy import (
     place,
 )

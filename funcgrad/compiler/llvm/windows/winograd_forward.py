@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.builder import Function, Value, constant
-from funcgrad.compiler.llvm.products.matrix_copy import at, copy_matrix, index, repeat
+from funcgrad.compiler.llvm.products.matrix_copy import copy_matrix
+from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.windows.conv_copy import (
     OFFSETS,
     fill,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.builder import Function, Value
-from funcgrad.compiler.llvm.products.matrix_copy import at, index, repeat
+from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.windows.conv_copy import (
     OFFSETS,
     fill,

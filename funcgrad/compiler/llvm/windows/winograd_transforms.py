@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Value, vector
 from funcgrad.compiler.llvm.kernels.registers import register_type
-from funcgrad.compiler.llvm.products.matrix_copy import at, index, repeat
+from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.windows.winograd_maps import (
     FILTER,
     INPUT,
