@@ -138,3 +138,20 @@ def test_a_parameter_that_is_unfrozen_later_needs_a_new_state():
         optimizer.update(grads, state, trained)
     updates, _ = optimizer.update(grads, optimizer.init(trained), trained)
     assert updates.still.shape == (STILL, 2)
+
+
+def test_training_in_a_scan_and_the_state_in_a_file(tmp_path):
+    optimizer, model = optim.adamw(0.1), made()
+
+    def step(carry, _):
+        model, state = carry
+        updates, state = optimizer.update(fg.grad(value_of)(model), state, model)
+        return (optim.apply_updates(model, updates), state), None
+
+    start = (model, optimizer.init(model))
+    (found, state), _ = fg.jit(lambda carry: fg.lax.scan(step, carry, length=4))(start)
+    expected, _ = stepped(optimizer, model, value_of)
+    np.testing.assert_allclose(cases.flat(found), cases.flat(expected), rtol=1e-9)
+    fg.save(tmp_path / "state", state)
+    loaded = fg.load(tmp_path / "state", optimizer.init(model))
+    assert nn.tree_equal(loaded, state)
