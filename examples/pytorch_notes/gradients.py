@@ -37,13 +37,30 @@ def main():
     (second,) = pull_back(np.ones(3))
     print("x**3 =", y, "rows of the Jacobian:", first, second)
 
-    # A saved value that changes later would spoil a gradient. Nothing here can change it: what a function saw is
-    # kept, whatever happens to the caller's array afterwards.
+    # A saved value that changes later would spoil a gradient. What a function saw is kept, whatever happens to the
+    # caller's array afterwards.
     y, pull_back = fg.vjp(lambda x: x * x, x)
     expected = 2 * x
     x += 100.0
     np.testing.assert_array_equal(pull_back(np.ones(3))[0], expected)
     print("gradients of saved values are those of the time they were saved")
+
+    # Large arrays are not copied. Writing into one that the gradient still needs is an error, as in PyTorch.
+    buffer = np.empty(1 << 18)
+
+    def reuses_a_buffer(x):
+        total = 0.0
+        for number in range(2):
+            buffer[:] = number
+            total = total + np.sum(x * buffer)
+        return total
+
+    try:
+        fg.grad(reuses_a_buffer)(np.ones(1 << 18))
+    except fg.MutatedResidualError as error:
+        print(str(error).splitlines()[0])
+    else:
+        raise AssertionError("the gradient used a value that had changed")
 
 
 if __name__ == "__main__":
