@@ -111,6 +111,13 @@ def test_bags_by_rows_and_by_offsets_are_the_same(mode, transform):
     np.testing.assert_allclose(fg.vmap(bag)(x[:, None])[:, 0], rows, rtol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_without_anything(mode):
+    bag = nn.EmbeddingBag(weight=WEIGHT, mode=mode)
+    assert bag(np.zeros((3, 0), int)).tolist() == [[0, 0]] * 3
+    assert bag(np.zeros(0, int), [0, 0]).tolist() == [[0, 0]] * 2
+
+
 def test_gradients_of_bags_with_weights():
     bag, x = nn.EmbeddingBag(weight=WEIGHT, mode="sum"), np.array([3, 0, 3, 1])
     factors = np.array([2.0, -1.0, 0.5, 4.0])

@@ -93,7 +93,8 @@ class EmbeddingBag(Table):
             vectors = vectors * as_array(per_sample_weights)[..., None]
         counted = fnp.ones(x.shape, bool) if is_padding is None else ~is_padding
         if offsets is None:
-            return self._combined(vectors, counted, fnp.sum, fnp.max, axis=-2)
+            greatest = fnp.max if x.shape[-1] else fnp.sum  # there is no maximum of nothing
+            return self._combined(vectors, counted, fnp.sum, greatest, axis=-2)
         starts = as_array(offsets)
         numbers = fnp.searchsorted(starts, fnp.arange(len(x)), side="right") - 1
         count = len(starts) - self.include_last_offset
