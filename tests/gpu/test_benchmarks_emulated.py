@@ -14,6 +14,7 @@ require_emulator()
 
 from funcgrad.compiler.cuda import stages  # noqa: E402
 from tests.gpu.emulator.device import emulated  # noqa: E402
+from tests.gpu.emulator.fake_cuda import checked_cuda  # noqa: E402
 from tests.gpu.emulator.memory import host, put  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
@@ -32,7 +33,9 @@ def on_host(value):
 @pytest.mark.parametrize("is_grouped", [True, False], ids=["grouped", "apart"])
 @pytest.mark.parametrize("name", JITTED)
 def test_row(name, is_grouped, monkeypatch):
-    """Apart: every small unit is a launch of its own, as in programs of usual size, so that there are graphs."""
+    """Apart: every small unit is a launch of its own, as in programs of usual size, so that there are graphs. They run
+    by the device class for real GPUs.
+    """
     if not is_grouped:
         monkeypatch.setattr(stages, "groups", lambda plan: [[unit] for unit in plan.units])
     row = ROWS[name].shrunk()
@@ -42,7 +45,8 @@ def test_row(name, is_grouped, monkeypatch):
     )
     data = row.data(np.random.default_rng(0))
     expected = leaves_of(row.reference(*doubled(data)))
-    with emulated(len(name) % ORDERS) as device:
+    place = emulated if is_grouped else checked_cuda
+    with place(len(name) % ORDERS) as device:
         call = call_on_device(row, data)
         for _ in range(3):  # launched, recorded, replayed
             check(row, on_host(call()), expected)

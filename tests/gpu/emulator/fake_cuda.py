@@ -138,6 +138,7 @@ class FakeCuda:
 
     Attributes:
         captured: numbers in the recording by address of stream.
+        launches: how many kernels were launched.
         replays, captures: how many graphs were launched and made.
         now: the current stream.
     """
@@ -152,7 +153,7 @@ class FakeCuda:
         self.threads = threading.local()
         self.recording: Any = None
         self.captured: dict[int, int] = {}
-        self.captures = self.replays = self.streams = 0
+        self.launches = self.captures = self.replays = self.streams = 0
         self.now = FakeStream(self, 0)
         self.driver = Module(
             real_driver,
@@ -223,6 +224,7 @@ class FakeCuda:
         self.granted[function] = value
 
     def launch(self, function: int, *args: Any, cooperative: bool = False) -> None:
+        self.launches += 1
         *sizes, shared, stream, parameters, extra = args
         grid, block = sizes[:3], sizes[3:]
         kernel = self.kernels[function - 1]
