@@ -97,16 +97,26 @@ def gradients_by_heads(spec: AttentionSpec, arrays: Arrays) -> dict[str, Any]:
 # --- over the blocks of a head ---
 
 
-def blocks_of(spec: AttentionSpec, rows: int, keys: int, nbytes: int) -> list[Block]:
-    """Blocks of queries that see different keys; one if all see all."""
+def parts_of(spec: AttentionSpec, arrays: Arrays) -> int:
+    """Into how many blocks a head is divided: smaller ones where not all see all."""
     is_partial = spec.is_causal or spec.window is not None
-    count = min(MOST_PARTS, nbytes * 4 // BLOCK_BYTES) if is_partial else 1
-    size = -(-rows // max(count, 1))
-    starts = range(0, rows, size)
-    ends = [min(start + size, rows) for start in starts]
+    count = logit_bytes(arrays) * (MOST_PARTS if is_partial else 1) // BLOCK_BYTES
+    return min(max(count, 1), MOST_PARTS)
+
+
+def ranges(count: int, parts: int) -> list[tuple[int, int]]:
+    """So many times in parts of nearly equal length."""
+    size = -(-count // parts)
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def blocks_of_queries(spec: AttentionSpec, arrays: Arrays) -> list[Block]:
+    """Blocks of queries, with the keys that they may see; one if all see all."""
+    rows, keys = arrays["query"].shape[-2], arrays["key"].shape[-2]
+    is_partial = spec.is_causal or spec.window is not None
     return [
         Block(start, stop, *spec.keys_of(start, stop, keys))
-        for start, stop in zip(starts, ends, strict=True)
+        for start, stop in ranges(rows, parts_of(spec, arrays) if is_partial else 1)
     ]
 
 
@@ -133,9 +143,8 @@ def row_axis(name: str, x: Any) -> int:
 
 def attend_by_blocks(spec: AttentionSpec, arrays: Arrays) -> tuple[Any, Any]:
     """`attend` for one head."""
-    rows, keys = arrays["query"].shape[-2], arrays["key"].shape[-2]
     parts = []
-    for block in blocks_of(spec, rows, keys, logit_bytes(arrays)):
+    for block in blocks_of_queries(spec, arrays):
         place, own = Place(block.start, block.low), part_of(arrays, block)
         run = functools.partial(attend, spec, is_late=True)
         parts.append(by_chunks(run, own, place))
@@ -144,30 +153,39 @@ def attend_by_blocks(spec: AttentionSpec, arrays: Arrays) -> tuple[Any, Any]:
 
 
 def gradients_by_blocks(spec: AttentionSpec, arrays: Arrays) -> tuple[Any, Any, Any]:
-    """`gradients_of` for one head."""
-    rows, keys = arrays["query"].shape[-2], arrays["key"].shape[-2]
-    queries, sums = [], None
-    for block in blocks_of(spec, rows, keys, logit_bytes(arrays)):
+    """`gradients_of` for one head, block of keys by block of keys: the sums of a block stay in cache."""
+    rows, total, found = arrays["query"].shape[-2], None, []
+    for block in blocks_of_keys(spec, arrays):
         place, own = Place(block.start, block.low), part_of(arrays, block)
 
         def run(arrays: Mapping[str, Any], place: Place) -> tuple[tuple[Any], tuple[Any, Any]]:
-            found = gradients_of(spec, arrays, place)
-            return (found["query"],), (found["key"], found["value"])
+            parts = gradients_of(spec, arrays, place)
+            return (parts["query"],), (parts["key"], parts["value"])
 
-        (query,), own_sums = summed_by_chunks(run, own, place)
-        queries.append(query)
-        own_sums = [at_keys(x, block, keys) for x in own_sums]
-        sums = own_sums if sums is None else list(map(add, sums, own_sums))
-    assert sums is not None
-    return concatenate(queries, 1), sums[0], sums[1]
+        (query,), sums = summed_by_chunks(run, own, place)
+        found.append(sums)
+        query = at_rows(query, block, rows)
+        total = query if total is None else add(total, query)
+    keys, values = zip(*found, strict=True)
+    return total, concatenate(keys, 0), concatenate(values, 0)
 
 
-def at_keys(x: Any, block: Block, keys: int) -> Any:
-    """What belongs to the keys of a block, with zeros for the others."""
-    if block.high - block.low == keys:
+def blocks_of_keys(spec: AttentionSpec, arrays: Arrays) -> list[Block]:
+    """Blocks of keys, with the queries that may see them."""
+    rows, keys = arrays["query"].shape[-2], arrays["key"].shape[-2]
+    return [
+        Block(*spec.queries_of(low, high, rows), low, high)
+        for low, high in ranges(keys, parts_of(spec, arrays))
+    ]
+
+
+def at_rows(x: Any, block: Block, rows: int) -> Any:
+    """What belongs to the queries of a block, with zeros for the others."""
+    if block.stop - block.start == rows:
         return x
-    spec = ((block.low, block.high, 1), (0, x.shape[1], 1))
-    return PLACE(x, spec=spec, shape=(keys, x.shape[1]))
+    groups, _, size = x.shape
+    spec = ((0, groups, 1), (block.start, block.stop, 1), (0, size, 1))
+    return PLACE(x, spec=spec, shape=(groups, rows, size))
 
 
 # --- over the chunks of a block ---

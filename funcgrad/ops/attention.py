@@ -16,10 +16,10 @@ import numpy as np
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import greater, greater_equal, less, less_equal, logical_and
+from funcgrad.ops.cotangents import sum_terms
 from funcgrad.ops.create import iota
 from funcgrad.ops.exponential import exp, log
 from funcgrad.ops.extremal_reduce import reduce_max
-from funcgrad.ops.families import sum_terms
 from funcgrad.ops.matmul import dot_general
 from funcgrad.ops.reduce import accumulator, reduce_sum
 from funcgrad.ops.select import select
@@ -56,8 +56,20 @@ class AttentionSpec:
             high = min(high, stop)
         if self.window is not None:
             low, high = start - self.window[0], min(high, stop + self.window[1])
-        low = min(max(low, 0), count - 1)
-        return low, max(high, low + 1)
+        return within(low, high, count)
+
+    def queries_of(self, low: int, high: int, count: int) -> tuple[int, int]:
+        """The first of the queries that may see the keys at these times, and the one behind the last; at least one."""
+        start, stop = (low if self.is_causal else 0), count
+        if self.window is not None:
+            start, stop = max(start, low - self.window[1]), high + self.window[0]
+        return within(start, stop, count)
+
+
+def within(start: int, stop: int, count: int) -> tuple[int, int]:
+    """What lies among so many times of this range; the nearest one if nothing does."""
+    start = min(max(start, 0), count - 1)
+    return start, max(min(stop, count), start + 1)
 
 
 class Place(NamedTuple):
