@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.ir.tracer import type_of
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.shape import concatenate, reshape, slice_axis
 from funcgrad.transforms.arguments import Flat, fresh_outputs
 

@@ -35,7 +35,7 @@ from funcgrad.ops.attention import (
     ungrouped,
 )
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import unbroadcast, zeros_like_type
+from funcgrad.ops.cotangents import unbroadcast, zeros_like_type
 from funcgrad.ops.reduce import accumulator, reduce_sum
 from funcgrad.ops.shape import broadcast_to, expand_dims, moveaxis, reshape
 from funcgrad.transforms.call import present, spread

@@ -8,9 +8,7 @@ from typing import Any
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import (
-    zeros_like_type,
-)
+from funcgrad.ops.cotangents import zeros_like_type
 
 
 class ResidualSlots:

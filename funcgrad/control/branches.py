@@ -21,9 +21,7 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, kind
 from funcgrad.ops.cast import convert
 from funcgrad.ops.extrema import clip
-from funcgrad.ops.families import (
-    as_operand,
-)
+from funcgrad.ops.operands import as_operand
 from funcgrad.transforms.arguments import check_callable, fresh_outputs, name_of
 
 

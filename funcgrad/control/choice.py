@@ -16,7 +16,7 @@ from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.ops.run_time import ADD_STACKS
 from funcgrad.ops.select import select

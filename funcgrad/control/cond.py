@@ -13,9 +13,7 @@ from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import (
-    zeros_like_type,
-)
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.transforms.batch import batch_program
 from funcgrad.transforms.call import HigherOrder, present, spread
 from funcgrad.transforms.jvp import jvp_program

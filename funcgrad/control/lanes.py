@@ -15,9 +15,10 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import INT64, ArrayType
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import less
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.extremal_reduce import argmax, reduce_max
-from funcgrad.ops.families import ndim_of, shape_of, zeros_like_type
 from funcgrad.ops.gather import gather
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.run_time import RUN_TIME_IOTA
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import reshape

@@ -17,7 +17,7 @@ from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import less
 from funcgrad.ops.create import iota
-from funcgrad.ops.families import as_operand, ndim_of, shape_of
+from funcgrad.ops.operands import as_operand, ndim_of, shape_of
 from funcgrad.ops.shape import STATIC_SLICE, concatenate, moveaxis, reshape, slice_axis
 from funcgrad.transforms.arguments import Flat, check_callable, fresh_outputs
 from funcgrad.transforms.vmap import vmap

@@ -14,7 +14,7 @@ from funcgrad.control.common import (
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.ragged import RaggedStack
 from funcgrad.ops.shape import moveaxis
 

@@ -40,7 +40,7 @@ from funcgrad.control.ties import RETRY, Shared
 from funcgrad.ir.program import Program
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.shape import moveaxis
 from funcgrad.transforms.arguments import check_callable, fresh_outputs
 from funcgrad.transforms.batch import batch_program, place_axis

@@ -11,7 +11,7 @@ from funcgrad.ir.program import Program
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
 from funcgrad.ops.arithmetic import add
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.run_time import ADD_STACKS, is_run_time
 from funcgrad.transforms.call import present, spread
 from funcgrad.transforms.transpose import backward_pass

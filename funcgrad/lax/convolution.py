@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.lax.dimension_numbers import ConvDimensionNumbers, conv_dimension_numbers
 from funcgrad.ops.cast import convert
 from funcgrad.ops.convolution import Labels, convolve, turned
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import reshape, transpose

@@ -15,7 +15,7 @@ from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.extrema import maximum, minimum
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array

@@ -17,7 +17,7 @@ from funcgrad.ops import cumulative as ops
 from funcgrad.ops.arithmetic import subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import not_equal
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.sequences import as_array
 
 

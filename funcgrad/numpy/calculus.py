@@ -19,8 +19,8 @@ from funcgrad.ops.compare import equal, greater, less
 from funcgrad.ops.complex import conjugate
 from funcgrad.ops.convolution import convolve as convolve_windows
 from funcgrad.ops.extrema import clip
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.index import getitem
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.rounding import remainder
 from funcgrad.ops.select import select

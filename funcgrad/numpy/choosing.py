@@ -16,7 +16,7 @@ from funcgrad.ops.compare import (
     logical_not,
 )
 from funcgrad.ops.create import full
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.sequences import as_array
 
 

@@ -13,7 +13,7 @@ from funcgrad.numpy.dtypes import DEFAULT_DTYPES
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.ops import create
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import as_operand, ndim_of, shape_of
+from funcgrad.ops.operands import as_operand, ndim_of, shape_of
 from funcgrad.ops.sequences import as_array, contains_tracer
 from funcgrad.ops.shape import reshape
 

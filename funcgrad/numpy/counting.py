@@ -25,8 +25,8 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater_equal, less_equal, logical_and, logical_not
 from funcgrad.ops.create import full
 from funcgrad.ops.extrema import minimum
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.index import getitem
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array

@@ -17,7 +17,7 @@ from funcgrad.numpy.shape import as_shape
 from funcgrad.ops import create
 from funcgrad.ops.arithmetic import add, multiply
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to
 

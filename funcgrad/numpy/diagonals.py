@@ -12,8 +12,8 @@ from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import moveaxis, ravel, reshape
 from funcgrad.numpy.views import view_of
 from funcgrad.ops import shape as ops
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.index import getitem, setitem
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import PLACE, broadcast_to

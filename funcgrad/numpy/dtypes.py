@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import kind
 from funcgrad.numpy.register import numpy_function
-from funcgrad.ops.families import operand_key
+from funcgrad.ops.operands import operand_key
 
 bool_ = np.bool_
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64

@@ -11,8 +11,8 @@ from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.ufunc import write_output
 from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.matmul import dot_general
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.sequences import as_array

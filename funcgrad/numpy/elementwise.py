@@ -21,8 +21,8 @@ from funcgrad.ops.bessel import i0 as bessel_i0
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, logical_and
 from funcgrad.ops.complex import make_complex
-from funcgrad.ops.families import ndim_of
 from funcgrad.ops.floats import absolute
+from funcgrad.ops.operands import ndim_of
 from funcgrad.ops.rounding import remainder, rint, trunc
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array

@@ -14,8 +14,8 @@ from funcgrad.numpy.shape import as_shape, broadcast_to, expand_dims, moveaxis, 
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.exponential import exp, log
-from funcgrad.ops.families import as_operand, broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.floats import absolute, sign
+from funcgrad.ops.operands import as_operand, broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.power import power
 from funcgrad.ops.rounding import floor
 from funcgrad.ops.select import promote

@@ -15,8 +15,8 @@ from funcgrad.ops import select as ops
 from funcgrad.ops.at import at
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import iota
-from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.index_key import concrete_mask
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.operators import fit_output, is_weak
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to as stretch, stack

@@ -21,7 +21,7 @@ from funcgrad.numpy.shape import (
 from funcgrad.numpy.ufunc import write_output
 from funcgrad.ops import shape as ops
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.sequences import as_array
 

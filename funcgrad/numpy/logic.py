@@ -24,8 +24,8 @@ from funcgrad.ops.compare import (
     logical_or,
     not_equal,
 )
-from funcgrad.ops.families import shape_of
 from funcgrad.ops.floats import absolute
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.sequences import as_array
 
 

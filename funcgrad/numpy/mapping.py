@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import axis_tuple, expand_dims, moveaxis, normalize_axis
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.sequences import as_array
 from funcgrad.transforms.vmap import vmap
 

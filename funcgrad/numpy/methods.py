@@ -31,7 +31,7 @@ from funcgrad.numpy.register import copy_of
 from funcgrad.ops.at import At
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import conjugate, make_complex
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.operators import fit_output
 
 

@@ -14,7 +14,7 @@ from funcgrad.numpy.rearranging import along
 from funcgrad.numpy.reductions import max as largest, mean, min as smallest
 from funcgrad.numpy.register import numpy_function
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.rounding import rint
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to

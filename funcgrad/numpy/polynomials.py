@@ -13,7 +13,7 @@ from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import atleast_1d
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.sequences import as_array
 

@@ -13,8 +13,8 @@ from funcgrad.numpy.ufunc import write_output
 from funcgrad.ops import products as ops
 from funcgrad.ops.arithmetic import multiply, subtract
 from funcgrad.ops.complex import conjugate
-from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.matmul import DOT_GENERAL, dot_general
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to, stack

@@ -15,8 +15,8 @@ from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, isinf, isnan, logical_and, logical_not
 from funcgrad.ops.extrema import clip
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.gather import gather_along
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes, reduce_sum
 from funcgrad.ops.rounding import ceil, floor, remainder, rint
 from funcgrad.ops.select import select

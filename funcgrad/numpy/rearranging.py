@@ -10,7 +10,7 @@ from funcgrad.numpy.joining import concatenate
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.shape import as_shape, axis_tuple, normalize_axis, ravel, reshape, transpose
 from funcgrad.numpy.views import view_of
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to

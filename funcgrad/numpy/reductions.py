@@ -15,7 +15,7 @@ from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.extrema import maximum, minimum
 from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.product import reduce_prod
 from funcgrad.ops.reduce import (
     REDUCE_SUM,

@@ -25,9 +25,9 @@ from funcgrad.ops.compare import (
     logical_or,
 )
 from funcgrad.ops.create import full
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.index import getitem
 from funcgrad.ops.index_key import concrete_mask
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.rounding import floor_divide

@@ -9,7 +9,7 @@ import numpy as np
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.views import ravel_shares_memory, reshape_shares_memory, view_of
 from funcgrad.ops import shape as ops
-from funcgrad.ops.families import broadcast_shapes as joined_shape, ndim_of, shape_of
+from funcgrad.ops.operands import broadcast_shapes as joined_shape, ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
 

@@ -24,7 +24,7 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
 from funcgrad.ops.complex import conjugate, real
 from funcgrad.ops.extrema import maximum
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.power import sqrt, square
 from funcgrad.ops.reduce import accumulator, keep_axes, normalize_axes, reduce_sum
 from funcgrad.ops.select import select

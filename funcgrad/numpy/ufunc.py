@@ -18,7 +18,7 @@ from funcgrad.ir.tracer import UFUNC_METHODS, UFUNCS, Tracer, rebind, state
 from funcgrad.ir.types import SCALAR_DTYPES
 from funcgrad.numpy.register import copy_of, has_gpu_array
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import as_operand, operand_key, shape_of
+from funcgrad.ops.operands import as_operand, operand_key, shape_of
 from funcgrad.ops.operators import fit_output
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array

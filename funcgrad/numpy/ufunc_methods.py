@@ -19,8 +19,8 @@ from funcgrad.numpy.ufunc import call_ufunc, write_output
 from funcgrad.ops.at import at
 from funcgrad.ops.cast import convert
 from funcgrad.ops.cumulative import cumlogsumexp, cummax, cummin
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.logsumexp import logsumexp
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes, reduce_and, reduce_or
 from funcgrad.ops.sequences import as_array
 

@@ -8,17 +8,10 @@ import numpy as np
 
 from funcgrad.ir.primitive import Operation, is_linear
 from funcgrad.ir.types import PYTHON_SCALARS
-from funcgrad.ops.families import (
-    RULES,
-    RULES_STATE,
-    Elementwise,
-    Staged,
-    scale,
-    shape_of,
-    sum_terms,
-    unbroadcast,
-)
+from funcgrad.ops.cotangents import RULES_STATE, Staged, scale, sum_terms, unbroadcast
+from funcgrad.ops.families import Elementwise
 from funcgrad.ops.identities import inverse_power_of_two, is_constant, is_float
+from funcgrad.ops.operands import RULES, shape_of
 
 
 class SignedSum(Elementwise):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.ops.arithmetic import negative
-from funcgrad.ops.families import shape_of
 from funcgrad.ops.index import cast_combined, write
 from funcgrad.ops.index_mode import check_mode
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.selection import select_elements
 from funcgrad.ops.sequences import as_array
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.ops.arithmetic import add, multiply, subtract
-from funcgrad.ops.families import SpecialFunction, array_function
+from funcgrad.ops.families import SpecialFunction
 from funcgrad.ops.floats import sign
+from funcgrad.ops.operands import array_function
 from funcgrad.ops.public import FUNCTION_OF_UFUNC, promote_as
 
 

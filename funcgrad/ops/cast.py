@@ -9,8 +9,10 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS, ArrayType, is_inexact
-from funcgrad.ops.families import RULES, Linear, move_batch_first
+from funcgrad.ops.batching import move_batch_first
+from funcgrad.ops.families import Linear
 from funcgrad.ops.identities import is_lossless
+from funcgrad.ops.operands import RULES
 
 
 class Convert(Linear):

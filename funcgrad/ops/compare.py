@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import BOOL, ArrayType
-from funcgrad.ops.families import Elementwise, broadcast_shapes
+from funcgrad.ops.families import Elementwise
+from funcgrad.ops.operands import broadcast_shapes
 from funcgrad.ops.public import binary, unary
 
 

@@ -14,14 +14,10 @@ import numpy as np
 from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.types import FLOAT64, ArrayType, is_complex
 from funcgrad.ops.arithmetic import multiply, negative
+from funcgrad.ops.cotangents import unbroadcast
 from funcgrad.ops.create import full_beside
-from funcgrad.ops.families import (
-    Elementwise,
-    Linear,
-    broadcast_shapes,
-    shape_of,
-    unbroadcast,
-)
+from funcgrad.ops.families import Elementwise, Linear
+from funcgrad.ops.operands import broadcast_shapes, shape_of
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.trigonometry import arctan2
 

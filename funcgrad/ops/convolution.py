@@ -8,7 +8,9 @@ from typing import Any
 
 from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Multilinear, move_batch_first, shape_of
+from funcgrad.ops.batching import move_batch_first
+from funcgrad.ops.families import Multilinear
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.precision import matrix_product
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import STATIC_SLICE

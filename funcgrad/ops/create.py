@@ -10,7 +10,7 @@ from funcgrad.ir.devices import computed_on, device_of_new_arrays, near, only_nu
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import state
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import RULES
+from funcgrad.ops.operands import RULES
 
 
 class Creation(Primitive):

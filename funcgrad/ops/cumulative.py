@@ -9,11 +9,13 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, Primitive
 from funcgrad.ir.types import FLOAT64, ArrayType, is_inexact
 from funcgrad.ops.arithmetic import DIVIDE, MULTIPLY, subtract
+from funcgrad.ops.batching import move_batch_first
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, isinf, less
 from funcgrad.ops.create import full
 from funcgrad.ops.exponential import exp
-from funcgrad.ops.families import Linear, move_batch_first, ndim_of
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import ndim_of
 from funcgrad.ops.recurrence import LINEAR_RECURRENCE, along, shifted
 from funcgrad.ops.reduce import accumulator, normalize_axes
 from funcgrad.ops.select import select

@@ -11,7 +11,6 @@ from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
 from funcgrad.ops.complex import imag, real
-from funcgrad.ops.families import shape_of
 from funcgrad.ops.matrices import (
     INDEX,
     MatrixOperation,
@@ -27,6 +26,7 @@ from funcgrad.ops.matrices import (
     swap,
     trace_of,
 )
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.product import reduce_prod
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.select import select

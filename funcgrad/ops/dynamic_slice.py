@@ -10,10 +10,12 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, is_linear
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import INT64, ArrayType
+from funcgrad.ops.batching import all_batched, move_batch_first
 from funcgrad.ops.bounds import window_error
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
-from funcgrad.ops.families import Linear, all_batched, move_batch_first, ndim_of, shape_of
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, reshape

@@ -11,7 +11,6 @@ from funcgrad.ops.compare import equal
 from funcgrad.ops.complex import conjugate, imag, real
 from funcgrad.ops.create import iota
 from funcgrad.ops.extremal_reduce import argmax
-from funcgrad.ops.families import shape_of
 from funcgrad.ops.floats import absolute
 from funcgrad.ops.matrices import (
     INDEX,
@@ -22,6 +21,7 @@ from funcgrad.ops.matrices import (
     inexact,
     row_vector,
 )
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.rules import ratio

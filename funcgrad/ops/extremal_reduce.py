@@ -11,7 +11,8 @@ from funcgrad.ir.types import INT64
 from funcgrad.ops.arithmetic import DIVIDE
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import greater, less, logical_not
-from funcgrad.ops.families import Reduction, ndim_of, shape_of
+from funcgrad.ops.families import Reduction
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import REDUCE_SUM, WeightedReduction, comparable, keep_axes, normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape

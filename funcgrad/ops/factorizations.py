@@ -10,7 +10,6 @@ from funcgrad.ir.types import ArrayType, is_complex
 from funcgrad.ops.arithmetic import add, multiply, negative, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import imag
-from funcgrad.ops.families import shape_of
 from funcgrad.ops.matrices import (
     MatrixOperation,
     adjoint,
@@ -27,6 +26,7 @@ from funcgrad.ops.matrices import (
     rows,
     strictly_lower,
 )
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.products import matmul
 from funcgrad.ops.solve import triangular_solve
 from funcgrad.ops.spectral import symmetric

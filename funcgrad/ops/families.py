@@ -8,147 +8,29 @@ Reduction: over the param `axes`.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad.config import config, restraints
-from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.primitive import CONCRETE, LinearInput, Primitive
 from funcgrad.ir.quiet import quiet
-from funcgrad.ir.tracer import Tracer, type_of
-from funcgrad.ir.types import BOOL, PYTHON_SCALARS, SCALAR_DTYPES, ArrayType, real_dtype
-
-# Filled by the files that define them; the families need these few linear ops in their rules.
-RULES: dict[str, Callable[..., Any]] = {}
-
-
-def shape_of(value: Any) -> tuple:
-    return getattr(value, "shape", ())
-
-
-def ndim_of(value: Any) -> int:
-    return len(getattr(value, "shape", ()))
-
-
-def sum_terms(terms: Sequence[Any]) -> Any:
-    """Sum of the terms that are not None; None (zero) if there are none."""
-    total = None
-    for term in terms:
-        if term is not None:
-            total = term if total is None else RULES["add"](total, term)
-    return total
-
-
-def scale(tangent: Any, factor: Any) -> Any:
-    """`tangent * factor`: the local step of every derivative. `factor` may be None (zero) or a callable.
-
-    While cotangents come from a branch that `select` did not take, zero times anything is zero.
-    """
-    if type(factor) is Staged:
-        return scale(RULES["divide"](tangent, factor.divisor), factor.factor)
-    if callable(factor):
-        factor = factor()
-    if factor is None:
-        return None
-    if type(factor) is float:
-        if factor == 1.0:
-            return tangent
-        if factor == -1.0:
-            return RULES["negative"](tangent)
-    term = RULES["masked_multiply" if RULES_STATE.masked else "multiply"](tangent, factor)
-    # Beside a Python float NumPy widens bfloat16; a derivative keeps its dtype.
-    dtype = tangent.dtype
-    if term.dtype is dtype or term.dtype == dtype or term.dtype.kind == "c":
-        return term
-    return RULES["convert"](term, dtype)
-
-
-class Staged:
-    """A partial derivative `factor / divisor` for an operand of the shape of `divisor`, which was stretched.
-
-    The tangent is divided before it is stretched, and a cotangent after it is summed: divisions are dear.
-    """
-
-    __slots__ = ("divisor", "factor")
-
-    def __init__(self, factor: Any, divisor: Any) -> None:
-        self.factor = factor
-        self.divisor = divisor
-
-    def pull_back(self, cotangent: Any, shape: tuple) -> Any:
-        """The cotangent of the operand."""
-        return RULES["divide"](unbroadcast(scale(cotangent, self.factor), shape), self.divisor)
-
-
-class RulesState(threading.local):
-    """Whether the cotangents that are being pulled back passed a `select` (set by the backward loops)."""
-
-    masked = False
-
-
-RULES_STATE = RulesState()
-
-
-def unbroadcast(cotangent: Any, shape: tuple) -> Any:
-    """Sum a cotangent over the axes along which an operand of this shape was stretched."""
-    if cotangent is None:
-        return None
-    found = getattr(cotangent, "shape", ())
-    if found == shape:
-        return cotangent
-    if len(found) < len(shape):
-        return RULES["broadcast_to"](cotangent, shape)
-    stretched = stretched_axes(found, shape)
-    if stretched:
-        cotangent = RULES["reduce_sum"](cotangent, axes=stretched)
-        if cotangent.shape == shape:
-            return cotangent
-    return RULES["reshape"](cotangent, shape)
-
-
-@functools.lru_cache(maxsize=1024)
-def stretched_axes(found: tuple, shape: tuple) -> tuple[int, ...]:
-    """The axes of a result along which an operand of this shape was stretched."""
-    extra = len(found) - len(shape)
-    return tuple(i for i, n in enumerate(found) if i < extra or (shape[i - extra] == 1 and n != 1))
-
-
-def pulled_back(cotangent: Any, partial: Any, operand: Any) -> Any:
-    """The cotangent of an operand, from its partial derivative."""
-    shape = getattr(operand, "shape", ())
-    if type(partial) is Staged:
-        return partial.pull_back(cotangent, shape)
-    is_one = type(partial) is float and partial == 1.0
-    term = cotangent if is_one else scale(cotangent, partial)
-    return term if getattr(term, "shape", ()) == shape else unbroadcast(term, shape)
-
-
-def broadcast_shapes(name: str, shapes: Sequence[tuple]) -> tuple:
-    """NumPy's broadcasting, with an error that names the operation and shows all shapes."""
-    if shapes.count(shapes[0]) == len(shapes):
-        return shapes[0]
-    if len(shapes) == 2 and () in shapes:
-        return shapes[0] or shapes[1]
-    rank = max(map(len, shapes))
-    result = []
-    for axis in range(-rank, 0):
-        lengths = {shape[axis] for shape in shapes if len(shape) >= -axis}
-        lengths.discard(1)
-        if len(lengths) > 1:
-            shown = " and ".join(str(shape) for shape in shapes)
-            raise ValueError(
-                f"[{name}] shapes {shown} do not broadcast: axis {axis} has lengths "
-                f"{sorted(lengths, key=str)}. Lengths must be equal or 1; use x[:, None] or "
-                "np.expand_dims(x, axis) to line the axes up."
-            )
-        result.append(lengths.pop() if lengths else 1)
-    return tuple(result)
+from funcgrad.ir.tracer import Tracer
+from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, real_dtype
+from funcgrad.ops.batching import align_batch
+from funcgrad.ops.cotangents import pulled_back, scale, sum_terms, zeros_for
+from funcgrad.ops.operands import (
+    RULES,
+    array_function,
+    as_operand,
+    broadcast_shapes,
+    converted,
+    operand_key,
+    shape_of,
+    ufunc_inputs,
+)
 
 
 class Elementwise(Primitive):
@@ -308,107 +190,6 @@ class SpecialFunction(Elementwise):
     kind = "library"
 
 
-def array_function(xp: Any, name: str) -> Callable[..., Any]:
-    """`xp.name`, or a SciPy (CuPy: cupyx.scipy) function for a name such as "scipy.special:erf"."""
-    if ":" not in name:
-        return getattr(xp, name)
-    module, _, attribute = name.partition(":")
-    prefix = "" if xp is np else "cupyx."
-    return getattr(importlib.import_module(prefix + module), attribute)
-
-
-ARRAY_CLASSES = (np.ndarray, np.generic)
-
-
-def as_operand(value: Any) -> Any:
-    """An array, tracer or Python scalar; lists become arrays, everything else is refused."""
-    if isinstance(value, Tracer):
-        return value
-    if isinstance(value, ARRAY_CLASSES) or type(value) in PYTHON_SCALARS:
-        if type(value) is np.ndarray or not isinstance(value, np.ndarray):
-            return value
-        if isinstance(value, np.matrix | np.ma.MaskedArray):
-            raise TypeError(
-                f"funcgrad computes with plain arrays, but got a {type(value).__name__}. "
-                "Pass np.asarray(x), or x.filled(0.0) for a masked array."
-            )
-        return np.asarray(value)
-    if isinstance(value, list | tuple):
-        return RULES["asarray"](value)
-    if is_cupy_array(value):
-        return value
-    if hasattr(value, "__array__"):
-        return np.asarray(value)
-    if isinstance(value, LinearInput):
-        raise TypeError(
-            "[linear_transpose] the function is not linear: it multiplies values that all depend on its "
-            f"arguments, one of them {value.type}. Use funcgrad.vjp(fun, x), which transposes its derivative."
-        )
-    raise TypeError(
-        f"Expected an array or a number, but got {type(value).__name__}: {value!r:.60}. "
-        "Pass an array, or mark the argument static: funcgrad.jit(fun, static_argnames=(...,))."
-    )
-
-
-def converted(args: Sequence[Any], dtypes: Sequence[np.dtype | None]) -> list[Any]:
-    """Operands in these dtypes; None for one that stays as it is."""
-    return [
-        arg if dtype is None else RULES["convert"](arg, dtype)
-        for arg, dtype in zip(args, dtypes, strict=True)
-    ]
-
-
-def operand_key(value: Any) -> Any:
-    """What promotion depends on: a dtype; a Python type for a Python scalar; both for a weak tracer."""
-    if isinstance(value, Tracer):
-        return value.promotion
-    dtype = getattr(value, "dtype", None)
-    if dtype is None:
-        return BOOL if type(value) is bool else type(value)
-    return dtype
-
-
-def ufunc_inputs(name: str, ufunc: Any, key: tuple) -> Sequence[np.dtype]:
-    """The dtypes that the loop of a NumPy ufunc reads for these operands."""
-    kinds = [k[0] if isinstance(k, tuple) else k for k in key]
-    if all(isinstance(k, type) for k in kinds):
-        kinds = [SCALAR_DTYPES[k] for k in kinds]
-    kinds = [k.newbyteorder("=") if isinstance(k, np.dtype) else k for k in kinds]
-    try:
-        return ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))[: len(key)]
-    except TypeError as error:
-        shown = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
-        raise TypeError(f"[{name}] is not defined for ({shown}): {error}") from None
-
-
-def align_batch(args: Sequence, axes: Sequence) -> list[Any]:
-    """Bring operands to a common leading batch axis so that they broadcast example by example."""
-    rank = max(ndim_of(arg) - (axis is not None) for arg, axis in zip(args, axes, strict=True))
-    aligned = []
-    for arg, axis in zip(args, axes, strict=True):
-        if axis is None:
-            aligned.append(arg)
-            continue
-        arg = RULES["moveaxis"](arg, axis, 0)
-        shape = shape_of(arg)
-        missing = rank - (len(shape) - 1)
-        if missing:
-            arg = RULES["reshape"](arg, (shape[0], *(1,) * missing, *shape[1:]))
-        aligned.append(arg)
-    return aligned
-
-
-def zeros_like_type(type: ArrayType) -> Any:
-    """Zeros of this type; an empty stack if a length is known only at run time."""
-    if None in type.shape:
-        return RULES["empty_stack"](type)
-    return RULES["full"](type.shape, 0, type.dtype)
-
-
-def zeros_for(value: Any) -> Any:
-    return zeros_like_type(type_of(value))
-
-
 class Linear(Primitive):
     """Jointly linear in the inputs `linear_args` (None: all of them)."""
 
@@ -493,21 +274,3 @@ class Reduction(Primitive):
 
     def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
         return emit.reduce(self.combine, *values, **params)
-
-
-def move_batch_first(args: Sequence, axes: Sequence) -> list[Any]:
-    """Move the batch axis of every batched operand to the front; others stay as they are."""
-    return [
-        arg if axis is None or axis == 0 else RULES["moveaxis"](arg, axis, 0)
-        for arg, axis in zip(args, axes, strict=True)
-    ]
-
-
-def all_batched(size: int, args: Sequence, axes: Sequence) -> list[Any]:
-    """Like `move_batch_first`, with operands that are the same for every example repeated."""
-    return [
-        RULES["broadcast_to"](arg, (size, *shape_of(arg)))
-        if axis is None
-        else RULES["moveaxis"](arg, axis, 0)
-        for arg, axis in zip(args, axes, strict=True)
-    ]

@@ -10,11 +10,13 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.types import ArrayType, is_complex, real_dtype
 from funcgrad.ops.arithmetic import divide, multiply
+from funcgrad.ops.batching import move_batch_first
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, logical_or
 from funcgrad.ops.complex import conjugate
 from funcgrad.ops.create import iota
-from funcgrad.ops.families import Linear, move_batch_first, shape_of
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.select import select
 
 

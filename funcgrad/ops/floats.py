@@ -10,15 +10,12 @@ from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import multiply, negative, subtract
+from funcgrad.ops.batching import move_batch_first
 from funcgrad.ops.compare import signbit
 from funcgrad.ops.complex import conjugate, real
-from funcgrad.ops.families import (
-    Elementwise,
-    Linear,
-    broadcast_shapes,
-    move_batch_first,
-    unbroadcast,
-)
+from funcgrad.ops.cotangents import unbroadcast
+from funcgrad.ops.families import Elementwise, Linear
+from funcgrad.ops.operands import broadcast_shapes
 from funcgrad.ops.public import binary, promote_as, unary
 from funcgrad.ops.select import select
 from funcgrad.ops.trigonometry import zero_at_origin

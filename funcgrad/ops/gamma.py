@@ -7,7 +7,8 @@ import operator
 from typing import Any
 
 from funcgrad.ops.arithmetic import add, subtract
-from funcgrad.ops.families import SpecialFunction, array_function
+from funcgrad.ops.families import SpecialFunction
+from funcgrad.ops.operands import array_function
 from funcgrad.ops.public import binary, promote_as, unary
 from funcgrad.ops.rules import product
 

@@ -10,17 +10,12 @@ import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Primitive, is_linear
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.batching import align_batch, all_batched
 from funcgrad.ops.bounds import check_bounds, is_valid, row_numbers
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.create import iota
-from funcgrad.ops.families import (
-    Linear,
-    align_batch,
-    all_batched,
-    broadcast_shapes,
-    ndim_of,
-    shape_of,
-    zeros_like_type,
-)
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import moveaxis
 

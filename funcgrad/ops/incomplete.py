@@ -18,10 +18,11 @@ from funcgrad.ops.compare import greater, less
 from funcgrad.ops.create import iota
 from funcgrad.ops.exponential import exp, expm1, log, log1p
 from funcgrad.ops.extrema import minimum
-from funcgrad.ops.families import SpecialFunction, ndim_of, shape_of
+from funcgrad.ops.families import SpecialFunction
 from funcgrad.ops.floats import absolute
 from funcgrad.ops.gamma import betaln, digamma, gammaln
 from funcgrad.ops.hyperbolic import cosh, sinh
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.power import sqrt
 from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, promote_as
 from funcgrad.ops.reduce import reduce_sum

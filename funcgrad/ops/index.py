@@ -14,7 +14,7 @@ from funcgrad.ops.arithmetic import add, divide, multiply
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.extrema import maximum, minimum
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.power import power
 from funcgrad.ops.scatter import as_column, scatter
 from funcgrad.ops.select import select

@@ -13,7 +13,7 @@ from funcgrad.ir import source
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import INT64
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.sequences import as_array
 
 INVALID = (

@@ -11,7 +11,7 @@ from funcgrad.ir.types import INT64, is_inexact, kind
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import greater_equal, less, logical_and
 from funcgrad.ops.extrema import maximum, minimum
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.rounding import remainder
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array

@@ -14,7 +14,7 @@ from funcgrad.ops.compare import equal, isfinite, isinf
 from funcgrad.ops.exponential import exp, log
 from funcgrad.ops.extrema import maximum
 from funcgrad.ops.extremal_reduce import REDUCE_MAX
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import (
     REDUCE_SUM,
     WeightedReduction,

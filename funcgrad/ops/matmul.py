@@ -8,7 +8,8 @@ from typing import Any
 
 from funcgrad.ir.primitive import Operation, is_linear
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Multilinear, ndim_of, shape_of
+from funcgrad.ops.families import Multilinear
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.precision import matrix_product
 from funcgrad.ops.shape import TRANSPOSE, transpose
 

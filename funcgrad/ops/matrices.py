@@ -10,11 +10,12 @@ import numpy as np
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import is_complex
 from funcgrad.ops.arithmetic import add, multiply, negative
+from funcgrad.ops.batching import all_batched, move_batch_first
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater
 from funcgrad.ops.complex import conjugate, real
 from funcgrad.ops.create import iota
-from funcgrad.ops.families import all_batched, move_batch_first, ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.shape import PLACE, STATIC_SLICE, broadcast_to, concatenate, moveaxis, reshape

@@ -13,9 +13,10 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, not_equal
 from funcgrad.ops.complex import imag, real
 from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
-from funcgrad.ops.families import Elementwise, ndim_of, shape_of
+from funcgrad.ops.families import Elementwise
 from funcgrad.ops.floats import absolute
 from funcgrad.ops.matrices import columns
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.power import power, square
 from funcgrad.ops.reduce import keep_axes, normalize_axes, reduce_sum
 from funcgrad.ops.rules import ratio

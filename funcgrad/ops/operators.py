@@ -20,7 +20,6 @@ from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.arithmetic import ADD, DIVIDE, MULTIPLY, SUBTRACT, divide, multiply, negative
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, less, less_equal, not_equal
-from funcgrad.ops.families import broadcast_shapes, shape_of
 from funcgrad.ops.floats import absolute
 from funcgrad.ops.index import getitem, setitem
 from funcgrad.ops.integer import (
@@ -31,6 +30,7 @@ from funcgrad.ops.integer import (
     left_shift,
     right_shift,
 )
+from funcgrad.ops.operands import broadcast_shapes, shape_of
 from funcgrad.ops.power import power
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_or

@@ -8,7 +8,7 @@ from typing import Any
 
 from funcgrad.ops.arithmetic import MULTIPLY
 from funcgrad.ops.cumulative import CUM_PROD
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.recurrence import shifted
 from funcgrad.ops.reduce import WeightedReduction, accumulator, normalize_axes
 from funcgrad.ops.sequences import as_array

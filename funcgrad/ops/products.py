@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.matmul import dot_general
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.select import promote
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to, moveaxis

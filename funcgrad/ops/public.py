@@ -14,7 +14,8 @@ import numpy as np
 
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import Elementwise, array_function, as_operand, operand_key, ufunc_inputs
+from funcgrad.ops.families import Elementwise
+from funcgrad.ops.operands import array_function, as_operand, operand_key, ufunc_inputs
 
 # The public function for each ufunc of SciPy, by name: SciPy need not be imported to know it.
 FUNCTION_OF_UFUNC: dict[str, Callable[..., Any]] = {}

@@ -9,8 +9,10 @@ import numpy as np
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import MULTIPLY
+from funcgrad.ops.batching import all_batched
+from funcgrad.ops.cotangents import sum_terms
 from funcgrad.ops.create import full
-from funcgrad.ops.families import all_batched, shape_of, sum_terms
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import STATIC_SLICE, concatenate
 

@@ -12,7 +12,9 @@ from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.types import BOOL, FLOAT32, kind
 from funcgrad.ops.arithmetic import ADD
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import RULES, Linear, Reduction, ndim_of, scale
+from funcgrad.ops.cotangents import scale
+from funcgrad.ops.families import Linear, Reduction
+from funcgrad.ops.operands import RULES, ndim_of
 from funcgrad.ops.shape import RESHAPE, broadcast_to, reshape
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.types import INT64, ArrayType
-from funcgrad.ops.families import RULES, Linear, shape_of
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import RULES, shape_of
 from funcgrad.ops.ragged import RaggedStack
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import moveaxis

@@ -16,8 +16,8 @@ from funcgrad.ir.primitive import is_linear
 from funcgrad.ops.arithmetic import ADD, DIVIDE, MULTIPLY
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, less, logical_and
+from funcgrad.ops.cotangents import sum_terms, zeros_for
 from funcgrad.ops.create import full, iota
-from funcgrad.ops.families import ndim_of, shape_of, sum_terms, zeros_for
 from funcgrad.ops.gather import (
     GATHER,
     SCATTER_ADD,
@@ -25,6 +25,7 @@ from funcgrad.ops.gather import (
     ScatterLinear,
     index_shape,
 )
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.recurrence import LINEAR_RECURRENCE, shifted
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import broadcast_to, reshape

@@ -11,8 +11,8 @@ from funcgrad.ir import source
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import is_inexact, kind
 from funcgrad.ops.create import full
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.index_mode import adjust, as_indices, check_mode
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.scatter import scatter
 from funcgrad.ops.sequences import as_array
 

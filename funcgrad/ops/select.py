@@ -11,15 +11,9 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import LOGICAL_NOT
-from funcgrad.ops.families import (
-    RULES,
-    Elementwise,
-    as_operand,
-    broadcast_shapes,
-    operand_key,
-    shape_of,
-    unbroadcast,
-)
+from funcgrad.ops.cotangents import unbroadcast
+from funcgrad.ops.families import Elementwise
+from funcgrad.ops.operands import RULES, as_operand, broadcast_shapes, operand_key, shape_of
 
 
 class Select(Elementwise):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ops.bounds import raise_out_of_bounds
-from funcgrad.ops.families import broadcast_shapes, shape_of
 from funcgrad.ops.gather import gather
 from funcgrad.ops.index_key import (
     Mask,
@@ -25,6 +24,7 @@ from funcgrad.ops.index_key import (
     resolve_slice,
 )
 from funcgrad.ops.index_mode import adjust, fill_outside
+from funcgrad.ops.operands import broadcast_shapes, shape_of
 from funcgrad.ops.shape import reshape, transpose
 from funcgrad.ops.slices import Spec, spec_shape
 from funcgrad.ops.update import fit_updates, static_slice, update_slice

@@ -10,7 +10,7 @@ from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import RULES, as_operand, shape_of
+from funcgrad.ops.operands import RULES, as_operand, shape_of
 from funcgrad.ops.select import promote
 from funcgrad.ops.shape import stack
 

@@ -8,17 +8,12 @@ from typing import Any
 
 from funcgrad.ir.primitive import LinearInput, Operation, is_linear
 from funcgrad.ir.types import ArrayType, dtype_of
+from funcgrad.ops.batching import all_batched, move_batch_first
+from funcgrad.ops.cotangents import unbroadcast
 from funcgrad.ops.create import FULL
-from funcgrad.ops.families import (
-    RULES,
-    Linear,
-    all_batched,
-    move_batch_first,
-    ndim_of,
-    shape_of,
-    unbroadcast,
-)
+from funcgrad.ops.families import Linear
 from funcgrad.ops.identities import is_constant
+from funcgrad.ops.operands import RULES, ndim_of, shape_of
 from funcgrad.ops.slices import (
     Spec,
     axis_spec,

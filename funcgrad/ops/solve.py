@@ -10,7 +10,8 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import negative, subtract
-from funcgrad.ops.families import broadcast_shapes, move_batch_first, ndim_of, shape_of, sum_terms
+from funcgrad.ops.batching import move_batch_first
+from funcgrad.ops.cotangents import sum_terms
 from funcgrad.ops.matrices import (
     MatrixOperation,
     adjoint,
@@ -22,6 +23,7 @@ from funcgrad.ops.matrices import (
     swap,
     with_lead,
 )
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.products import matmul
 from funcgrad.ops.shape import moveaxis, reshape
 

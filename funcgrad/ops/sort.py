@@ -7,9 +7,10 @@ from typing import Any
 
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.batching import all_batched
 from funcgrad.ops.create import full, iota
-from funcgrad.ops.families import all_batched, broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.gather import gather_along, scatter_along
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.reduce import comparable, normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, broadcast_to, reshape

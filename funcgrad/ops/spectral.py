@@ -14,7 +14,8 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.types import ArrayType, real_dtype
 from funcgrad.ops.arithmetic import add, multiply, negative, subtract
-from funcgrad.ops.families import Elementwise, shape_of, sum_terms, unbroadcast
+from funcgrad.ops.cotangents import sum_terms, unbroadcast
+from funcgrad.ops.families import Elementwise
 from funcgrad.ops.matrices import (
     MatrixOperation,
     adjoint,
@@ -29,6 +30,7 @@ from funcgrad.ops.matrices import (
     real_part,
     row_vector,
 )
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_sum
 

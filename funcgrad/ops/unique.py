@@ -15,8 +15,8 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import isnan, less, logical_and, logical_not, not_equal
 from funcgrad.ops.create import full, iota
 from funcgrad.ops.cumulative import CUM_SUM
-from funcgrad.ops.families import shape_of
 from funcgrad.ops.gather import gather
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.recurrence import shifted
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.scatter import scatter

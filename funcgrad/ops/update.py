@@ -7,8 +7,10 @@ from typing import Any
 from funcgrad.ir.primitive import is_linear
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.batching import all_batched
 from funcgrad.ops.create import full
-from funcgrad.ops.families import Linear, all_batched, broadcast_shapes, shape_of
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import broadcast_shapes, shape_of
 from funcgrad.ops.shape import STATIC_SLICE, broadcast_to
 from funcgrad.ops.slices import Spec, is_whole, spec_index, spec_shape
 

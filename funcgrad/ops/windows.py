@@ -10,7 +10,9 @@ import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Primitive
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.families import Linear, all_batched, move_batch_first, shape_of
+from funcgrad.ops.batching import all_batched, move_batch_first
+from funcgrad.ops.families import Linear
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.reduce import accumulator, comparable
 from funcgrad.ops.segments import greatest, least
 from funcgrad.ops.sliding import ALONE, Window, collect, spread

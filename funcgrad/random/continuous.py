@@ -14,8 +14,8 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import make_complex
 from funcgrad.ops.exponential import log, log1p
 from funcgrad.ops.extrema import clip
-from funcgrad.ops.families import broadcast_shapes, shape_of
 from funcgrad.ops.floats import absolute, nextafter, sign
+from funcgrad.ops.operands import broadcast_shapes, shape_of
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE
 from funcgrad.ops.special import erf, erfinv

@@ -17,7 +17,7 @@ from funcgrad.ops.create import iota
 from funcgrad.ops.cumulative import cumsum
 from funcgrad.ops.exponential import log
 from funcgrad.ops.extremal_reduce import argmax
-from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, reshape

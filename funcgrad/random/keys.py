@@ -14,8 +14,8 @@ from funcgrad.ir.devices import device_of_array, new_arrays_on, only_numpy
 from funcgrad.ir.tracer import Tracer, state, type_of
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import iota
-from funcgrad.ops.families import as_operand, ndim_of, shape_of
 from funcgrad.ops.integer import bitwise_and, bitwise_or, left_shift, right_shift
+from funcgrad.ops.operands import as_operand, ndim_of, shape_of
 from funcgrad.ops.random_bits import WORD, bitcast, threefry2x32
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, reshape, stack

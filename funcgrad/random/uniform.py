@@ -12,8 +12,8 @@ from funcgrad.ops.arithmetic import add, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater
 from funcgrad.ops.extrema import maximum
-from funcgrad.ops.families import broadcast_shapes, shape_of
 from funcgrad.ops.integer import bitwise_and, bitwise_or, bitwise_xor, right_shift
+from funcgrad.ops.operands import broadcast_shapes, shape_of
 from funcgrad.ops.random_bits import WORD, bitcast, threefry2x32
 from funcgrad.ops.rounding import remainder
 from funcgrad.ops.select import select

@@ -20,11 +20,11 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, isfinite, logical_and
 from funcgrad.ops.exponential import exp, exp2, expit, expm1, log, log1p, log_sigmoid
 from funcgrad.ops.extremal_reduce import reduce_max
-from funcgrad.ops.families import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.floats import absolute, sign
 from funcgrad.ops.gamma import betaln, digamma, gamma, gammaln, polygamma
 from funcgrad.ops.incomplete import betainc, gammainc, gammaincc
 from funcgrad.ops.logsumexp import logsumexp as log_sum_exp
+from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.power import cbrt, power, sqrt, square
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.reduce import keep_axes, normalize_axes, reduce_sum

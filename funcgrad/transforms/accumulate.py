@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.run_time import ADD_STACKS, is_run_time
 

@@ -12,7 +12,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.devices import is_cupy_array
 from funcgrad.ir.tracer import Tracer
-from funcgrad.ops.families import as_operand
+from funcgrad.ops.operands import as_operand
 
 ARRAY_CLASSES = (np.ndarray, Tracer)
 PLAIN_DTYPES = frozenset(map(np.dtype, "?bhilqBHILQefdFD"))  # of arrays that need no further check

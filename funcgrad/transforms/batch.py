@@ -10,7 +10,7 @@ from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import ArrayType, Shape
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.run_time import REPEAT_STACK, is_run_time
 from funcgrad.ops.shape import broadcast_to, moveaxis
 

@@ -10,8 +10,8 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
+from funcgrad.ops.batching import all_batched
 from funcgrad.ops.create import full
-from funcgrad.ops.families import all_batched
 from funcgrad.ops.shape import expand_dims, index_axis, moveaxis, stack
 from funcgrad.transforms.arguments import Flat, check_callable, name_of
 

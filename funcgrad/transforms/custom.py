@@ -16,7 +16,7 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_complex, is_inexact
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.transforms.arguments import Flat, check_callable, is_array_leaf, name_of
 from funcgrad.transforms.custom_rules import CUSTOM_JVP, CUSTOM_VJP
 from funcgrad.transforms.staging import closure_convert

@@ -16,7 +16,7 @@ from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.program import evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.shape import moveaxis
 from funcgrad.transforms.batch import BATCHING, batch_flat, place_axis

@@ -16,7 +16,8 @@ from funcgrad.ir.tracer import state, type_of
 from funcgrad.ir.types import ArrayType, dtype_of, is_complex, is_inexact
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
-from funcgrad.ops.families import shape_of, zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
+from funcgrad.ops.operands import shape_of
 from funcgrad.transforms.arguments import (
     Flat,
     check_callable,

@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad.ir.devices import beside_arguments, placed
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import is_complex, is_inexact
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.shape import moveaxis, reshape, slice_axis
 from funcgrad.transforms.arguments import (
     Flat,

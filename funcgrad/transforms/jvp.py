@@ -11,7 +11,7 @@ from funcgrad.ir.builder import close_program
 from funcgrad.ir.program import Program, evaluate
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, type_of
 from funcgrad.ir.types import SCALAR_DTYPES, ArrayType, is_inexact
-from funcgrad.ops.families import zeros_like_type
+from funcgrad.ops.cotangents import zeros_like_type
 
 # Values that decide promotion by their dtype.
 STRONG = frozenset({np.ndarray, np.float64, np.float32})

@@ -24,7 +24,7 @@ from funcgrad.ops import (
     trigonometry,
 )
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import as_operand
+from funcgrad.ops.operands import as_operand
 from funcgrad.ops.select import select
 
 Node = tuple[Any, ...]  # ("number", value), ("name", text), ("call", function, *arguments)

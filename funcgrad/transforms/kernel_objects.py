@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import ArrayType, ShapeDtypeStruct
-from funcgrad.ops.families import broadcast_shapes
+from funcgrad.ops.operands import broadcast_shapes
 from funcgrad.transforms.arguments import name_of
 from funcgrad.transforms.kernel_expressions import expression_of
 

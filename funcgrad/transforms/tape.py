@@ -18,7 +18,7 @@ from funcgrad.ir.quiet import quiet
 from funcgrad.ir.source import SourceLocation
 from funcgrad.ir.tracer import Trace, Tracer, arguments_behind, refuse_foreign_write, state, type_of
 from funcgrad.ir.types import dtype_of, is_inexact
-from funcgrad.ops.families import RULES_STATE
+from funcgrad.ops.cotangents import RULES_STATE
 from funcgrad.transforms.accumulate import WideSum, rounded, sum_cotangents
 from funcgrad.transforms.jvp import ValueTracer, weaken
 from funcgrad.transforms.linearize import linearize_equation

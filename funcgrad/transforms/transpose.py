@@ -15,7 +15,7 @@ from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.program import Equation, Literal, Program, Variable
 from funcgrad.ir.quiet import quiet
-from funcgrad.ops.families import RULES_STATE, zeros_like_type
+from funcgrad.ops.cotangents import RULES_STATE, zeros_like_type
 from funcgrad.transforms.accumulate import rounded, sum_cotangents
 
 

@@ -12,7 +12,7 @@ from funcgrad import tree
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, ShapeDtypeStruct
-from funcgrad.ops.families import align_batch
+from funcgrad.ops.batching import align_batch
 from funcgrad.transforms.arguments import Flat, check_callable
 from funcgrad.transforms.callback import VMAP_METHODS, batch_opaque
 from funcgrad.transforms.custom import custom_jvp, custom_vjp

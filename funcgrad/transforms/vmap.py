@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.ir.devices import beside_arguments
 from funcgrad.ir.leaks import leak_checked
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.transforms.arguments import (
     Flat,
     argument_name,

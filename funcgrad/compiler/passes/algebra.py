@@ -10,7 +10,8 @@ import numpy as np
 from funcgrad.ir.primitive import Operation
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable, has_effect
 from funcgrad.ops.create import FULL
-from funcgrad.ops.families import Elementwise, broadcast_shapes
+from funcgrad.ops.families import Elementwise
+from funcgrad.ops.operands import broadcast_shapes
 from funcgrad.ops.shape import BROADCAST_TO
 
 

@@ -10,7 +10,7 @@ from funcgrad.ir.attribution import attributed
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.quiet import quiet
-from funcgrad.ops.families import shape_of
+from funcgrad.ops.operands import shape_of
 from funcgrad.ops.shape import broadcast_to, moveaxis
 
 # A value, and the axis along which it holds all iterations; None if it is the same in each.

@@ -13,8 +13,8 @@ from funcgrad.numpy import products
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.fft import fourier
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import PLACE, STATIC_SLICE
 

@@ -10,7 +10,7 @@ from funcgrad.ir.devices import new_arrays_on, placed
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.ops.arithmetic import divide, multiply
-from funcgrad.ops.families import ndim_of, shape_of
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import STATIC_SLICE, concatenate
 

@@ -15,8 +15,8 @@ from funcgrad.ops import (
 from funcgrad.ops.arithmetic import divide, multiply
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import greater, not_equal
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.matrices import check_matrix, column_vector
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.reduce import reduce_or, reduce_sum
 from funcgrad.ops.sequences import as_array
 

@@ -13,8 +13,8 @@ from funcgrad.numpy.register import numpy_function
 from funcgrad.ops import (
     matrices,
 )
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.matrices import check_matrix, column_vector, row_vector
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import matmul as matrix_product
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import broadcast_to, reshape

@@ -18,8 +18,8 @@ from funcgrad.ops import (
 )
 from funcgrad.ops.arithmetic import add, multiply
 from funcgrad.ops.cast import convert
-from funcgrad.ops.families import ndim_of, shape_of
 from funcgrad.ops.matrices import check_matrix, inexact
+from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import matmul as matrix_product
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.sequences import as_array
