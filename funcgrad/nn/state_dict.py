@@ -11,6 +11,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.device import device_get, device_of, device_put
 from funcgrad.errors import CheckpointError
+from funcgrad.ir.types import BFLOAT16
 from funcgrad.nn.filters import is_array
 from funcgrad.nn.paths import Place, all_leaves, places
 from funcgrad.nn.walk import is_leaf, is_module, join
@@ -118,12 +119,20 @@ def _fitted(place: Place, given: Any, cast: bool) -> tuple[Any, str]:
     """A value as the array that the place needs, and what is wrong with it, if anything."""
     old = place.array
     if not hasattr(given, "dtype") or not isinstance(given.dtype, np.dtype):
-        given = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+        given = _from_tensor(given) if hasattr(given, "detach") else np.asarray(given)
     if given.shape != old.shape:
         return None, f"has {_described(old)}, got {_described(given)}"
     if given.dtype != old.dtype and not cast:
         return None, f"has {_described(old)}, got {_described(given)}; cast=True converts it"
     return device_put(given.astype(old.dtype, copy=True), device_of(old)), ""
+
+
+def _from_tensor(tensor: Any) -> np.ndarray:
+    """A tensor of PyTorch as an array."""
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":  # which PyTorch does not hand to NumPy
+        return tensor.float().numpy().astype(BFLOAT16)
+    return np.asarray(tensor)
 
 
 def _described(array: Any) -> str:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import pathlib
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -129,3 +130,16 @@ def test_live(name):
     assert set(ours) == set(theirs)
     for key, array in ours.items():
         np.testing.assert_allclose(array, theirs[key], rtol=1e-7, atol=1e-8, err_msg=key)
+
+
+def test_bfloat16_tensors():
+    need_torch()
+    import torch
+
+    theirs = torch.nn.Linear(4, 3).to(torch.bfloat16)
+    ours = nn.load_state_dict(nn.Linear(4, 3, key=0, dtype=ml_dtypes.bfloat16), theirs.state_dict())
+    assert ours.weight.dtype == ml_dtypes.bfloat16
+    expected = theirs.weight.detach().float().numpy()
+    np.testing.assert_array_equal(ours.weight.astype(np.float32), expected)
+    wide = nn.load_state_dict(nn.Linear(4, 3, key=0), theirs.state_dict(), cast=True)
+    np.testing.assert_array_equal(wide.weight, expected)
