@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from funcgrad.control.attention_loops import (
     gradients_by_heads,
     is_large,
 )
+from funcgrad.control.attention_masks import bias_for, with_bias_only, without_blind
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.program import Program
@@ -76,19 +78,29 @@ class AttentionPrimitive(Primitive):
         found = emit.attention(self.name, operands, **params)
         if found is not NotImplemented:
             return found
+        types = [x.type for x in operands]
+        run = functools.partial(self.formula, is_looped=emit.has_caches)
+        spec = params["spec"]
+        bias = with_bias_only(spec, types[: len(spec.inputs)])
+        if bias is not None and emit.takes_attention(self.name, bias, **only_bias(params)):
+            run = functools.partial(self.with_bias, type=bias[-1])
         with quiet() if emit.equation.is_quiet else contextlib.nullcontext():
-            program = self.recorded([x.type for x in operands], emit.has_caches, params)
+            program = recorded(functools.partial(run, **params), types, self.name)
         return emit.call(simplified(program), operands)
+
+    def with_bias(self, *operands: Any, type: ArrayType, **params: Any) -> list[Any]:
+        """The results by this primitive with a bias of this type instead of all extras."""
+        names, spec = self.names(**params), params["spec"]
+        arrays = dict(zip(names, operands, strict=True))
+        if "cotangent" in arrays:
+            arrays["cotangent"] = without_blind(spec, arrays, arrays["cotangent"])
+        results = [arrays[name] for name in names[len(spec.inputs) :]]
+        bias = bias_for(spec, arrays, type)
+        inputs = (arrays["query"], arrays["key"], arrays["value"], bias)
+        return self(*inputs, *results, **only_bias(params))
 
     def composition(self, *types: ArrayType, **params: Any) -> Program:
         return recorded_once(self, types, tuple(params.items()))
-
-    def recorded(self, types: Sequence[ArrayType], is_looped: bool, params: dict) -> Program:
-        """The formula as a Program."""
-        run = functools.partial(self.formula, is_looped=is_looped, **params)
-        program, captured = trace_flat(run, types, self.name)
-        assert not captured
-        return program
 
     def batch(self, size: int, args: Sequence, axes: Sequence, **params: Any) -> tuple[Any, Any]:
         """All examples of all examples along one axis. What is the same for all of them stays one."""
@@ -108,12 +120,24 @@ class AttentionPrimitive(Primitive):
         return False
 
 
+def only_bias(params: dict[str, Any]) -> dict[str, Any]:
+    """The params of the same operation with a bias instead of all extras."""
+    return {**params, "spec": replace(params["spec"], extras=("bias",))}
+
+
+def recorded(run: Callable[..., Any], types: Sequence[ArrayType], name: str) -> Program:
+    """A function of arrays of these types as a Program."""
+    program, captured = trace_flat(run, types, name)
+    assert not captured
+    return program
+
+
 @functools.lru_cache(256)
 def recorded_once(
     primitive: AttentionPrimitive, types: tuple[ArrayType, ...], params: tuple
 ) -> Program:
     """The formula for whole arrays, by which costs are estimated: that of a loop is the same."""
-    return primitive.recorded(types, False, dict(params))
+    return recorded(functools.partial(primitive.formula, **dict(params)), types, primitive.name)
 
 
 def may_be_one(name: str, own: bool) -> bool:
@@ -141,6 +165,11 @@ class Attention(AttentionPrimitive):
         examples, length, heads, _ = query.shape
         out = ArrayType((*query.shape[:3], value.shape[3]), query.dtype)
         return [out, ArrayType((examples, heads, length), accumulator(query.dtype))]
+
+    def with_bias(self, *operands: Any, type: ArrayType, **params: Any) -> list[Any]:
+        out, total = super().with_bias(*operands, type=type, **params)
+        arrays = dict(zip(self.names(**params), operands, strict=True))
+        return [without_blind(params["spec"], arrays, out), total]
 
     def composed(self, arrays: dict[str, Any], is_looped: bool, *, spec: AttentionSpec) -> list:
         heads = arrays["key"].shape[2]

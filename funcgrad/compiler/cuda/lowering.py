@@ -48,10 +48,15 @@ class CudaLowering(Lowering):
 
     def attention(self, name: str, values: Sequence[Node], **params: Any) -> Any:
         """One operation, if the library of products has it."""
-        plan = attention_plan(name, [value.type for value in values], **params)
-        if plan is None or self.products is None or not self.products.has_algorithm(plan):
+        types = [value.type for value in values]
+        if not self.takes_attention(name, types, **params):
             return NotImplemented
+        plan = attention_plan(name, types, **params)
         return self.results("attention", values, {"plan": plan, **params})
+
+    def takes_attention(self, name: str, types: Sequence[ArrayType], **params: Any) -> bool:
+        plan = attention_plan(name, types, **params)
+        return plan is not None and self.products is not None and self.products.has_algorithm(plan)
 
     def elementwise(self, primitive: Any, values: Sequence[Node], params: dict) -> Any:
         if primitive.name == "select":

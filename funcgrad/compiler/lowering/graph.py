@@ -419,7 +419,8 @@ class Lowering:
         right = self.permuted(y, (*batch[1], *contract[1], *free_y))
         params = {"batch": len(batch[0]), "contract": len(contract[0])}
         key = ("dot", tuple(params.values()), id(left), id(right))
-        if key not in self.known:  # equal ones meet here if primitives are compositions, as attention is
+        # Equal products meet here where primitives are lowered as compositions.
+        if key not in self.known:
             found = self.step("dot", (left, right), **params)
             if found is NotImplemented:
                 return found
@@ -462,6 +463,11 @@ class Lowering:
         """One of the primitives of attention, where that is one operation."""
         del name, values, params
         return NotImplemented
+
+    def takes_attention(self, name: str, types: Sequence[ArrayType], **params: Any) -> bool:
+        """Whether one of these primitives is one operation for inputs of these types."""
+        del name, types, params
+        return False
 
     def scan(self, values: Sequence[Node], **params: Any) -> Any:
         return self.step("scan", values, **params)
@@ -540,7 +546,7 @@ def lower_program(
     program: Program,
     supports: Supports,
     takes: Callable[[str, Sequence[Node], dict], bool],
-    kind: type[Lowering] = Lowering,
+    kind: Callable[..., Lowering] = Lowering,
 ) -> Graph:
     """The graph of a Program; `kind` is what its primitives talk to."""
     lowering = kind(supports, takes)

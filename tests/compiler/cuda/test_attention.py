@@ -31,11 +31,12 @@ BY_LIBRARY = {
     "causal window": {"is_causal": True, "local_window_size": 2},
     "scale": {"scale": 0.7},
     "bias": {"bias": BIAS},
-}
-BY_PRODUCTS = {
-    "lengths": {"query_seq_lengths": np.array([12, 5]), "key_value_seq_lengths": np.array([0, 9])},
-    "mask": {"mask": numbers((2, 1, 12, 16), bool), "is_causal": True},
     "bias of keys": {"bias": BIAS[:, :, :1]},
+    "mask": {"mask": numbers((2, 1, 12, 16), bool), "is_causal": True},
+    "mask of a head": {"mask": numbers((4, 1, 16), bool), "local_window_size": 2},
+    "mask and bias": {"mask": numbers((16,), bool), "bias": BIAS},
+    "lengths": {"query_seq_lengths": np.array([12, 5]), "key_value_seq_lengths": np.array([0, 9])},
+    "lengths of queries": {"query_seq_lengths": np.array([3, 0])},
 }
 
 
@@ -88,7 +89,7 @@ def assert_close(found, wanted, tolerance):
 def test_results_and_gradients_by_the_library(name, dtype, with_cudnn):
     f = both(BY_LIBRARY[name])
     given = [*arrays(dtype), *extras_of(BY_LIBRARY[name], dtype)]
-    wanted = f(*[x.astype(np.float32) for x in given])
+    wanted = f(*[x.astype(np.float32) if x.dtype == dtype else x for x in given])
     with emulated():
         jitted = fg.jit(f)
         for _ in range(3):  # the last one is a graph that is replayed
@@ -141,17 +142,17 @@ def plans(f, *args):
 
 
 def test_what_the_library_gets():
-    """Half precision, a band around the diagonal, a bias for each pair of times; sizes that it has."""
+    """Half precision in sizes that it has; masks and lengths as biases, but not biases of another dtype."""
     run = lambda **options: lambda *xs: nn.dot_product_attention(*xs, **options)
     half = arrays(np.float16)
     for options in BY_LIBRARY.values():
-        options = {k: x.astype(np.float16) if k == "bias" else x for k, x in options.items()}
-        assert len(plans(run(**options), *half)) == 1
+        names = [name for name, x in options.items() if isinstance(x, np.ndarray)]
+        extra = extras_of(options, np.float16)
+        f = lambda q, k, v, *xs: run(**{**options, **dict(zip(names, xs, strict=True))})(q, k, v)
+        assert len(plans(f, *half, *extra)) == 1
     assert not plans(run(), *arrays(np.float32))
     assert not plans(run(), *arrays(np.float64))
     assert not plans(run(), *arrays(np.float16, size=6))
-    for options in BY_PRODUCTS.values():
-        assert not plans(run(**options), *half)
     assert not plans(run(bias=BIAS), *half)
     # Some queries of these see no key, and those of the others do.
     late = arrays(np.float16, rows=20)
@@ -179,21 +180,27 @@ def test_plan_of_a_band():
 def test_results_and_gradients_by_products(order):
     rows = []
     for dtype in (np.float32, np.float64):
-        for name, options in {**BY_LIBRARY, **BY_PRODUCTS}.items():
+        for name, options in BY_LIBRARY.items():
             given = (*arrays(dtype), *extras_of(options, dtype))
             rows.append(row(f"{name} {dtype.__name__}", both(options), *given))
     check(rows, order)
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-@pytest.mark.parametrize("name", BY_PRODUCTS)
-def test_half_precision_by_products(name, dtype, with_cudnn):
-    f, extras = both(BY_PRODUCTS[name]), extras_of(BY_PRODUCTS[name], dtype)
-    given = [*arrays(dtype), *extras]
-    wanted = f(*[x.astype(np.float32) if x.dtype == dtype else x for x in given])
-    with emulated():
-        found = [host(out) for out in fg.jit(f)(*map(put, given))]
-    assert_close(found, [x.astype(dtype) for x in wanted], 6e-2 if dtype == BFLOAT16 else 8e-3)
+def test_half_precision_by_products(dtype, with_cudnn):
+    """A bias of another dtype, and sizes that the library has not."""
+    bias = BIAS.copy()
+    for f, given in (
+        (both({"bias": bias, "is_causal": True}), (*arrays(dtype), bias)),
+        (
+            both({"query_seq_lengths": np.array([12, 5])}),
+            (*arrays(dtype, size=6), np.array([3, 0])),
+        ),
+    ):
+        wanted = f(*[x.astype(np.float32) if x.dtype == dtype else x for x in given])
+        with emulated():
+            found = [host(out) for out in fg.jit(f)(*map(put, given))]
+        assert_close(found, [x.astype(dtype) for x in wanted], 6e-2 if dtype == BFLOAT16 else 8e-3)
     assert not fake_cudnn.ran
 
 

@@ -56,11 +56,12 @@ def heads(arrays, options):
 def forward(arrays, options):
     """Write the results."""
     for logits, head, own in heads(arrays, options):
-        powers = np.exp(logits)
+        largest = logits.max(-1, keepdims=True)
+        powers = np.exp(logits - largest)
         total = powers.sum(-1, keepdims=True)
         arrays["o"][head] = powers / total @ arrays["v"][own].astype(float)
         if "stats" in arrays:
-            arrays["stats"][head] = np.log(total)
+            arrays["stats"][head] = np.log(total) + largest
 
 
 def backward(arrays, options):
