@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ FILES = {
 FINE = (0, 5)  # exit codes of pytest: all passed, nothing chosen
 TESTS_FAILED = 1
 HARMLESS = ("passed", "skipped")
+RESULTS = threading.Lock()  # held by who reads or changes those of any job
 CRASH = "Fatal Python error"  # with which Python begins to say where it was
 STARTING = 90.0  # seconds until the first sign of life
 SHOWN = 12  # lines of a failure
@@ -79,17 +81,18 @@ class Job:
             with tempfile.TemporaryDirectory() as directory:
                 progress = Path(directory) / "progress"
                 code, output = self.process(options, progress, seconds)
-                begun = self.read(progress)
+                with RESULTS:
+                    begun = self.read(progress)
             if code in (*FINE, TESTS_FAILED):
                 return
             reason = "it hung" if code is None else f"exit code {code}"
             reason += f" in row {self.row}" if self.row else ""
-            running = [test for test in begun if test not in self.results]
-            for test in running:
-                text = f"{reason}: {output[output.rfind(CRASH) :][:1500]}"
-                self.results[test] = {"outcome": "crashed", "seconds": 0.0, "text": text}
+            crashed = {"outcome": "crashed", "seconds": 0.0, "text": f"{reason}: {said(output)}"}
+            with RESULTS:
+                for test in begun:
+                    self.results.setdefault(test, crashed)
             if not begun:
-                self.troubles.append(f"{reason}: {output[-1500:]}")
+                self.troubles.append(f"{reason}: {output[-600:]}")
                 return
 
     def process(
@@ -166,6 +169,12 @@ def ended_from_outside(*_: object) -> None:
     os._exit(1)
 
 
+def said(output: str) -> str:
+    """Where Python says that it has crashed, or else the end of an output."""
+    place = output.find(CRASH)
+    return output[place:][:1500] if place >= 0 else output[-1500:]
+
+
 def waited(process: subprocess.Popen, progress: Path, seconds: float, quiet: float) -> int | None:
     """The exit code of a process; None if it takes longer than allowed, or notes nothing for too long."""
     start = last = time.monotonic()
@@ -185,8 +194,9 @@ def all_jobs() -> list[Job]:
 
 def write(jobs: Sequence[Job], path: Path) -> None:
     """What is known so far."""
-    known = {job.name: {"tests": job.results, "troubles": job.troubles} for job in jobs}
-    path.write_text(json.dumps(known, indent=1))
+    with RESULTS:
+        known = {job.name: {"tests": job.results, "troubles": job.troubles} for job in jobs}
+        path.write_text(json.dumps(known, indent=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
