@@ -133,7 +133,8 @@ def power(x: Any, y: Any, /) -> Any:
     """
     dtype = dtype_of_number(x)
     if type(y) in (int, float) and y == 2 and dtype is not None and is_inexact(dtype):
-        return SQUARE.apply(x)
+        is_widened = type(y) is float and dtype.kind not in "fc"  # as bfloat16 is by Python floats
+        return POWER.apply(x, y) if is_widened else SQUARE.apply(x)
     return POWER.apply(x, y)
 
 

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+import funcgrad as fg
 from funcgrad.ops.arithmetic import add, multiply
 from funcgrad.ops.compare import greater
 from funcgrad.ops.complex import angle, conjugate, imag, real
@@ -308,3 +310,13 @@ def test_integer_overflow_and_rounding_follow_numpy():
     with pytest.raises(ValueError, match="negative integer powers"):
         power(np.array([2]), -1)
     assert float_power(np.array([2]), -1) == 0.5
+
+
+@pytest.mark.parametrize("exponent", [2, 2.0, 3.0, 0.5])
+def test_powers_of_bfloat16_have_numpys_dtype(exponent):
+    x = np.array([1.0, 4.0], ml_dtypes.bfloat16)
+    expected = x**exponent
+    for transformed in (fg.jit, fg.vmap, lambda f: lambda x: fg.vjp(f, x)[0]):
+        found = transformed(lambda x: x**exponent)(x)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
