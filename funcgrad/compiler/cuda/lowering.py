@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.cuda.masks import ReluMasks
-from funcgrad.compiler.cuda.steps.attention_plan import attention_plan
+from funcgrad.compiler.cuda.steps.attention_plan import attention_plan, strided_plan
 from funcgrad.compiler.lowering.costs import is_leaf
 from funcgrad.compiler.lowering.graph import Constant, Full, Gather, Iota, Lowering, Map, Node, View
 from funcgrad.compiler.lowering.index import is_affine_reshape
-from funcgrad.compiler.lowering.views import contiguous_base
+from funcgrad.compiler.lowering.views import contiguous_base, rows_in_memory
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.cast import convert
@@ -48,10 +48,17 @@ class CudaLowering(Lowering):
 
     def attention(self, name: str, values: Sequence[Node], **params: Any) -> Any:
         """One operation, if the library of products has it."""
-        types = [value.type for value in values]
-        if not self.takes_attention(name, types, **params):
+        plan, products = (
+            attention_plan(name, [value.type for value in values], **params),
+            self.products,
+        )
+        if plan is None or products is None:
             return NotImplemented
-        plan = attention_plan(name, types, **params)
+        places = [rows_in_memory(value) for value in values[:3]]
+        strides = [None if place is None else place.strides for place in places]
+        strided = strided_plan(plan, values[:3], strides)
+        if not (products.has_algorithm(strided) or products.has_algorithm(plan)):
+            return NotImplemented
         return self.results("attention", values, {"plan": plan, **params})
 
     def takes_attention(self, name: str, types: Sequence[ArrayType], **params: Any) -> bool:

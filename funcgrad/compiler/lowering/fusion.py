@@ -49,7 +49,7 @@ from funcgrad.compiler.lowering.reads import behind_views, operand_reads, pieces
 from funcgrad.compiler.lowering.views import contiguous_base, located, step_strides, view_index
 from funcgrad.ir.program import has_effect
 
-STRIDED = frozenset({"dot"})  # steps that take operands with any strides
+STRIDED = frozenset({"dot", "attention"})  # steps that take operands with any strides
 TINY = 4  # elements of arrays that are computed one by one, in registers
 FAR_BYTES = 1 << 20  # arrays of so many bytes are not in a cache when a second kernel reads them
 CHEAP = 4  # simple operations that are rather repeated than stored

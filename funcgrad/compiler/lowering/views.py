@@ -141,9 +141,20 @@ def merged_axes(
     return math.prod(shape[a] for a in axes), strides[wide[-1]] if wide else 1
 
 
+def rows_in_memory(node: Node) -> Located | None:
+    """Where the rows along the last axis lie, if each is contiguous and begins at a multiple of 16 bytes."""
+    found, unit = located_anyhow(node), 16 // node.dtype.itemsize
+    *outer, inner = found.strides
+    steps = [step for n, step in zip(node.shape, outer, strict=False) if n != 1]
+    is_aligned = all(step > 0 and step % unit == 0 for step in steps) and found.offset % unit == 0
+    return found if inner == 1 and is_aligned else None
+
+
 def step_strides(step: Step, operand: Node) -> Located | None:
     """Where a matrix product finds an operand; None if it must be copied first: its axes must merge into those of
-    a matrix, none of which runs backward or stands still."""
+    a matrix, none of which runs backward or stands still. Attention takes any rows of queries, keys and values."""
+    if step.how == "attention":
+        return rows_in_memory(operand) if operand in step.operands[:3] else located(operand)
     found = located_anyhow(operand)
     # A product of an array with itself reads it in two ways.
     places = [place for place, known in enumerate(step.operands) if known is operand]

@@ -127,6 +127,41 @@ def test_one_gradient_and_derivatives_of_batches(with_cudnn):
         assert {kind for kind, _ in fake_cudnn.ran} == {"sdpa", "sdpa_backward"}
 
 
+def joined(x, w):
+    """Attention of queries, keys and values from one product."""
+    q, k, v = np.split((x @ w).reshape(2, 16, 8, 8), (4, 6), axis=2)
+    return nn.dot_product_attention(q, k, v, is_causal=True)
+
+
+def test_parts_of_an_array_are_read_where_they_lie(with_cudnn):
+    x, w = numbers((2, 16, 32), np.float16), numbers((32, 64), np.float16, 1, 0.3)
+    found = items(joined, x, w)
+    assert [type(item) for item in found] == [Product, Product]
+    assert found[1].slots["value"].offset - found[1].slots["query"].offset == 6 * 8 * 2
+    assert found[1].plan.key.strides == (16 * 64, 8, 64, 1)
+    f = lambda x, w: fg.vjp(joined, x, w)[1](x.reshape(2, 16, 4, 8))
+    wanted = f(x.astype(np.float32), w.astype(np.float32))
+    with emulated():
+        found = [host(out) for out in fg.jit(f)(put(x), put(w))]
+    assert_close(found, [y.astype(np.float16) for y in wanted], 1e-2)
+
+
+def test_rows_that_the_library_may_not_read(with_cudnn):
+    """Sizes and places that are no multiples of 16 bytes, and other orders of axes."""
+    x = numbers((2, 16, 3, 4, 9), np.float16)
+
+    def run(x, k):
+        turned = [x[:, :, i, :, 1:] for i in range(2)]
+        return nn.dot_product_attention(turned[0], turned[1], k.transpose(0, 3, 2, 1))
+
+    k = numbers((2, 8, 4, 16), np.float16, 3)
+    wanted = run(x.astype(np.float32), k.astype(np.float32))
+    with emulated():
+        found = host(fg.jit(run)(put(x), put(k)))
+    assert_close([found], [wanted.astype(np.float16)], 4e-3)
+    assert fake_cudnn.ran
+
+
 def items(f, *args, library=None):
     program, _ = trace_flat(lambda *xs: [f(*xs)], [type_of(x) for x in args], "f")
     library = library or Library(fake_lt, Graphs(fake_cudnn))

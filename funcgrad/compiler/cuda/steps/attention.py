@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from funcgrad.compiler.cuda.launches import Product, Slot
 from funcgrad.compiler.cuda.program import VECTOR, LaunchWriter
-from funcgrad.compiler.cuda.steps.attention_plan import FORWARD
+from funcgrad.compiler.cuda.steps.attention_plan import FORWARD, AttentionPlan, strided_plan
+from funcgrad.compiler.cuda.steps.copies import contiguous
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.plan import nbytes
 
@@ -19,7 +19,7 @@ def write(writer: LaunchWriter, step: Step) -> None:
 
 
 def write_forward(writer: LaunchWriter, step: Step) -> None:
-    plan, slots = step.params["plan"], operands(writer, step, ())
+    plan, slots = operands(writer, step, ())
     slots["out"] = result(writer, step, 0)
     if writer.result(step, 1) is None:
         without = replace(plan, has_totals=False)
@@ -31,8 +31,7 @@ def write_forward(writer: LaunchWriter, step: Step) -> None:
 
 
 def write_backward(writer: LaunchWriter, step: Step) -> None:
-    plan = step.params["plan"]
-    slots = operands(writer, step, ("out", "totals", "cotangent"))
+    plan, slots = operands(writer, step, ("out", "totals", "cotangent"))
     wanted = step.params["wanted"]
     for place, name in enumerate(("query", "key", "value")):
         if name in wanted:
@@ -42,15 +41,29 @@ def write_backward(writer: LaunchWriter, step: Step) -> None:
     add(writer, plan, slots)
 
 
-def operands(writer: LaunchWriter, step: Step, more: tuple[str, ...]) -> dict[str, Slot]:
-    """The memory of the operands by role."""
-    bias = ("bias",) if step.params["plan"].bias is not None else ()
-    roles = ("query", "key", "value", *bias, *more)
-    return {role: aligned(writer, node) for role, node in zip(roles, step.operands, strict=True)}
+def operands(
+    writer: LaunchWriter, step: Step, more: tuple[str, ...]
+) -> tuple[AttentionPlan, dict[str, Slot]]:
+    """The plan, and the memory of the operands by role: as they lie, or copies where the library may not read them."""
+    contiguous_plan = step.params["plan"]
+    bias = ("bias",) if contiguous_plan.bias is not None else ()
+    rows, others = step.operands[:3], step.operands[3:]
+    places = [writer.strided(step, node) for node in rows]
+    strides = [found if writer.alignment(slot) % VECTOR == 0 else None for slot, found in places]
+    plan = strided_plan(contiguous_plan, rows, strides)
+    if not writer.backend.products.has_algorithm(plan):
+        strides = [None] * 3
+        plan = contiguous_plan
+    slots = [
+        slot if kept == found else contiguous(writer, slot, node.dtype, node.shape, found)
+        for node, kept, (slot, found) in zip(rows, strides, places, strict=True)
+    ]
+    slots += [aligned(writer, node) for node in others]
+    return plan, dict(zip(("query", "key", "value", *bias, *more), slots, strict=True))
 
 
 def aligned(writer: LaunchWriter, node: Node) -> Slot:
-    """The memory of an operand, or a copy where the library may read it."""
+    """The memory of a contiguous operand, or a copy where the library may read it."""
     slot = writer.operand(node)
     if writer.alignment(slot) % VECTOR == 0:
         return slot
@@ -64,7 +77,7 @@ def result(writer: LaunchWriter, step: Step, number: int) -> Slot:
     return writer.scratch(nbytes(step.results[number])) if slot is None else slot
 
 
-def add(writer: LaunchWriter, plan: Any, slots: dict[str, Slot]) -> None:
+def add(writer: LaunchWriter, plan: AttentionPlan, slots: dict[str, Slot]) -> None:
     """Add an operation, with the scratch memory that it wants."""
     size = writer.backend.products.prepared(plan).workspace_bytes
     writer.add(Product(plan, {**slots, "workspace": writer.scratch(size)}))

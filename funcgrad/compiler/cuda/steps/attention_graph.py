@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcgrad.compiler.cuda.steps.attention_plan import FORWARD
+from funcgrad.compiler.cuda.steps.attention_plan import FORWARD, contiguous_layout
 from funcgrad.compiler.cuda.steps.cudnn_graph import PreparedGraph
 
 WORKSPACE_BYTES = 4 << 30  # that its algorithms may use: gradients are summed in float32
@@ -69,7 +69,7 @@ class PreparedAttention(PreparedGraph):
         )
         layouts = {"query": plan.query, "key": plan.key, "value": plan.value}
         for (name, layout), tensor in zip(layouts.items(), found, strict=True):
-            given["gradient_" + name] = self.finished(tensor, layout)
+            given["gradient_" + name] = self.finished(tensor, contiguous_layout(layout))
         return given
 
     def restrain(self) -> None:

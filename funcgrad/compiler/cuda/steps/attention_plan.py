@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from funcgrad.compiler.cuda.steps.convolution_plan import TensorLayout
+from funcgrad.compiler.lowering.graph import Node
 from funcgrad.compiler.lowering.index import strides_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.attention import AttentionSpec
@@ -88,8 +89,22 @@ def is_whole(bias: ArrayType, query: ArrayType, key: ArrayType) -> bool:
     return bias.dtype == query.dtype and bias.shape[2:] == (query.shape[1], key.shape[1])
 
 
-def by_heads(shape: tuple[int, ...]) -> TensorLayout:
-    """The layout of an array (examples, times, heads, size) with heads before times."""
+def by_heads(shape: tuple[int, ...], strides: Sequence[int] | None = None) -> TensorLayout:
+    """The layout of an array (examples, times, heads, size), contiguous by default, with heads before times."""
     examples, times, heads, size = shape
-    lead, row, head, step = strides_of(shape)
+    lead, row, head, step = strides_of(shape) if strides is None else strides
     return TensorLayout((examples, heads, times, size), (lead, head, row, step))
+
+
+def contiguous_layout(layout: TensorLayout) -> TensorLayout:
+    """The layout of a contiguous array of the same lengths."""
+    examples, heads, times, size = layout.lengths
+    return by_heads((examples, times, heads, size))
+
+
+def strided_plan(
+    plan: AttentionPlan, nodes: Sequence[Node], strides: Sequence[Sequence[int] | None]
+) -> AttentionPlan:
+    """A plan for query, key and value with these strides; those that are None are contiguous."""
+    query, key, value = map(by_heads, [node.shape for node in nodes], strides)
+    return replace(plan, query=query, key=key, value=value)
