@@ -100,9 +100,8 @@ def _compile_native(program: Program, donated: Sequence[int]) -> Any:
     """Machine code, or None with a warning if the compiler fails: then generated Python does the work."""
     # Imported by the first call that compiles: half of the modules that one without jit does without.
     native = importlib.import_module("funcgrad.compiler.native")
-    importlib.import_module(
-        "funcgrad.compiler.cache"
-    ).default_cache()  # wrong settings are no failure of ours
+    # Wrong settings of the cache are no failure of the compiler: they are the caller's error.
+    importlib.import_module("funcgrad.compiler.cache").default_cache()
     try:
         return native.compile_native(program, donated)
     except NoLLVM as error:
