@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import (
-    Module,
-    Value,
-    constant,
-    vector,
-)
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.mathlib import MATH
 from funcgrad.compiler.llvm.mathlib.exponent import power_of_two
 from funcgrad.compiler.llvm.mathlib.number import Number, copysign, select
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value, constant, vector
 
 ELEMENTS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 WIDTH = {"float": 4, "double": 8}

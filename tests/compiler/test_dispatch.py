@@ -24,11 +24,12 @@ from hypothesis import given, settings, strategies as st
 
 import funcgrad as fg
 from funcgrad.compiler.codegen import generate
-from funcgrad.compiler.llvm.builder import Module as Code, constant
+from funcgrad.compiler.llvm.builder import Module as Code
 from funcgrad.compiler.llvm.calls import cpython, dispatch
 from funcgrad.compiler.llvm.calls.call_plan import MAX_WORDS
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.runtime import system
+from funcgrad.compiler.llvm.types import constant
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.config import restraints
 from funcgrad.nn import Module

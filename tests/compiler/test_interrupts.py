@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.compiler.llvm.builder import Module, constant
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.runtime import interrupts, runtime
+from funcgrad.compiler.llvm.types import constant
 
 pytest.importorskip("llvmlite")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")

@@ -13,7 +13,7 @@ import pytest
 
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import Cache
-from funcgrad.compiler.llvm.builder import Module, constant, vector
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading import keys, load as load_module, machine_code
 from funcgrad.compiler.llvm.loading.elf import read_object
 from funcgrad.compiler.llvm.loading.image import Unsupported, lay_out
@@ -22,6 +22,7 @@ from funcgrad.compiler.llvm.loading.load import link, load
 from funcgrad.compiler.llvm.loading.machine_code import Source, build
 from funcgrad.compiler.llvm.runtime import system
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import constant, vector
 from funcgrad.compiler.report import recording
 from funcgrad.config import config
 

@@ -8,8 +8,9 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from funcgrad.compiler.llvm.builder import Module, constant  # noqa: E402
+from funcgrad.compiler.llvm.builder import Module  # noqa: E402
 from funcgrad.compiler.llvm.mathlib import MATH, number  # noqa: E402
+from funcgrad.compiler.llvm.types import constant  # noqa: E402
 from tools.math_accuracy import BINARY, UNARY, float64_error, reference  # noqa: E402
 from tools.math_kernels import compile_module, elementwise, float_errors  # noqa: E402
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Block, Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.calls.failure import (
     RAISED,
     RECORD_BYTES,
@@ -23,6 +23,7 @@ from funcgrad.compiler.llvm.calls.failure import (
     write_answer,
     write_memory_check,
 )
+from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.kernels.flat import FlatWriter, is_flat
 from funcgrad.compiler.llvm.kernels.floating import (
     NUMBER,
@@ -39,6 +40,7 @@ from funcgrad.compiler.llvm.kernels.small_arrays import load_elements
 from funcgrad.compiler.llvm.kernels.tiny import TinyWriter
 from funcgrad.compiler.llvm.steps.stacks import Stack, write_frame, write_release
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Map, Node, Reduce, Step, accumulator_dtype
 from funcgrad.compiler.lowering.kernels import Kernel

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from funcgrad.compiler.llvm.builder import Function, Loop, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Loop
+from funcgrad.compiler.llvm.types import Value, constant
 
 
 def index(value: int) -> Value:

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Block, Module, Value
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.calls import callable as native_callable, cpython, donated
 from funcgrad.compiler.llvm.calls.call_plan import Op, Plan
 from funcgrad.compiler.llvm.calls.dispatch_donation import Donations, write_note
 from funcgrad.compiler.llvm.calls.dispatch_frame import NOT_THIS_CALL, NULL, Table, number
+from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.loading.load import Loaded, load
 from funcgrad.compiler.llvm.runtime import runtime, system
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.tree.static import same
 
 # What `Calls` keeps in memory: itself, the portable `__call__`, the shared table, and the plans behind their number.

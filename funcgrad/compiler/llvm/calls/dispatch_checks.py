@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.calls import cpython
 from funcgrad.compiler.llvm.calls.dispatch_frame import NULL, Frame, Table, number
+from funcgrad.compiler.llvm.types import Value, constant
 
 EQUALITY = constant("i32", 2)  # Py_EQ
 GOLDEN = number(0x9E3779B97F4A7C15 - (1 << 64))  # spreads addresses over a hash table

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Block, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.calls import cpython, donated
 from funcgrad.compiler.llvm.calls.dispatch_checks import Checks
 from funcgrad.compiler.llvm.calls.dispatch_frame import NULL, Table, number
 from funcgrad.compiler.llvm.calls.dispatch_results import Results
+from funcgrad.compiler.llvm.instructions import Block
+from funcgrad.compiler.llvm.types import Value, constant
 
 OWNED_WRITEABLE = cpython.OWNS_DATA | cpython.WRITEABLE
 

@@ -6,9 +6,11 @@ import contextlib
 import enum
 from collections.abc import Iterator
 
-from funcgrad.compiler.llvm.builder import Block, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.calls import cpython
 from funcgrad.compiler.llvm.calls.call_plan import Header
+from funcgrad.compiler.llvm.instructions import Block
+from funcgrad.compiler.llvm.types import Value, constant
 
 NULL = Value("ptr", "null")
 NOT_THIS_CALL = Value("ptr", "inttoptr (i64 1 to ptr)")

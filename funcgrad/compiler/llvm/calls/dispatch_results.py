@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.calls import cpython
 from funcgrad.compiler.llvm.calls.dispatch_frame import NULL, Frame, number
+from funcgrad.compiler.llvm.types import Value, constant
 
 
 class Results(Frame):

@@ -8,16 +8,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from funcgrad.compiler.llvm.builder import (
-    Block,
-    Function,
-    Module,
-    Value,
-    constant,
-    lanes_of,
-    mangled,
-)
+from funcgrad.compiler.llvm.builder import Function, Module
+from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.runtime import system
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, mangled
 from funcgrad.ir.program import Equation
 from funcgrad.ops.bounds import out_of_bounds_error, window_error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.registers import register_type
+from funcgrad.compiler.llvm.types import Value, constant, vector
 from funcgrad.compiler.lowering.graph import POSITIONS, Reduce, accumulator_dtype
 
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
-    Module,
-    Value,
-    constant,
-    lanes_of,
-    with_element,
-)
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.kernels.elements import Elements
 from funcgrad.compiler.llvm.kernels.registers import register_type
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, with_element
 from funcgrad.compiler.lowering.elements import Element, Unsupported
 from funcgrad.compiler.lowering.reductions import start_value
 from funcgrad.ir.types import kind

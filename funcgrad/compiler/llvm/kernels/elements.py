@@ -7,16 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
-    Module,
-    Value,
-    constant,
-    element_of,
-    is_pair,
-    vector,
-    with_element,
-)
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.kernels import integers
 from funcgrad.compiler.llvm.kernels.registers import (
     as_python,
@@ -31,6 +22,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
 from funcgrad.compiler.llvm.mathlib import MATH, complex_arithmetic
 from funcgrad.compiler.llvm.mathlib.complex_arithmetic import native
 from funcgrad.compiler.llvm.mathlib.complex_functions import COMPLEX_MATH
+from funcgrad.compiler.llvm.types import Value, constant, element_of, is_pair, vector, with_element
 from funcgrad.compiler.lowering.elements import (
     MAX_FACTORS,
     UINT8,

@@ -6,7 +6,7 @@ from collections.abc import Container
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.elements import apply
 from funcgrad.compiler.llvm.kernels.registers import (
     as_python,
@@ -15,6 +15,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     register_type,
 )
 from funcgrad.compiler.llvm.kernels.small_arrays import load_elements, store_elements
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.elements import Element
 from funcgrad.compiler.lowering.graph import Constant, Full, Map, Node, operand_dtypes
 from funcgrad.compiler.lowering.kernels import Kernel

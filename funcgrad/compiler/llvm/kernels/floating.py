@@ -5,9 +5,10 @@ A program whose operations may cause warnings of NumPy looks at it when it is do
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.calls.recheck import NUMBER
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, constant
 
 EVENTS = 0b1101  # of MXCSR: overflow, division by zero, invalid
 ALL_EVENTS = 0b111111

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, lanes_of, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.scopes import LoopScopes, Placed
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector
 from funcgrad.compiler.lowering.index import Affine
 
 

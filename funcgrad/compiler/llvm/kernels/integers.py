@@ -6,16 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
-    Value,
-    constant,
-    lanes_of,
-    mangled,
-    vector,
-    with_element,
-)
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import convert_value
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, mangled, vector, with_element
 from funcgrad.compiler.lowering.elements import Unsupported
 from funcgrad.ir.types import BOOL, FLOAT64
 

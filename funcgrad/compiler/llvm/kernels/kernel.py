@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, lanes_of, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.accumulator import Accumulator
 from funcgrad.compiler.llvm.kernels.loop_nest import LoopNest
 from funcgrad.compiler.llvm.kernels.registers import memory_type, register_type
 from funcgrad.compiler.llvm.kernels.scopes import Placed
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector
 from funcgrad.compiler.lowering.accesses import store_offset
 from funcgrad.compiler.lowering.graph import Node, Reduce, accumulator_dtype
 from funcgrad.compiler.lowering.index import flat_offset

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, mangled, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, mangled, vector
 
 # Elements further apart are loaded one by one.
 MOST_APART = 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Block, Function, Loop, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Loop
+from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.kernels.accumulator import Accumulator
 from funcgrad.compiler.llvm.kernels.registers import register_bytes
 from funcgrad.compiler.llvm.kernels.values import ValueWriter
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Reduce
 from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.schedule import Level, Schedule

@@ -5,8 +5,8 @@ Elements of 16 bytes, which have no such instructions, move as two of 8.
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
+from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.types import (
     Value,
     constant,
     element_of,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, lanes_of, vector, with_element
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.indices import IndexWriter
 from funcgrad.compiler.llvm.kernels.masked import gather, masked_load, masked_store, scatter
 from funcgrad.compiler.llvm.kernels.registers import alignment, from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.types import Value, lanes_of, vector, with_element
 from funcgrad.compiler.lowering.index import Affine, combine, constant as constant_index
 from funcgrad.compiler.lowering.schedule import Schedule
 

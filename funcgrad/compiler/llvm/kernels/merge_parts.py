@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.registers import (
     alignment,
@@ -13,6 +13,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     round_half,
     to_memory,
 )
+from funcgrad.compiler.llvm.types import Value, constant, vector
 from funcgrad.compiler.lowering.graph import Reduce, accumulator_dtype
 
 LANES = 16

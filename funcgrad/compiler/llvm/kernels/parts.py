@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, lanes_of
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.calls.failure import write_index_failure
 from funcgrad.compiler.llvm.kernels.row_memory import RowMemory
 from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
     Constant,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
+from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.types import (
     Value,
     constant,
     element_of,

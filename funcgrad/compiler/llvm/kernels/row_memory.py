@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.memory import Address, MemoryWriter
 from funcgrad.compiler.llvm.kernels.registers import is_half, memory_type
 from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.types import Value, vector
 from funcgrad.compiler.lowering.graph import Node
 from funcgrad.compiler.lowering.index import Affine, combine
 from funcgrad.compiler.lowering.schedule import Schedule

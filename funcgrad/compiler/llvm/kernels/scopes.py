@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Block, Function, Loop, Value, constant, lanes_of, vector
+from funcgrad.compiler.llvm.builder import Function, Loop
+from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.kernels.registers import (
     as_python,
     convert_value,
@@ -19,6 +20,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     register_type,
     round_half,
 )
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector
 from funcgrad.compiler.lowering.index import Affine
 from funcgrad.compiler.lowering.schedule import Level
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import alignment, from_memory, memory_type, to_memory
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.ir.types import ArrayType
 
 Elements = list[Value]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.kernels.scopes import Placed
 from funcgrad.compiler.llvm.kernels.values import ValueWriter
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Reduce, View, accumulator_dtype
 from funcgrad.compiler.lowering.index import Affine, Index, constant as constant_index, flat_offset
 from funcgrad.compiler.lowering.kernels import Kernel

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, lanes_of
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.elements import apply
 from funcgrad.compiler.llvm.kernels.parts import PartWriter
 from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.types import Value, lanes_of
 from funcgrad.compiler.lowering.elements import Element
 from funcgrad.compiler.lowering.graph import (
     Concatenate,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from funcgrad.compiler.llvm.builder import Value
 from funcgrad.compiler.llvm.mathlib import (
     error,
     exponential,
@@ -18,6 +17,7 @@ from funcgrad.compiler.llvm.mathlib import (
     trigonometric,
 )
 from funcgrad.compiler.llvm.mathlib.number import native
+from funcgrad.compiler.llvm.types import Value
 
 FAMILIES = (
     exponential,

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from funcgrad.compiler.llvm.builder import Function, Value, is_pair
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.mathlib.floats import isfinite, isinf
 from funcgrad.compiler.llvm.mathlib.number import Number, copysign, fma, rint, select
 from funcgrad.compiler.llvm.mathlib.power import hypot
+from funcgrad.compiler.llvm.types import Value, is_pair
 
 
 class Complex(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from funcgrad.compiler.llvm.builder import Value
 from funcgrad.compiler.llvm.mathlib import complex_arithmetic as arithmetic
 from funcgrad.compiler.llvm.mathlib.complex_arithmetic import Complex, Formula, choose, native
 from funcgrad.compiler.llvm.mathlib.double_word import sum_of_any, two_product
@@ -24,6 +23,7 @@ from funcgrad.compiler.llvm.mathlib.number import (
 )
 from funcgrad.compiler.llvm.mathlib.rounding import floor
 from funcgrad.compiler.llvm.mathlib.trigonometric import cos as real_cos, sin as real_sin
+from funcgrad.compiler.llvm.types import Value
 
 # From here on exp is a product: a result may be finite where exp overflows. The exponents of its two constant factors.
 LARGE = {"float": 80.0, "double": 700.0}

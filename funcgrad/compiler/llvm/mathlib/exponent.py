@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.mathlib.number import Number, fma, has_avx512, rint, select
+from funcgrad.compiler.llvm.types import Value, constant
 
 
 def power_of_two(n: Number) -> Number:

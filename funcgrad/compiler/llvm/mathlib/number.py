@@ -8,15 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
-    Value,
-    constant,
-    element_of,
-    lanes_of,
-    with_element,
-)
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value, constant, element_of, lanes_of, with_element
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.mathlib.number import Number
+from funcgrad.compiler.llvm.types import Value, constant
 
 Scalar = Callable[..., Number]
 

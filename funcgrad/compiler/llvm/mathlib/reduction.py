@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Value
 from funcgrad.compiler.llvm.mathlib.double_word import Double, sum_of_any
 from funcgrad.compiler.llvm.mathlib.number import FORMATS, Number, fma, has_fma, select
+from funcgrad.compiler.llvm.types import Value
 
 # pi in parts, and the sizes up to which they are enough. Products of a part with an integer are exact: with
 # fused multiply-add anyway, else because the parts are short.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.builder import Value
 from funcgrad.compiler.llvm.mathlib.double_word import two_product
 from funcgrad.compiler.llvm.mathlib.exponent import multiply_by_power
 from funcgrad.compiler.llvm.mathlib.number import Number, copysign, rint, select
 from funcgrad.compiler.llvm.mathlib.rare import redo
+from funcgrad.compiler.llvm.types import Value
 
 
 def floor(x: Number) -> Number:

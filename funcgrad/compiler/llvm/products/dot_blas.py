@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.products.dot_driver import Table
 from funcgrad.compiler.llvm.runtime import blas
 from funcgrad.compiler.llvm.strided import at
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.dot_spec import DotSpec, Pair
 
 LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.products.matrix_copy import transposed
 from funcgrad.compiler.llvm.products.microkernel import adding, complex_part
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, vector
 
 # to, to_row, source, row, column, rows, columns: strides in bytes, rows of `to` are contiguous
 COPY_PARAMETERS = ("ptr", "i64", "ptr", "i64", "i64", "i64", "i64")

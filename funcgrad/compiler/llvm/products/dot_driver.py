@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.loading.libraries import GEMM
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, constant
 
 # Functions first: of one matrix, of tiles, of copies of y (or null), of stores; then sizes, and strides in bytes.
 POINTERS = ("block", "tile", "copy", "store", "batch")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Module, Value
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading.libraries import GEMM
 from funcgrad.compiler.llvm.products.dot_blas import LETTERS
 from funcgrad.compiler.llvm.products.dot_copy import copy_text
@@ -17,6 +17,7 @@ from funcgrad.compiler.llvm.products.dot_plan import (
     lanes_of_dtype,
 )
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.lowering.dot_spec import DotSpec
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant, zero
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.products.dot_copy import stored_type
 from funcgrad.compiler.llvm.products.dot_driver import PRODUCT, SPAN
@@ -12,6 +12,7 @@ from funcgrad.compiler.llvm.products.dot_plan import Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.products.dot_table import plan_table, store_name
 from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value, constant, zero
 from funcgrad.compiler.lowering.dot_spec import DotSpec, simplified
 
 libraries.register()

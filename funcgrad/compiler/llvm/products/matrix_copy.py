@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Value, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, vector
 
 # to, its strides of rows and columns, source, its strides, rows, columns: strides in bytes
 PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "i64")

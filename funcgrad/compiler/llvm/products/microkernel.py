@@ -14,14 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import (
-    Function,
-    Loop,
-    Value,
-    lanes_of,
-    vector,
-    zero,
-)
+from funcgrad.compiler.llvm.builder import Function, Loop
 from funcgrad.compiler.llvm.kernels.masked import masked_load, masked_store
 from funcgrad.compiler.llvm.kernels.registers import (
     from_memory,
@@ -30,6 +23,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     to_memory,
 )
 from funcgrad.compiler.llvm.strided import index
+from funcgrad.compiler.llvm.types import Value, lanes_of, vector, zero
 
 # x, x_row, x_column, y, y_row, y_column, k, out, out_row, columns (only masked tiles need these), and whether the
 # tile is added to `out` (only by outer tiles)

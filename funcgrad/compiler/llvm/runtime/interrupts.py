@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.types import Value, constant
 
 # How often `fg_tick` asks Python, and for how long it may go on without looking at the clock.
 POLL_NS = 10_000_000

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funcgrad.compiler.llvm.builder import Block, Function, Value
+from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.kernels.small_arrays import Elements, load_elements, store_elements
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.lowering.fusion import TINY
 from funcgrad.compiler.lowering.graph import Node
 from funcgrad.compiler.lowering.kernels import Kernel

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.steps.dots import wanted_parts
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.llvm.windows import convolution, windows
 from funcgrad.compiler.llvm.windows.winograd_layout import pays
 from funcgrad.compiler.lowering.conv_spec import ConvSpec, conv_spec

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, lanes_of, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.combine import combine, combines, start
 from funcgrad.compiler.llvm.kernels.elements import Elements
 from funcgrad.compiler.llvm.kernels.registers import register_type
@@ -20,6 +20,7 @@ from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.runtime.interrupts import tick, tick_state
 from funcgrad.compiler.llvm.steps.rows import load_at, pieces, row_lanes, store_at
 from funcgrad.compiler.llvm.steps.tasks import Task
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector
 from funcgrad.compiler.llvm.windows.conv_tasks import flag, raise_if, unless_raised
 from funcgrad.compiler.lowering.elements import Element
 from funcgrad.compiler.lowering.graph import Node, Step

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Value
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import is_native
 from funcgrad.compiler.llvm.products.dot_plan import COPY_TILES, Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.products.gemm import call_dot, write_dot_rows
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.lowering.dot_spec import DotSpec, dot_spec, simplified
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Node, Step

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.products.dot_driver import ONCE
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.steps.tasks import Task
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.kernels import Kernel
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Module, Value, constant
+from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.calls.callbacks import FUNCTION, TABLE
 from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.program import ProgramWriter, pointer_array
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Step
 
 

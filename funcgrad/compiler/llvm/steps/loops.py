@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.kernels.small_arrays import load_elements
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.llvm.runtime.interrupts import tick_state
@@ -16,6 +15,7 @@ from funcgrad.compiler.llvm.steps.carried import (
     is_small,
     only_tiny_readers,
 )
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.plan import Plan, nbytes
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import (
     alignment,
     from_memory,
@@ -15,6 +15,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     to_memory,
 )
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value, constant, vector
 
 Body = Callable[[Value, int], None]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.kernels.small_arrays import store_elements
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
@@ -16,6 +15,7 @@ from funcgrad.compiler.llvm.steps.loops import (
     LoopWriter,
     element_pointer,
 )
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Result, Step
 from funcgrad.compiler.lowering.plan import nbytes
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.calls.failure import write_index_failure
 from funcgrad.compiler.llvm.kernels.combine import combine, combines
 from funcgrad.compiler.llvm.kernels.registers import convert_value, is_native, memory_type
@@ -22,6 +22,7 @@ from funcgrad.compiler.llvm.steps.rows import (
     store_at,
 )
 from funcgrad.compiler.llvm.steps.tasks import Task, begin_with_copy
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.llvm.windows.conv_tasks import POLL_WORK, flag, raise_if, unless_raised
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.index import strides_of

@@ -6,7 +6,8 @@ their memory until the program ends, so that a loop that runs again uses it agai
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module
+from funcgrad.compiler.llvm.types import Value, constant
 
 FRAME = "%stacks"
 WORDS = 3

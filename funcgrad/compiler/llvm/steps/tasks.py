@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.kernels.registers import as_python, register_type
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes, pointer_array
 from funcgrad.compiler.llvm.steps.rows import each_vector_between, row_lanes, store_at
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.plan import nbytes
 

@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.calls.failure import write_index_failure
 from funcgrad.compiler.llvm.kernels.registers import convert_value, is_native
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.llvm.steps.rows import load_at
 from funcgrad.compiler.llvm.steps.tasks import begin_with_copy
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Constant, Node, Step
 from funcgrad.compiler.lowering.index import strides_of
 from funcgrad.ir.types import INT64, ArrayType

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Value, constant
 from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.kernels.small_arrays import load_elements, store_elements
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
@@ -10,6 +9,7 @@ from funcgrad.compiler.llvm.runtime.interrupts import tick
 from funcgrad.compiler.llvm.steps.carried import Carried, Elements, Phis
 from funcgrad.compiler.llvm.steps.loops import ITERATION, UNKNOWN_LENGTH, LoopWriter
 from funcgrad.compiler.llvm.steps.stacks import Stack
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Step
 from funcgrad.compiler.lowering.plan import nbytes
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.products.matrix_copy import copy_matrix
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, constant, vector
 from funcgrad.compiler.llvm.windows.conv_tile import ConvTile
 from funcgrad.compiler.lowering.conv_spec import ConvSpec, Part
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.llvm.windows.conv_table import (
     AXIS_PLACES,
     AXIS_WORDS,

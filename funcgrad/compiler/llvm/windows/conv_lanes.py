@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funcgrad.compiler.llvm.builder import Function, Loop, Value, vector, zero
+from funcgrad.compiler.llvm.builder import Function, Loop
 from funcgrad.compiler.llvm.kernels.lane_access import MOST_APART, Lanes
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value, vector, zero
 from funcgrad.compiler.llvm.windows.conv_copy import OFFSETS, place, write_offsets
 from funcgrad.compiler.llvm.windows.conv_tasks import (
     LEAST_WORK,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.products.matrix_copy import PARAMETERS as COPY_PARAMETERS, copy_name
 from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.llvm.windows.conv_tasks import LEAST_BYTES, LEAST_WORK, POLL_WORK
 from funcgrad.compiler.llvm.windows.conv_tile import (
     PARAMETERS as TILE_PARAMETERS,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, constant
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.strided import index
+from funcgrad.compiler.llvm.types import Value, constant
 
 # Work for one thread is at least this many multiply-adds of vectors, or bytes to copy.
 LEAST_WORK = 20_000

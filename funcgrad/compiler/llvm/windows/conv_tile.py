@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, element_of, vector, zero
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.loading.libraries import CONVOLUTION
 from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import Target
+from funcgrad.compiler.llvm.types import Value, element_of, vector, zero
 
 # x, offsets of rows, offsets of terms, how many terms, panel, tile, whether it adds to what the tile holds
 PARAMETERS = ("ptr", "ptr", "ptr", "i64", "ptr", "ptr", "i1")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.loading.libraries import CONVOLUTION
 from funcgrad.compiler.llvm.strided import index, repeat
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.llvm.windows.conv_copy import fill, pad_lines, place
 from funcgrad.compiler.llvm.windows.conv_driver import PARAMETERS
 from funcgrad.compiler.llvm.windows.conv_lanes import (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, zero
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import index
+from funcgrad.compiler.llvm.types import Value, constant, zero
 from funcgrad.compiler.llvm.windows.conv_copy import fill
 from funcgrad.compiler.llvm.windows.window_planes import (
     MOST_UNROLLED,

@@ -6,10 +6,11 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.kernels.lane_access import Lanes
 from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.llvm.windows.conv_copy import place
 from funcgrad.compiler.llvm.windows.conv_tasks import (
     LEAST_BYTES,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant, vector, zero
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import index, repeat
+from funcgrad.compiler.llvm.types import Value, constant, vector, zero
 from funcgrad.compiler.llvm.windows.window_planes import (
     EXTREMA,
     MOST_UNROLLED,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
-from funcgrad.compiler.llvm.builder import Function, Module, Value, vector, zero
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, vector, zero
 from funcgrad.compiler.llvm.windows.conv_copy import (
     place,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.products.matrix_copy import copy_matrix
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.llvm.windows.conv_copy import (
     OFFSETS,
     fill,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.builder import Function, Value
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.llvm.windows.conv_copy import (
     OFFSETS,
     fill,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.products.matrix_copy import copy_matrix
 from funcgrad.compiler.llvm.strided import at, index
 from funcgrad.compiler.llvm.target import host
+from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.llvm.windows.conv_copy import fill
 from funcgrad.compiler.llvm.windows.conv_tile import ConvTile, choose_tile
 from funcgrad.compiler.llvm.windows.winograd_maps import PRODUCTS, SIDE, STEP

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funcgrad.compiler.llvm.builder import Function, Value, constant
+from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.types import Value, constant
 
 Matrix = tuple[tuple[float, ...], ...]
 Square = list[list[Value]]

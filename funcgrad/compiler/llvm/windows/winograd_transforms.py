@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Value, vector
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.types import Value, vector
 from funcgrad.compiler.llvm.windows.winograd_maps import (
     FILTER,
     INPUT,
