@@ -52,8 +52,8 @@ def dot_product_attention(
         local_window_size: how many keys before and after its own time a query sees; a number or a pair.
         dropout_rate: probability of a zero among the weights.
         dropout_key: random key for it.
-        chunk_size: how many queries are looked at at a time. Memory is then linear in S also for the gradient, which
-            computes the weights again; dropout needs another way.
+        chunk_size: how many queries are looked at at a time, where memory for the weights of all of them is too much:
+            for long sequences on a GPU in float32, say. The CPU goes block by block anyway. Not with dropout.
 
     Returns:
         (examples, T, heads N, size of value), in the dtype of the query. A query that sees no key has the result 0.
