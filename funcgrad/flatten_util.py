@@ -12,7 +12,8 @@ from funcgrad.ir.tracer import type_of
 from funcgrad.ops.cast import convert
 from funcgrad.ops.complex import real
 from funcgrad.ops.operands import shape_of
-from funcgrad.ops.shape import concatenate, reshape, slice_axis
+from funcgrad.ops.pieces import concatenate, slice_axis
+from funcgrad.ops.shape import reshape
 from funcgrad.transforms.arguments import Flat, fresh_outputs
 
 __all__ = ["ravel_pytree"]

@@ -19,8 +19,9 @@ from funcgrad.ir.tracer import Tracer
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.attention import Arrays, AttentionSpec, Place, attend, gradients_of
 from funcgrad.ops.create import full_beside, iota
+from funcgrad.ops.pieces import PLACE, concatenate, slice_axis
 from funcgrad.ops.reduce import accumulator
-from funcgrad.ops.shape import PLACE, broadcast_to, concatenate, moveaxis, reshape, slice_axis
+from funcgrad.ops.shape import broadcast_to, moveaxis, reshape
 
 LEAST_HEAD_BYTES = 1 << 17  # logits of a head for which the steps of a loop are nothing
 LEAST_BYTES = 1 << 21  # logits of all heads that may as well be written whole

@@ -18,7 +18,8 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import less
 from funcgrad.ops.create import iota
 from funcgrad.ops.operands import as_operand, ndim_of, shape_of
-from funcgrad.ops.shape import STATIC_SLICE, concatenate, moveaxis, reshape, slice_axis
+from funcgrad.ops.pieces import STATIC_SLICE, concatenate, slice_axis
+from funcgrad.ops.shape import moveaxis, reshape
 from funcgrad.transforms.arguments import Flat, check_callable, fresh_outputs
 from funcgrad.transforms.vmap import vmap
 

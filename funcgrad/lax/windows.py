@@ -16,10 +16,11 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.extrema import maximum, minimum
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, broadcast_to
+from funcgrad.ops.shape import broadcast_to
 from funcgrad.ops.sliding import Sliding, Window, check_factors, check_padding, with_padding
 from funcgrad.ops.update import static_slice, update_slice
 from funcgrad.ops.windows import WINDOW_MAX, WINDOW_MIN, WINDOW_SUM, elements

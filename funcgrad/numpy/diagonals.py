@@ -14,9 +14,10 @@ from funcgrad.numpy.views import view_of
 from funcgrad.ops import shape as ops
 from funcgrad.ops.index import getitem, setitem
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import PLACE
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import PLACE, broadcast_to
+from funcgrad.ops.shape import broadcast_to
 
 
 def diagonal_slice(height: int, width: int, offset: int) -> tuple[int, int, int]:

@@ -16,11 +16,11 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.exponential import exp, log
 from funcgrad.ops.floats import absolute, sign
 from funcgrad.ops.operands import as_operand, broadcast_shapes, ndim_of, shape_of
+from funcgrad.ops.pieces import concatenate
 from funcgrad.ops.power import power
 from funcgrad.ops.rounding import floor
 from funcgrad.ops.select import promote
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import concatenate
 
 
 def linspace(

@@ -18,8 +18,9 @@ from funcgrad.ops.create import iota
 from funcgrad.ops.index_key import concrete_mask
 from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.operators import fit_output, is_weak
+from funcgrad.ops.pieces import stack
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import broadcast_to as stretch, stack
+from funcgrad.ops.shape import broadcast_to as stretch
 
 MODES = {None: None, "raise": None, "clip": "clip", "wrap": "wrap", "fill": "fill", "drop": "drop"}
 

@@ -19,7 +19,7 @@ from funcgrad.numpy.shape import (
     transpose,
 )
 from funcgrad.numpy.ufunc import write_output
-from funcgrad.ops import shape as ops
+from funcgrad.ops import pieces as ops
 from funcgrad.ops.cast import convert
 from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays

@@ -15,9 +15,10 @@ from funcgrad.ops.arithmetic import multiply, subtract
 from funcgrad.ops.complex import conjugate
 from funcgrad.ops.matmul import DOT_GENERAL, dot_general
 from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
+from funcgrad.ops.pieces import stack
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import broadcast_to, stack
+from funcgrad.ops.shape import broadcast_to
 
 
 def conjugated(x: Any) -> Any:

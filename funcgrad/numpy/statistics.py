@@ -25,11 +25,11 @@ from funcgrad.ops.compare import equal
 from funcgrad.ops.complex import conjugate, real
 from funcgrad.ops.extrema import maximum
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import concatenate
 from funcgrad.ops.power import sqrt, square
 from funcgrad.ops.reduce import accumulator, keep_axes, normalize_axes, reduce_sum
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import concatenate
 
 
 def squared_size(x: Any) -> Any:

@@ -11,9 +11,9 @@ from funcgrad.ir.types import ArrayType
 from funcgrad.ops.batching import move_batch_first
 from funcgrad.ops.families import Multilinear
 from funcgrad.ops.operands import shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.precision import matrix_product
 from funcgrad.ops.reduce import accumulator
-from funcgrad.ops.shape import STATIC_SLICE
 from funcgrad.ops.sliding import ALONE, Window, spread
 
 Labels = tuple[str, str, str]

@@ -16,9 +16,10 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, reshape
+from funcgrad.ops.shape import reshape
 
 ZERO = np.int64(0)
 

@@ -15,12 +15,12 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.extrema import maximum, minimum
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.power import power
 from funcgrad.ops.scatter import as_column, scatter
 from funcgrad.ops.select import select
 from funcgrad.ops.selection import Selection, select_elements
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE
 
 
 def getitem(x: Any, key: Any) -> Any:

@@ -16,9 +16,10 @@ from funcgrad.ops.compare import equal, greater
 from funcgrad.ops.complex import conjugate, real
 from funcgrad.ops.create import iota
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import PLACE, STATIC_SLICE, concatenate
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_sum
-from funcgrad.ops.shape import PLACE, STATIC_SLICE, broadcast_to, concatenate, moveaxis, reshape
+from funcgrad.ops.shape import broadcast_to, moveaxis, reshape
 
 INDEX = np.dtype(np.int64)
 

@@ -13,8 +13,8 @@ from funcgrad.ops.batching import all_batched
 from funcgrad.ops.cotangents import sum_terms
 from funcgrad.ops.create import full
 from funcgrad.ops.operands import shape_of
+from funcgrad.ops.pieces import STATIC_SLICE, concatenate
 from funcgrad.ops.reduce import accumulator
-from funcgrad.ops.shape import STATIC_SLICE, concatenate
 
 
 def along(rank: int, axis: int, start: int | None, stop: int | None) -> tuple:

@@ -11,8 +11,8 @@ from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import PYTHON_SCALARS
 from funcgrad.ops.cast import convert
 from funcgrad.ops.operands import RULES, as_operand, shape_of
+from funcgrad.ops.pieces import stack
 from funcgrad.ops.select import promote
-from funcgrad.ops.shape import stack
 
 
 def contains_tracer(value: Any) -> bool:

@@ -11,9 +11,10 @@ from funcgrad.ops.batching import all_batched
 from funcgrad.ops.create import full, iota
 from funcgrad.ops.gather import gather_along, scatter_along
 from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.reduce import comparable, normalize_axes
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, broadcast_to, reshape
+from funcgrad.ops.shape import broadcast_to, reshape
 
 
 class Sort(Primitive):

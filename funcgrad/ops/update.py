@@ -11,7 +11,8 @@ from funcgrad.ops.batching import all_batched
 from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear
 from funcgrad.ops.operands import broadcast_shapes, shape_of
-from funcgrad.ops.shape import STATIC_SLICE, broadcast_to
+from funcgrad.ops.pieces import STATIC_SLICE
+from funcgrad.ops.shape import broadcast_to
 from funcgrad.ops.slices import Spec, is_whole, spec_index, spec_shape
 
 

@@ -16,8 +16,8 @@ from funcgrad.ops.exponential import log, log1p
 from funcgrad.ops.extrema import clip
 from funcgrad.ops.floats import absolute, nextafter, sign
 from funcgrad.ops.operands import broadcast_shapes, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE
 from funcgrad.ops.special import erf, erfinv
 from funcgrad.ops.trigonometry import tan
 from funcgrad.random.keys import as_key, as_shape, split_key

@@ -18,9 +18,10 @@ from funcgrad.ops.cumulative import cumsum
 from funcgrad.ops.exponential import log
 from funcgrad.ops.extremal_reduce import argmax
 from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, reshape
+from funcgrad.ops.shape import reshape
 from funcgrad.ops.sort import sort_together, top_k
 from funcgrad.random.continuous import standard_gumbel
 from funcgrad.random.keys import as_key, as_shape, split_key

@@ -16,9 +16,10 @@ from funcgrad.ops.cast import convert
 from funcgrad.ops.create import iota
 from funcgrad.ops.integer import bitwise_and, bitwise_or, left_shift, right_shift
 from funcgrad.ops.operands import as_operand, ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE, stack
 from funcgrad.ops.random_bits import WORD, bitcast, threefry2x32
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, reshape, stack
+from funcgrad.ops.shape import reshape
 from funcgrad.random.reuse import note_use
 
 UINT32, UINT64, INT64 = np.dtype(np.uint32), np.dtype(np.uint64), np.dtype(np.int64)

@@ -14,11 +14,12 @@ from funcgrad.ops.compare import equal, greater
 from funcgrad.ops.extrema import maximum
 from funcgrad.ops.integer import bitwise_and, bitwise_or, bitwise_xor, right_shift
 from funcgrad.ops.operands import broadcast_shapes, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.random_bits import WORD, bitcast, threefry2x32
 from funcgrad.ops.rounding import remainder
 from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, broadcast_to
+from funcgrad.ops.shape import broadcast_to
 from funcgrad.random.keys import as_key, as_shape, counters, split_key, to_word
 
 FLOAT32 = np.dtype(np.float32)

@@ -12,7 +12,8 @@ from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.batching import all_batched
 from funcgrad.ops.create import full
-from funcgrad.ops.shape import expand_dims, index_axis, moveaxis, stack
+from funcgrad.ops.pieces import index_axis, stack
+from funcgrad.ops.shape import expand_dims, moveaxis
 from funcgrad.transforms.arguments import Flat, check_callable, name_of
 
 VMAP_METHODS = ("sequential", "expand_dims", "broadcast_all")

@@ -24,8 +24,9 @@ from funcgrad.ops.extremal_reduce import reduce_max, reduce_min
 from funcgrad.ops.families import Linear
 from funcgrad.ops.gather import gather
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import concatenate, slice_axis
 from funcgrad.ops.reduce import normalize_axes, reduce_sum
-from funcgrad.ops.shape import broadcast_to, concatenate, moveaxis, reshape, slice_axis
+from funcgrad.ops.shape import broadcast_to, moveaxis, reshape
 from funcgrad.transforms.batch import axis_trace, named_axes, place_axis
 
 

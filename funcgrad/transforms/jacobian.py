@@ -11,7 +11,8 @@ from funcgrad.ir.devices import beside_arguments, placed
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import is_complex, is_inexact
 from funcgrad.ops.operands import shape_of
-from funcgrad.ops.shape import moveaxis, reshape, slice_axis
+from funcgrad.ops.pieces import slice_axis
+from funcgrad.ops.shape import moveaxis, reshape
 from funcgrad.transforms.arguments import (
     Flat,
     argument_name,

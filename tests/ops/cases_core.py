@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funcgrad.ops import cast, create, matmul, reduce, run_time, shape
+from funcgrad.ops import cast, create, matmul, pieces, reduce, run_time, shape
 from tests.ops.case import COMPLEX, EVERY, NUMERIC, REAL, Case, uniform
 
 ANALYTIC = ("float64", "complex128")
@@ -84,7 +84,7 @@ CASES = [
     ),
     Case(
         "concatenate",
-        lambda *xs: shape.concatenate(xs, 1),
+        lambda *xs: pieces.concatenate(xs, 1),
         (uniform(-2, 2, (2, 3)), uniform(-2, 2, (2, 1)), uniform(-2, 2, (2, 2))),
         reference=lambda *xs: np.concatenate(xs, 1),
         dtypes=EVERY,
@@ -92,7 +92,7 @@ CASES = [
     ),
     Case(
         "static_slice",
-        lambda x: shape.STATIC_SLICE(x, spec=SPEC),
+        lambda x: pieces.STATIC_SLICE(x, spec=SPEC),
         (uniform(-2, 2, (3, 2, 5)),),
         reference=lambda x: x[::2, 1, 3::-1],
         dtypes=EVERY,
@@ -100,7 +100,7 @@ CASES = [
     ),
     Case(
         "place",
-        shape.PLACE,
+        pieces.PLACE,
         (uniform(-2, 2, (2, 4)),),
         {"spec": SPEC, "shape": (3, 2, 5)},
         reference=place,

@@ -13,7 +13,8 @@ from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.types import kind
 from funcgrad.ops.arithmetic import ADD
 from funcgrad.ops.create import FULL
-from funcgrad.ops.shape import CONCATENATE, PLACE, RESHAPE
+from funcgrad.ops.pieces import CONCATENATE, PLACE
+from funcgrad.ops.shape import RESHAPE
 from funcgrad.ops.slices import sliced_axis
 
 

@@ -15,7 +15,8 @@ from funcgrad.compiler.passes.loop_parts import Outer, ScanParts, WhileParts, su
 from funcgrad.compiler.passes.recompute import recompute_residuals
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ops.create import FULL
-from funcgrad.ops.shape import BROADCAST_TO, RESHAPE, STATIC_SLICE
+from funcgrad.ops.pieces import STATIC_SLICE
+from funcgrad.ops.shape import BROADCAST_TO, RESHAPE
 
 Simplify = Callable[[Program], Program]
 

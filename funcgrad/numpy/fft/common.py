@@ -15,8 +15,8 @@ from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.cast import convert
 from funcgrad.ops.fft import fourier
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import PLACE, STATIC_SLICE
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import PLACE, STATIC_SLICE
 
 SWAPPED_NORM = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 

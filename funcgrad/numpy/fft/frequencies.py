@@ -11,8 +11,8 @@ from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis
 from funcgrad.ops.arithmetic import divide, multiply
 from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.pieces import STATIC_SLICE, concatenate
 from funcgrad.ops.sequences import as_array
-from funcgrad.ops.shape import STATIC_SLICE, concatenate
 
 
 def frequencies(name: str, n: Any, d: Any, dtype: Any, first: int) -> Any:
