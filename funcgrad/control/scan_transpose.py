@@ -7,12 +7,13 @@ from typing import Any
 
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import is_linear
-from funcgrad.ir.program import Program
+from funcgrad.ir.program import Program, Variable
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.run_time import ADD_STACKS, is_run_time
+from funcgrad.transforms.accumulate import is_exact_dtype
 from funcgrad.transforms.call import present, spread
 from funcgrad.transforms.transpose import backward_pass
 
@@ -72,6 +73,22 @@ def add_constants(total: Any, ct: Any) -> Any:
     return ADD_STACKS(total, ct) if is_run_time(total) else add(total, ct)
 
 
+def gathered_constants(body: Program, linear: Sequence[bool]) -> dict[Variable, int]:
+    """The linear constants of which iterations read only parts, and their places among those that are linear.
+
+    Their cotangents are added to in place: an array of their size in each iteration would make long loops slow.
+    """
+    variables = [v for v, wanted in zip(body.inputs, linear, strict=False) if wanted]
+    found = {v: i for i, v in enumerate(variables) if is_exact_dtype(v.type.dtype)}
+    for equation in body.equations:
+        parts = equation.inputs[:1] if equation.primitive.transpose_onto is not None else ()
+        for atom in equation.inputs[len(parts) :]:
+            found.pop(atom, None)
+    for atom in body.outputs:
+        found.pop(atom, None)
+    return found
+
+
 def type_of_input(x: Any) -> ArrayType:
     return x.type if is_linear(x) else type_of(x)
 
@@ -102,6 +119,8 @@ def _transposed_body(
     ]
     sizes = [len(known[0]), len(moving[0]), num_carry, len(ys), len(known[2])]
 
+    gathered = gathered_constants(body, linear[:num_consts])
+
     def backward(*args: Any) -> list[Any]:
         groups, start = [], 0
         for size in sizes:
@@ -110,16 +129,18 @@ def _transposed_body(
         known_consts, ct_consts, ct_carry, ct_ys, known_xs = groups
         given = iter(ct_ys)
         seeds = [*ct_carry, *(next(given) if flag else None for flag in active_ys)]
-        pulled = backward_pass(body, linear, [*known_consts, *known_xs], seeds)
+        totals = dict(zip(gathered, [ct_consts[i] for i in gathered.values()], strict=True))
+        pulled = backward_pass(body, linear, [*known_consts, *known_xs], seeds, totals)
         types_out = [*moving[0], *moving[1], *moving[2]]
         filled = [
             zeros_like_type(t.strong()) if ct is None else ct
             for t, ct in zip(types_out, pulled, strict=True)
         ]
         count = len(moving[0])
+        in_place = set(gathered.values())
         summed = [
-            total if ct is None else add_constants(total, ct)
-            for total, ct in zip(ct_consts, pulled[:count], strict=True)
+            total if ct is None else ct if i in in_place else add_constants(total, ct)
+            for i, (total, ct) in enumerate(zip(ct_consts, pulled[:count], strict=True))
         ]
         return [*summed, *filled[count:]]
 

@@ -94,6 +94,8 @@ class Primitive:
         commutes: whether its two operands may change places.
         operator: the Python operator that computes it on NumPy numbers, if there is one.
         names_axes: whether it may reduce over a named batch axis, so that `outer_trace` decides who sees it.
+        transpose_onto: optional `(total, cotangent, *inputs, **params) -> total`: adds what `transpose` gives for
+            the first input to a sum of cotangents, where that is less work than for the whole array.
         vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
     """
 
@@ -107,6 +109,7 @@ class Primitive:
     commutes = False
     operator = ""
     names_axes = False
+    transpose_onto: Callable[..., Any] | None = None
     vjp: Callable[..., Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, is_linear
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import INT64, ArrayType
+from funcgrad.ops.arithmetic import add
 from funcgrad.ops.batching import all_batched, move_batch_first
 from funcgrad.ops.bounds import window_error
 from funcgrad.ops.cast import convert
@@ -73,6 +74,13 @@ class DynamicSlice(Linear):
         zeros = full(x.shape, 0, x.dtype)
         return [DYNAMIC_UPDATE(zeros, cotangent, *starts), *[None] * len(starts)]
 
+    def transpose_onto(
+        self, total: Any, cotangent: Any, x: LinearInput, *starts: Any, sizes: Any
+    ) -> Any:
+        del x
+        window = add(self(total, *starts, sizes=sizes), cotangent)
+        return DYNAMIC_UPDATE(total, window, *starts)
+
     def batch(self, size: int, args: Any, axes: Any, *, sizes: tuple[int, ...]) -> tuple[Any, Any]:
         starts = args[1:]
         if not ndim_of(starts[0]) and all(axis is None for axis in axes[1:]):
@@ -106,10 +114,11 @@ class DynamicUpdate(Linear):
     def transpose(self, cotangent: Any, x: Any, updates: Any, *starts: Any) -> list[Any]:
         shape = shape_of(updates)
         pulled: list[Any] = [None] * (2 + len(starts))
-        if is_linear(x):
-            pulled[0] = self(cotangent, full(shape, 0, cotangent.dtype), *starts)
+        # What is read comes first, so that the rest can be written in place.
         if is_linear(updates):
             pulled[1] = DYNAMIC_SLICE(cotangent, *starts, sizes=shape[ndim_of(starts[0]) :])
+        if is_linear(x):
+            pulled[0] = self(cotangent, full(shape, 0, cotangent.dtype), *starts)
         return pulled
 
     def batch(self, size: int, args: Any, axes: Any) -> tuple[Any, Any]:

@@ -74,8 +74,14 @@ class Gather(Linear):
 
     def transpose(self, cotangent: Any, x: LinearInput, *indices: Any, **params: Any) -> list[Any]:
         zeros = zeros_like_type(x.type)
-        added = SCATTER_ADD(zeros, cotangent, *indices, unique=False, **params)
+        added = self.transpose_onto(zeros, cotangent, x, *indices, **params)
         return [added, *[None] * len(indices)]
+
+    def transpose_onto(
+        self, total: Any, cotangent: Any, x: LinearInput, *indices: Any, **params: Any
+    ) -> Any:
+        del x
+        return SCATTER_ADD(total, cotangent, *indices, unique=False, **params)
 
     def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
         (x, *indices), (axis, *index_axes) = args, axes
@@ -143,7 +149,8 @@ class Scatter(Primitive):
     def batch(self, size: int, args: Any, axes: Any, /, **params: Any) -> tuple[Any, Any]:
         indices, index_axes = args[2:], axes[2:]
         x, updates = all_batched(size, args[:2], axes[:2])
-        if any(a is not None for a in index_axes):
+        # One element of each example is changed where the examples lie, as loops do it again and again.
+        if any(a is not None for a in index_axes) or not index_shape(indices):
             params["labels"] = (-1, *params["labels"])
             indices = batched_indices(size, indices, index_axes)
             return self(x, updates, *indices, **params), 0

@@ -50,17 +50,18 @@ class ScatterSet(ScatterLinear):
         self, cotangent: Any, x: Any, updates: Any, *indices: Any, **params: Any
     ) -> list[Any]:
         pulled: list[Any] = [None] * (2 + len(indices))
+        # What is read comes first, so that the rest can be written in place.
+        if is_linear(updates):
+            shared = {name: value for name, value in params.items() if name != "unique"}
+            taken = GATHER(cotangent, *indices, **shared)
+            if not params["unique"]:
+                wins = last_writes(indices, shape_of(cotangent)[: len(indices)], shared)
+                taken = select(as_column(wins, taken), taken, 0.0)
+            pulled[1] = taken
         if is_linear(x):
             shape = (*index_shape(indices), *shape_of(cotangent)[len(indices) :])
             zeros = full(shape, 0, cotangent.dtype)
             pulled[0] = self(cotangent, zeros, *indices, **params)
-        if is_linear(updates):
-            unique = params.pop("unique")
-            taken = GATHER(cotangent, *indices, **params)
-            if not unique:
-                wins = last_writes(indices, shape_of(cotangent)[: len(indices)], params)
-                taken = select(as_column(wins, taken), taken, 0.0)
-            pulled[1] = taken
         return pulled
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.types import dtype_of
 from funcgrad.ops.arithmetic import add
 from funcgrad.ops.cast import convert
 from funcgrad.ops.operands import shape_of
@@ -37,6 +38,18 @@ def sum_cotangents(known: Any, cotangent: Any) -> Any:
     if wide == cotangent.dtype:
         return add(known, cotangent)
     return WideSum(add(convert(known, wide), convert(cotangent, wide)), cotangent.dtype)
+
+
+def is_exact(total: Any) -> bool:
+    """Whether terms can be added to elements of a sum in its own dtype."""
+    if type(total) is WideSum or is_run_time(total):
+        return False
+    return is_exact_dtype(dtype_of(total))
+
+
+def is_exact_dtype(dtype: np.dtype) -> bool:
+    """Whether sums are made in this dtype itself."""
+    return accumulator(dtype) == dtype
 
 
 def rounded(cotangent: Any) -> Any:

@@ -6,7 +6,7 @@ walked in reverse, each primitive mapping the cotangents of its outputs to those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from funcgrad.config import config
@@ -16,7 +16,7 @@ from funcgrad.ir.primitive import LinearInput
 from funcgrad.ir.program import Equation, Literal, Program, Variable
 from funcgrad.ir.quiet import quiet
 from funcgrad.ops.cotangents import RULES_STATE, zeros_like_type
-from funcgrad.transforms.accumulate import rounded, sum_cotangents
+from funcgrad.transforms.accumulate import is_exact, rounded, sum_cotangents
 
 
 class Cotangents:
@@ -30,7 +30,10 @@ class Cotangents:
         if cotangent is None:
             return
         known = self.values.get(key)
-        self.values[key] = cotangent if known is None else sum_cotangents(known, cotangent)
+        self.put(key, cotangent if known is None else sum_cotangents(known, cotangent), mask)
+
+    def put(self, key: Any, total: Any, mask: Any) -> None:
+        self.values[key] = total
         if mask is not None:
             self.masks[key] = mask
 
@@ -41,7 +44,11 @@ class Cotangents:
 
 
 def backward_pass(
-    program: Program, linear: Sequence[bool], values: Sequence[Any], cotangents: Sequence[Any]
+    program: Program,
+    linear: Sequence[bool],
+    values: Sequence[Any],
+    cotangents: Sequence[Any],
+    totals: Mapping[Variable, Any] | None = None,
 ) -> list[Any]:
     """Pull cotangents back through a Program that is linear in some inputs.
 
@@ -50,6 +57,7 @@ def backward_pass(
         linear: per input, whether it is to be transposed.
         values: the other inputs, in order.
         cotangents: per output; None is zero.
+        totals: sums of cotangents of linear inputs so far, which the results then include.
 
     Returns:
         Cotangent per linear input, None for zero.
@@ -59,6 +67,7 @@ def backward_pass(
     unknown = {v for v, is_linear in zip(program.inputs, linear, strict=True) if is_linear}
     pending = _evaluate_known(program, environment, unknown)
     accumulated = Cotangents()
+    accumulated.values.update(totals or {})
     for atom, cotangent in zip(program.outputs, cotangents, strict=True):
         if isinstance(atom, Variable) and atom in unknown:
             accumulated.accumulate(atom, cotangent, True if RULES_STATE.masked else None)
@@ -103,6 +112,14 @@ def _transpose_equation(
     ]
     primitive = equation.primitive
     RULES_STATE.masked = config.nan_safe_where and mask is not None
+    if primitive.transpose_onto is not None:
+        first = equation.inputs[0]
+        total = accumulated.values.get(first)
+        if total is not None and is_exact(total):
+            with attributed(behind_mask(equation.source, mask)):
+                total = primitive.transpose_onto(total, cotangents[0], *inputs, **equation.params)
+            accumulated.put(first, total, mask)
+            return
     with attributed(behind_mask(equation.source, mask)):
         pulled = primitive.transpose(
             cotangents if primitive.multiple else cotangents[0], *inputs, **equation.params

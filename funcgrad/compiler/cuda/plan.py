@@ -22,6 +22,9 @@ class CudaPlan(Plan):
         super().__init__(*args)
         store_copies(self)
 
+    def place_rewritten(self) -> None:
+        """Not here: each launch that changes elements of an array writes a new one."""
+
     def place_temporaries(self) -> None:
         """No memory twice where that takes little: what waits for memory cannot run beside what uses it."""
         sizes = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from funcgrad.compiler.lowering.costs import is_leaf
@@ -37,6 +37,12 @@ class Place:
 
     def __repr__(self) -> str:
         return f"{self.kind} {self.number}"
+
+
+def writing_step(node: Node) -> Step | None:
+    """The step that makes a node from a copy of an array by changing some of its elements, if one does."""
+    step = node.operands[0] if isinstance(node, Result) else None
+    return step if isinstance(step, Step) and step.how in WRITES_INTO else None
 
 
 class Plan:
@@ -90,6 +96,8 @@ class Plan:
         self.place_inputs_and_outputs()
         if donated:
             self.in_place = in_place_pairs(self, donated)
+        else:
+            self.place_rewritten()
         self.place_temporaries()
         self.needed_in_memory = self.find_needed()
 
@@ -101,6 +109,25 @@ class Plan:
                 self.copies.append((number, node))
             else:
                 self.places[node] = Place("output", number)
+
+    def place_rewritten(self) -> None:
+        """Arrays of which some elements are changed again and again lie where the last of them does."""
+        for output in self.graph.outputs:
+            for node in self.rewritten(output):
+                self.places[node] = self.places[output]
+
+    def rewritten(self, node: Node) -> Iterator[Result]:
+        """What becomes a node by steps that change some elements, the last first, if nobody else needs it by then."""
+        while (step := writing_step(node)) is not None:
+            source, time = step.operands[0], self.units.index(step)
+            is_read_later = any(source in self.reads(unit) for unit in self.units[time + 1 :])
+            if writing_step(source) is None or is_read_later or source in step.operands[1:]:
+                return
+            if source in self.graph.outputs:
+                return
+            assert isinstance(source, Result)
+            yield source
+            node = source
 
     def find_needed(self) -> set[Node]:
         """Small nodes that somebody reads from memory, rather than from registers."""
@@ -115,17 +142,15 @@ class Plan:
         found = set()
         for k in range(count):
             node, result = self.graph.inputs[first + k], self.graph.outputs[k]
-            if self.graph.outputs.count(result) > 1 or not isinstance(result, Result):
+            if self.graph.outputs.count(result) > 1:
                 continue
             if any(copied is node for _, copied in self.copies):  # what it was is a result, too
                 continue
-            step = result.operands[0]
-            assert isinstance(step, Step)
-            if (
-                step.how not in WRITES_INTO
-                or step.operands[0] is not node
-                or node in step.operands[1:]
-            ):
+            place = self.places[result]
+            before = (n for n in self.rewritten(result) if self.places.get(n) is place)
+            *_, earliest = [result, *before]
+            step = writing_step(earliest)
+            if step is None or step.operands[0] is not node or node in step.operands[1:]:
                 continue
             place = self.units.index(step)
             if all(node not in self.reads(unit) for unit in self.units[place + 1 :]):
