@@ -112,7 +112,8 @@ class BatchTrace(Trace):
         return BatchTracer(self, broadcast_to(value, (self.size, *shape_of(value))), 0)
 
     def arguments_behind(self, tracer: Tracer) -> list[str]:
-        return arguments_behind(tracer.value)  # type: ignore[attr-defined]
+        assert isinstance(tracer, BatchTracer)
+        return arguments_behind(tracer.value)
 
     def describe(self) -> str:
         name = "" if self.axis_name is None else f", axis {self.axis_name!r}"

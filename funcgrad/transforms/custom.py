@@ -200,9 +200,10 @@ class custom_jvp(_Custom):  # noqa: N801
                 else t
                 for x, t in zip(primals, tangents, strict=True)
             ]
+        assert self.rule is not None  # or `__call__` has refused
         result = self.rule(
             *call.static, tuple(call.rebuild(primals)), tuple(call.rebuild(tangents))
-        )  # type: ignore[misc]
+        )
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TypeError(
                 f"[custom_jvp] the rule of {name_of(self.fun)} must return (output, output tangent), but "
@@ -317,7 +318,9 @@ class custom_vjp(_Custom):  # noqa: N801
         given = arrays
         if self.symbolic_zeros:
             given = [CustomVJPPrimal(*pair) for pair in zip(arrays, perturbed, strict=True)]
-        result = self.forward(*self.join(call.static, call.rebuild(given)))  # type: ignore[misc]
+        forward_rule, backward_rule = self.forward, self.backward
+        assert forward_rule is not None and backward_rule is not None  # or `__call__` has refused
+        result = forward_rule(*self.join(call.static, call.rebuild(given)))
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise TypeError(
                 f"[custom_vjp] the forward rule of {name_of(self.fun)} must return (output, residuals), but "
@@ -330,7 +333,7 @@ class custom_vjp(_Custom):  # noqa: N801
         types = [type_of(x) for x in arrays]
 
         def backward(values: Sequence, cotangents: Sequence) -> list[Any]:
-            pulled = self.backward(  # type: ignore[misc]
+            pulled = backward_rule(
                 *call.static, residuals.rebuild(values), outputs.rebuild_only(cotangents)
             )
             return _match_cotangents(self.fun, call.flats, types, pulled)

@@ -82,18 +82,17 @@ def portable_dispatch(
     jitted: Any, signature: Signature, args: tuple, kwargs: dict, entry: Any
 ) -> Dispatch | None:
     """Generated Python for calls like this one, if they are simple enough."""
-    if (
-        jitted.static
-        or jitted.owner_state()
-        or any(f is None or f.treedef.has_ties for f in signature.flats)
-    ):
+    flats = [flat for flat in signature.flats if flat is not None]
+    if jitted.static or jitted.owner_state() or len(flats) < len(signature.flats):
+        return None
+    if any(flat.treedef.has_ties for flat in flats):
         return None
     leaves, treedef = tree.flatten((args, kwargs), tie=False)
     owners, dynamic = [], []
-    for number, flat in enumerate(signature.flats):
-        places = set(flat.places)  # type: ignore[union-attr]
-        owners += [number] * len(flat.leaves)  # type: ignore[union-attr]
-        dynamic += [i in places for i in range(len(flat.leaves))]  # type: ignore[union-attr]
+    for number, flat in enumerate(flats):
+        places = set(flat.places)
+        owners += [number] * len(flat.leaves)
+        dynamic += [i in places for i in range(len(flat.leaves))]
     if len(owners) != len(leaves):
         return None
     return make_dispatch(treedef, leaves, owners, dynamic, entry.guards, entry.captured)

@@ -353,13 +353,13 @@ def _chosen(jitted: JitFunction, argnums: Any, argnames: Any, what: str) -> froz
         accepted = inspect.signature(jitted.fun).parameters
     except (TypeError, ValueError):
         accepted = None
-    has_rest = accepted is None or any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    for name in names:
-        if not has_rest and name not in accepted:  # type: ignore[operator]
-            raise ValueError(
-                f"[jit] {what}_argnames names {name!r}, but {jitted.name} has the arguments "
-                f"{list(accepted)}."  # type: ignore[arg-type]
-            )
+    if accepted is not None and all(p.kind is not p.VAR_KEYWORD for p in accepted.values()):
+        for name in names:
+            if name not in accepted:
+                raise ValueError(
+                    f"[jit] {what}_argnames names {name!r}, but {jitted.name} has the arguments "
+                    f"{list(accepted)}."
+                )
     for number in numbers:
         if count and not -count <= number < count and not _has_varargs(accepted):
             raise ValueError(

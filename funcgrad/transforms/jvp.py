@@ -103,7 +103,8 @@ class JvpTrace(Trace):
         return [self.wrap(out, t) for out, t in zip(outs, out_tangents, strict=True)]
 
     def arguments_behind(self, tracer: Tracer) -> list[str]:
-        return arguments_behind(tracer.value)  # type: ignore[attr-defined]
+        assert isinstance(tracer, ValueTracer)
+        return arguments_behind(tracer.value)
 
     def rule(self, primitive: Any) -> Any:
         return primitive.jvp

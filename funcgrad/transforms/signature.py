@@ -160,8 +160,10 @@ class Signature:
         """What each array is: "argument 'x' of loss", with its path in a tree."""
         labels = []
         for name, flat in zip(self.names, self.flats, strict=True):
-            for index in range(0 if flat is None else len(flat.places)):
-                path = flat.path(index)  # type: ignore[union-attr]
+            if flat is None:
+                continue
+            for index in range(len(flat.places)):
+                path = flat.path(index)
                 labels.append(f"{name} at {path}" if path else name)
         return labels
 

@@ -80,7 +80,8 @@ class Tape(Trace):
         return self.frozen.explain(super().explain(error))
 
     def arguments_behind(self, tracer: Tracer) -> list[str]:
-        return arguments_behind(tracer.value)  # type: ignore[attr-defined]
+        assert isinstance(tracer, TapeTracer)
+        return arguments_behind(tracer.value)
 
     def watch(self, value: Any) -> TapeTracer:
         """A tracer for an input whose cotangent may be wanted."""

@@ -159,8 +159,9 @@ class UserPrimitive:
 
     def derived_jvp(self, primals: tuple, tangents: tuple, **options: Any) -> tuple[Any, Any]:
         """The rule of a kernel whose text is understood: its own value, and the tangent of the expression."""
+        assert self.expression is not None
         try:
-            _, tangent = jvp(self.expression, primals, tangents)  # type: ignore[arg-type]
+            _, tangent = jvp(self.expression, primals, tangents)
         except NotUnderstood as error:
             raise TypeError(no_derivative(self.__name__, f"it contains {error}")) from None
         return self(*primals, **options), tangent
