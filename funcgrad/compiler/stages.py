@@ -10,16 +10,18 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from funcgrad.compiler.llvm.entry import write_entry
 from funcgrad.compiler.llvm.kernels.elements import supports
 from funcgrad.compiler.llvm.loading.machine_code import Source
-from funcgrad.compiler.llvm.program import ModuleWriter, write_entry
+from funcgrad.compiler.llvm.program import ModuleWriter
 from funcgrad.compiler.llvm.steps.table import STEPS, divisions, write_fused
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
 from funcgrad.compiler.lowering.fusion import partition
-from funcgrad.compiler.lowering.graph import Graph, Step, lower_program
+from funcgrad.compiler.lowering.graph import Graph, Step
 from funcgrad.compiler.lowering.in_place import Pairs
 from funcgrad.compiler.lowering.kernels import Partition
+from funcgrad.compiler.lowering.lower import lower_program
 from funcgrad.compiler.lowering.plan import Plan
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.report import count, timed

@@ -15,8 +15,9 @@ import numpy as np
 from funcgrad.compiler.cuda.masks import ReluMasks
 from funcgrad.compiler.cuda.steps.attention_plan import attention_plan, strided_plan
 from funcgrad.compiler.lowering.costs import is_leaf
-from funcgrad.compiler.lowering.graph import Constant, Full, Gather, Iota, Lowering, Map, Node, View
+from funcgrad.compiler.lowering.graph import Constant, Full, Gather, Iota, Map, Node, View
 from funcgrad.compiler.lowering.index import is_affine_reshape
+from funcgrad.compiler.lowering.lower import Lowering
 from funcgrad.compiler.lowering.views import contiguous_base, rows_in_memory
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import multiply

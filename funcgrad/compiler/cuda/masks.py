@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funcgrad.compiler.lowering.graph import Constant, Lowering, Map, Node
+from funcgrad.compiler.lowering.graph import Constant, Map, Node
+from funcgrad.compiler.lowering.lower import Lowering
 
 
 class ReluMasks:

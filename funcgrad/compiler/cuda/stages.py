@@ -21,8 +21,9 @@ from funcgrad.compiler.cuda.steps.runs import groups, write_group
 from funcgrad.compiler.cuda.steps.shared_operands import with_shared_operands
 from funcgrad.compiler.cuda.steps.table import STEPS
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
-from funcgrad.compiler.lowering.graph import Graph, lower_program
+from funcgrad.compiler.lowering.graph import Graph
 from funcgrad.compiler.lowering.kernels import Partition
+from funcgrad.compiler.lowering.lower import lower_program
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.report import count, timed
 from funcgrad.config import config

@@ -13,7 +13,6 @@ from typing import Any
 
 from funcgrad.compiler.lowering.costs import is_leaf, tree_costs
 from funcgrad.compiler.lowering.graph import (
-    POSITIONS,
     Concatenate,
     Constant,
     Full,
@@ -46,6 +45,7 @@ from funcgrad.compiler.lowering.kernels import (
 from funcgrad.compiler.lowering.merging import MAX_MEMBERS, Merging, Record, unique
 from funcgrad.compiler.lowering.order import execution_order
 from funcgrad.compiler.lowering.reads import behind_views, operand_reads, pieces_of
+from funcgrad.compiler.lowering.reductions import POSITIONS
 from funcgrad.compiler.lowering.views import contiguous_base, located, step_strides, view_index
 from funcgrad.ir.program import has_effect
 

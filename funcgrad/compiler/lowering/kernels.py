@@ -6,14 +6,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from funcgrad.compiler.lowering.graph import (
-    POSITIONS,
-    Graph,
-    Node,
-    Reduce,
-    Step,
-)
+from funcgrad.compiler.lowering.graph import Graph, Node, Reduce, Step
 from funcgrad.compiler.lowering.index import ZERO, Affine, Index, variable
+from funcgrad.compiler.lowering.reductions import POSITIONS
 
 MAX_ROW = 1 << 15  # elements of a row that is read more than once: it should stay in cache
 MAX_WHOLE_ROW = 1 << 12  # the same for a single row, whose work threads cannot share

@@ -9,16 +9,11 @@ from typing import Any
 from funcgrad.compiler.lowering.costs import is_leaf
 from funcgrad.compiler.lowering.epilogues import Divisions, Fused, PlannedUnit, fused
 from funcgrad.compiler.lowering.fusion import STRIDED
-from funcgrad.compiler.lowering.graph import (
-    Constant,
-    Node,
-    Result,
-    Step,
-    accumulator_dtype,
-)
+from funcgrad.compiler.lowering.graph import Constant, Node, Result, Step
 from funcgrad.compiler.lowering.in_place import WRITES_INTO, Pairs, in_place_pairs, postponed
 from funcgrad.compiler.lowering.index import strides_of
 from funcgrad.compiler.lowering.kernels import Kernel, Partition
+from funcgrad.compiler.lowering.reductions import accumulator_dtype
 from funcgrad.compiler.lowering.schedule import Schedule
 from funcgrad.compiler.lowering.views import Located, located, step_strides
 from funcgrad.ir.program import Program

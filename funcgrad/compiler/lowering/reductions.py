@@ -1,4 +1,4 @@
-"""What reductions begin with."""
+"""What reductions begin with, what they give of nothing, and the dtype in which they accumulate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.compiler.lowering.graph import Reduce
 from funcgrad.ir.types import BOOL, kind
+from funcgrad.ops.reduce import accumulator
+
+POSITIONS = ("argmax", "argmin")
+OF_NOTHING = {"add": 0, "multiply": 1, "and": True, "or": False}  # reductions of no elements
 
 
 def start_value(name: str, dtype: np.dtype) -> Any:
@@ -23,3 +28,8 @@ def start_value(name: str, dtype: np.dtype) -> Any:
         return limit if kind(dtype) == "f" else complex(limit, limit)
     limits = np.iinfo(dtype)
     return limits.max if largest else limits.min
+
+
+def accumulator_dtype(node: Reduce) -> np.dtype:
+    """The dtype in which a reduction accumulates."""
+    return accumulator(node.operands[0].dtype)

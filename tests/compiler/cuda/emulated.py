@@ -11,7 +11,8 @@ from funcgrad.compiler.cuda.fusion import partition
 from funcgrad.compiler.cuda.kernels.elements import supports
 from funcgrad.compiler.cuda.kernels.write import write_kernel
 from funcgrad.compiler.cuda.lowering import CudaLowering
-from funcgrad.compiler.lowering.graph import Node, Step, lower_program
+from funcgrad.compiler.lowering.graph import Node, Step
+from funcgrad.compiler.lowering.lower import lower_program
 from funcgrad.compiler.lowering.plan import is_empty
 from funcgrad.compiler.lowering.views import located_anyhow
 from funcgrad.compiler.pipeline import simplified

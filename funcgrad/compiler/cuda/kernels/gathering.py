@@ -10,9 +10,10 @@ from funcgrad.compiler.cuda.kernels.divide import reduction_groups
 from funcgrad.compiler.cuda.kernels.rows import RowWriter, first_value, gathered_type
 from funcgrad.compiler.cuda.kernels.scalars import register_type
 from funcgrad.compiler.cuda.kernels.text import Block
-from funcgrad.compiler.lowering.graph import POSITIONS, Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Reduce
 from funcgrad.compiler.lowering.index import flat_offset
 from funcgrad.compiler.lowering.kernels import Kernel, loops_index
+from funcgrad.compiler.lowering.reductions import POSITIONS, accumulator_dtype
 
 
 def row_of(kernel: Kernel) -> frozenset[int] | None:

@@ -23,8 +23,9 @@ from funcgrad.compiler.cuda.kernels.scalars import (
 from funcgrad.compiler.cuda.kernels.shapes import WARP
 from funcgrad.compiler.cuda.kernels.text import Block
 from funcgrad.compiler.lowering.accesses import store_offset
-from funcgrad.compiler.lowering.graph import POSITIONS, Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Reduce
 from funcgrad.compiler.lowering.kernels import Store, loops_index, reduced_index
+from funcgrad.compiler.lowering.reductions import POSITIONS, accumulator_dtype
 from funcgrad.ir.types import INT64
 
 LAST = "9223372036854775807ll"  # the position of no element

@@ -14,8 +14,9 @@ from funcgrad.compiler.cuda.kernels.scalars import (
     start,
 )
 from funcgrad.compiler.cuda.kernels.text import Block
-from funcgrad.compiler.lowering.graph import Node, Reduce, View, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Node, Reduce, View
 from funcgrad.compiler.lowering.index import Affine, Index, constant as constant_index, flat_offset
+from funcgrad.compiler.lowering.reductions import accumulator_dtype
 from funcgrad.compiler.lowering.views import contiguous_base, view_index
 
 

@@ -27,8 +27,9 @@ from funcgrad.compiler.cuda.kernels.tiles import HEIGHT, SIDE, TileWriter, cross
 from funcgrad.compiler.cuda.kernels.tiny import TinyWriter
 from funcgrad.compiler.cuda.kernels.values import ValueWriter
 from funcgrad.compiler.cuda.launches import Source
-from funcgrad.compiler.lowering.graph import POSITIONS, Node, Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Node, Reduce
 from funcgrad.compiler.lowering.kernels import Kernel
+from funcgrad.compiler.lowering.reductions import POSITIONS, accumulator_dtype
 
 Launches = list[tuple[Source, tuple[Any, ...]]]
 

@@ -6,7 +6,8 @@ from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels import combine as combining
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.types import Value, constant, vector
-from funcgrad.compiler.lowering.graph import POSITIONS, Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Reduce
+from funcgrad.compiler.lowering.reductions import POSITIONS, accumulator_dtype
 
 
 class Accumulator:

@@ -15,9 +15,10 @@ from funcgrad.compiler.llvm.kernels.scopes import Placed
 from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector
 from funcgrad.compiler.lowering.accesses import store_offset
-from funcgrad.compiler.lowering.graph import Node, Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Node, Reduce
 from funcgrad.compiler.lowering.index import flat_offset
 from funcgrad.compiler.lowering.kernels import Store, loops_index, reduced_index
+from funcgrad.compiler.lowering.reductions import accumulator_dtype
 from funcgrad.compiler.lowering.schedule import Level, Schedule
 
 

@@ -14,7 +14,8 @@ from funcgrad.compiler.llvm.kernels.registers import (
     to_memory,
 )
 from funcgrad.compiler.llvm.types import Value, constant, vector
-from funcgrad.compiler.lowering.graph import Reduce, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Reduce
+from funcgrad.compiler.lowering.reductions import accumulator_dtype
 
 LANES = 16
 

@@ -11,9 +11,10 @@ from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.kernels.scopes import Placed
 from funcgrad.compiler.llvm.kernels.values import ValueWriter
 from funcgrad.compiler.llvm.types import Value, constant
-from funcgrad.compiler.lowering.graph import Node, Reduce, View, accumulator_dtype
+from funcgrad.compiler.lowering.graph import Node, Reduce, View
 from funcgrad.compiler.lowering.index import Affine, Index, constant as constant_index, flat_offset
 from funcgrad.compiler.lowering.kernels import Kernel
+from funcgrad.compiler.lowering.reductions import accumulator_dtype
 from funcgrad.compiler.lowering.schedule import Schedule
 from funcgrad.compiler.lowering.views import contiguous_base, view_index
 
