@@ -178,7 +178,7 @@ def label(model: Any, rules: Mapping[Any, Any], default: Any = None) -> Any:
     Args:
         model: any tree.
         rules: pattern -> label; the first pattern that chooses an array counts.
-        default: label of all others.
+        default: label of all others. None leaves them without one, which `optim.partition` refuses.
 
     Returns:
         A tree like `model` with a label for each leaf.

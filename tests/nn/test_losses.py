@@ -155,3 +155,10 @@ def test_ctc_of_one_example_and_of_labels_in_one_row():
     assert nn.CTCLoss()(scores, labels, times, lengths).dtype == np.float32
     with pytest.raises(ValueError, match=r"two lengths per example, but got .*\(2, 3\)"):
         loss(scores, labels[:2], times, lengths)
+
+
+@pytest.mark.parametrize("loss", [nn.cross_entropy, nn.nll_loss, nn.multi_margin_loss])
+@pytest.mark.parametrize("count", [2, 4])
+def test_class_weights_are_one_for_each_class(loss, count):
+    with pytest.raises(ValueError, match=rf"each of 3 classes, but its shape is \({count},\)"):
+        loss(P, LABELS, weight=np.ones(count))

@@ -10,7 +10,6 @@ import funcgrad.numpy as fnp
 from funcgrad.nn.activations import log_sigmoid
 from funcgrad.nn.labels import checked_labels
 from funcgrad.nn.losses.classification import examples_of, picked
-from funcgrad.nn.losses.sequences import ctc_loss
 from funcgrad.nn.losses.shapes import as_array, check_shapes, matched, reduced
 from funcgrad.nn.normalization import log_softmax
 
@@ -47,6 +46,7 @@ def cross_entropy(
             "cross_entropy(logits, labels)."
         )
     axis = 0 if input.ndim == 1 else 1
+    weight = _class_weights("cross_entropy", weight, input, axis)
     scores = log_softmax(input, axis)
     if target.dtype.kind not in "iub":
         if target.ndim < input.ndim:
@@ -83,6 +83,7 @@ def nll_loss(
     """
     scores = as_array(input)
     axis = 0 if scores.ndim == 1 else 1
+    weight = _class_weights("nll_loss", weight, scores, axis)
     losses, weights = _chosen("nll_loss", scores, target, axis, weight, ignore_index)
     return _weighted_mean("nll_loss", losses, weights, reduction)
 
@@ -112,8 +113,9 @@ def multi_margin_loss(
     scores, target = examples_of("multi_margin_loss", input, target, -1)
     right = picked(scores, target)
     margins = fnp.maximum(margin - right[..., None] + scores, 0) ** p
+    weight = _class_weights("multi_margin_loss", weight, scores, -1)
     if weight is not None:
-        margins = margins * fnp.take(as_array(weight), target)[..., None]
+        margins = margins * fnp.take(weight, target)[..., None]
     is_right = fnp.equal(fnp.arange(scores.shape[-1]), target[..., None])
     values = fnp.sum(fnp.where(is_right, 0, margins), axis=-1) / scores.shape[-1]
     return reduced("multi_margin_loss", values, reduction)
@@ -167,77 +169,19 @@ def multilabel_soft_margin_loss(
     return reduced("multilabel_soft_margin_loss", values, reduction)
 
 
-def ctc_loss_by_lengths(
-    log_probs: Any,
-    targets: Any,
-    input_lengths: Any,
-    target_lengths: Any,
-    blank: int = 0,
-    reduction: str = "mean",
-    zero_infinity: bool = False,
-) -> Any:
-    """`ctc_loss` with the arguments of PyTorch's `ctc_loss`.
-
-    Args:
-        log_probs: (time, examples, classes), log probabilities; (time, classes) for one example.
-        targets: (examples, length), or the labels of all examples one after the other.
-        input_lengths, target_lengths: (examples,), or a number for one example.
-        blank: the class that stands for no label.
-        reduction: "mean" (each divided by its target length first), "sum" or "none".
-        zero_infinity: 0 for labels that cannot be spelled in the time there is.
-
-    Raises:
-        ValueError: the arguments are not of equally many examples.
-        IndexError: a label is no class.
-
-    Example:
-        >>> scores = fnp.log(np.full((2, 1, 2), 0.5))
-        >>> ctc_loss_by_lengths(scores, [[1]], [2], [1], reduction="none").round(4)
-        array([0.2877])
-    """
-    scores, targets = as_array(log_probs), as_array(targets)
-    input_lengths, target_lengths = as_array(input_lengths), as_array(target_lengths)
-    is_one = scores.ndim == 2
-    if is_one:
-        scores, targets = fnp.expand_dims(scores, 1), fnp.expand_dims(targets, 0)
-        input_lengths, target_lengths = (
-            fnp.reshape(n, (-1,)) for n in (input_lengths, target_lengths)
-        )
-    if targets.ndim == 1:
-        targets = _one_row_each(targets, target_lengths)
-    _check_examples(scores, targets, input_lengths, target_lengths)
-    scores = fnp.moveaxis(scores, 0, 1)
-    paddings = [
-        fnp.greater_equal(fnp.arange(count), lengths[:, None]).astype(scores.dtype)
-        for count, lengths in ((scores.shape[1], input_lengths), (targets.shape[1], target_lengths))
-    ]
-    losses = ctc_loss(scores, paddings[0], targets, paddings[1], blank_id=blank)
-    # A path that cannot be is as unlikely as `log_epsilon`.
-    cannot = losses > 5e4
-    losses = fnp.where(cannot, 0.0 if zero_infinity else np.inf, losses)
-    if reduction == "mean":
-        losses = losses / fnp.maximum(target_lengths, 1).astype(losses.dtype)
-    return reduced("ctc_loss", losses[0] if is_one else losses, reduction)
-
-
 # --- helpers ---
 
 
-def _one_row_each(labels: Any, lengths: Any) -> Any:
-    """Labels that stand one after the other, as (examples, length); what is over the length of a row is any label."""
-    starts = fnp.cumsum(lengths) - lengths
-    places = fnp.expand_dims(starts, 1) + fnp.arange(labels.shape[0])
-    return fnp.take(labels, fnp.minimum(places, labels.shape[0] - 1))
-
-
-def _check_examples(scores: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> None:
-    shapes = (scores.shape, targets.shape, input_lengths.shape, target_lengths.shape)
-    count = scores.shape[1] if scores.ndim == 3 else None
-    if targets.ndim != 2 or any(s != (count,) for s in (targets.shape[:1], *shapes[2:])):
+def _class_weights(name: str, weight: Any, scores: Any, axis: int) -> Any:
+    """One weight for each class, in the dtype of the scores; None for none."""
+    if weight is None:
+        return None
+    weight, classes = as_array(weight), scores.shape[axis]
+    if weight.shape != (classes,):
         raise ValueError(
-            "[ctc_loss] expected log_probs (time, examples, classes), targets (examples, length) and two lengths per "
-            f"example, but got the shapes {', '.join(map(str, shapes))}."
+            f"[{name}] weight must be one number for each of {classes} classes, but its shape is {weight.shape}."
         )
+    return weight.astype(scores.dtype)
 
 
 def _chosen(
@@ -249,7 +193,7 @@ def _chosen(
     scores, labels = examples_of(name, scores, fnp.where(counts, target, 0), axis)
     weights = counts.astype(scores.dtype)
     if weight is not None:
-        weights = weights * fnp.take(as_array(weight).astype(scores.dtype), labels)
+        weights = weights * fnp.take(weight, labels)
     return fnp.where(counts, -picked(scores, labels, axis), 0) * weights, weights
 
 
@@ -274,4 +218,4 @@ def _along(weight: Any, scores: Any, axis: int) -> Any:
     if weight is None:
         return 1
     shape = [-1 if i == axis else 1 for i in range(scores.ndim)]
-    return fnp.reshape(as_array(weight).astype(scores.dtype), shape)
+    return fnp.reshape(weight, shape)

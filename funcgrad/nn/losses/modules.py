@@ -8,7 +8,7 @@ from typing import Any
 
 from funcgrad.nn.filters import is_array
 from funcgrad.nn.hints import did_you_mean
-from funcgrad.nn.losses import classes, margins, pytorch, regression
+from funcgrad.nn.losses import classes, margins, pytorch, regression, sequences
 from funcgrad.nn.losses.shapes import check_reduction
 from funcgrad.nn.module import Module, field
 
@@ -110,4 +110,4 @@ TripletMarginWithDistanceLoss = _loss_class(
     margins.triplet_margin_with_distance_loss,
     "triplet_margin_with_distance_loss",
 )
-CTCLoss = _loss_class("CTCLoss", classes.ctc_loss_by_lengths, "ctc_loss_by_lengths")
+CTCLoss = _loss_class("CTCLoss", sequences.ctc_loss_by_lengths, "ctc_loss_by_lengths")

@@ -2,7 +2,6 @@
 
 from funcgrad.nn.losses.classes import (
     cross_entropy as cross_entropy,
-    ctc_loss_by_lengths as ctc_loss_by_lengths,
     multi_margin_loss as multi_margin_loss,
     multilabel_margin_loss as multilabel_margin_loss,
     multilabel_soft_margin_loss as multilabel_soft_margin_loss,
@@ -90,6 +89,7 @@ from funcgrad.nn.losses.regression import (
 )
 from funcgrad.nn.losses.sequences import (
     ctc_loss as ctc_loss,
+    ctc_loss_by_lengths as ctc_loss_by_lengths,
     ctc_loss_with_forward_probs as ctc_loss_with_forward_probs,
 )
 from funcgrad.nn.losses.sparse import (

@@ -9,7 +9,7 @@ import numpy as np
 import funcgrad.numpy as fnp
 from funcgrad import lax
 from funcgrad.nn.labels import checked_labels
-from funcgrad.nn.losses.shapes import as_array
+from funcgrad.nn.losses.shapes import as_array, reduced
 from funcgrad.nn.normalization import log_softmax
 
 
@@ -127,3 +127,73 @@ def _checked(logits: Any, logit_paddings: Any, labels: Any, label_paddings: Any)
         if found != shape:
             raise ValueError(f"[ctc_loss] {name} must have the shape {shape}, but got {found}.")
     return logits, labels
+
+
+def ctc_loss_by_lengths(
+    log_probs: Any,
+    targets: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Any:
+    """`ctc_loss` with the arguments of PyTorch's `ctc_loss`.
+
+    Args:
+        log_probs: (time, examples, classes), log probabilities; (time, classes) for one example.
+        targets: (examples, length), or the labels of all examples one after the other.
+        input_lengths, target_lengths: (examples,), or a number for one example.
+        blank: the class that stands for no label.
+        reduction: "mean" (each divided by its target length first), "sum" or "none".
+        zero_infinity: 0 for labels that cannot be spelled in the time there is.
+
+    Raises:
+        ValueError: the arguments are not of equally many examples.
+        IndexError: a label is no class.
+
+    Example:
+        >>> scores = fnp.log(np.full((2, 1, 2), 0.5))
+        >>> ctc_loss_by_lengths(scores, [[1]], [2], [1], reduction="none").round(4)
+        array([0.2877])
+    """
+    scores, targets = as_array(log_probs), as_array(targets)
+    input_lengths, target_lengths = as_array(input_lengths), as_array(target_lengths)
+    is_one = scores.ndim == 2
+    if is_one:
+        scores, targets = fnp.expand_dims(scores, 1), fnp.expand_dims(targets, 0)
+        input_lengths, target_lengths = (
+            fnp.reshape(n, (-1,)) for n in (input_lengths, target_lengths)
+        )
+    if targets.ndim == 1:
+        targets = _one_row_each(targets, target_lengths)
+    _check_examples(scores, targets, input_lengths, target_lengths)
+    scores = fnp.moveaxis(scores, 0, 1)
+    paddings = [
+        fnp.greater_equal(fnp.arange(count), lengths[:, None]).astype(scores.dtype)
+        for count, lengths in ((scores.shape[1], input_lengths), (targets.shape[1], target_lengths))
+    ]
+    losses = ctc_loss(scores, paddings[0], targets, paddings[1], blank_id=blank)
+    # A path that cannot be is as unlikely as `log_epsilon`.
+    cannot = losses > 5e4
+    losses = fnp.where(cannot, 0.0 if zero_infinity else np.inf, losses)
+    if reduction == "mean":
+        losses = losses / fnp.maximum(target_lengths, 1).astype(losses.dtype)
+    return reduced("ctc_loss", losses[0] if is_one else losses, reduction)
+
+
+def _one_row_each(labels: Any, lengths: Any) -> Any:
+    """Labels that stand one after the other, as (examples, length); what is over the length of a row is any label."""
+    starts = fnp.cumsum(lengths) - lengths
+    places = fnp.expand_dims(starts, 1) + fnp.arange(labels.shape[0])
+    return fnp.take(labels, fnp.minimum(places, labels.shape[0] - 1))
+
+
+def _check_examples(scores: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> None:
+    shapes = (scores.shape, targets.shape, input_lengths.shape, target_lengths.shape)
+    count = scores.shape[1] if scores.ndim == 3 else None
+    if targets.ndim != 2 or any(s != (count,) for s in (targets.shape[:1], *shapes[2:])):
+        raise ValueError(
+            "[ctc_loss] expected log_probs (time, examples, classes), targets (examples, length) and two lengths per "
+            f"example, but got the shapes {', '.join(map(str, shapes))}."
+        )
