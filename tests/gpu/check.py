@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("words", nargs="*", metavar="WORD", help="only jobs with one of these in their names (all)")
     add("--together", type=int, default=8, help="processes at a time (8)")
-    add("--seconds", type=float, default=240.0, help="for one process (240)")
+    add("--seconds", type=float, default=300.0, help="for one process (300)")
     add("--quiet", type=float, default=100.0, help="seconds after which one test hangs (100)")
     add("--minutes", type=float, default=8.0, help="for everything (8)")
     add("--json", type=Path, default=Path("gpu-tests.json"), help="write all results there")
