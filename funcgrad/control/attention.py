@@ -78,15 +78,25 @@ class AttentionPrimitive(Primitive):
         found = emit.attention(self.name, operands, **params)
         if found is not NotImplemented:
             return found
-        types = [x.type for x in operands]
-        run = functools.partial(self.formula, is_looped=emit.has_caches)
         spec = params["spec"]
-        bias = with_bias_only(spec, types[: len(spec.inputs)])
+        bias = with_bias_only(spec, [x.type for x in operands[: len(spec.inputs)]])
         if bias is not None and emit.takes_attention(self.name, bias, **only_bias(params)):
-            run = functools.partial(self.with_bias, type=bias[-1])
-        with quiet() if emit.equation.is_quiet else contextlib.nullcontext():
-            program = recorded(functools.partial(run, **params), types, self.name)
-        return emit.call(simplified(program), operands)
+            run = functools.partial(self.with_bias, type=bias[-1], **params)
+            return lowered(emit, run, operands, self.name)
+        return self.lower_formula(emit, operands, params)
+
+    def lower_formula(self, emit: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        """The nodes of the formula. If the same graph has the weights, these are read."""
+        names, is_looped = self.names(**params), emit.has_caches
+        if "logsumexp" in names:
+            weights = emit.known.get(weights_beside(operands[names.index("logsumexp")]))
+            if weights is not None:
+                names, operands, is_looped = (*names, "weights"), (*operands, weights), False
+
+        def run(*xs: Any) -> list[Any]:
+            return self.composed(dict(zip(names, xs, strict=True)), is_looped, **params)
+
+        return lowered(emit, run, operands, self.name)
 
     def with_bias(self, *operands: Any, type: ArrayType, **params: Any) -> list[Any]:
         """The results by this primitive with a bias of this type instead of all extras."""
@@ -123,6 +133,18 @@ class AttentionPrimitive(Primitive):
 def only_bias(params: dict[str, Any]) -> dict[str, Any]:
     """The params of the same operation with a bias instead of all extras."""
     return {**params, "spec": replace(params["spec"], extras=("bias",))}
+
+
+def weights_beside(logarithms: Any) -> tuple[str, int]:
+    """The key under which a graph knows the weights that were computed with these logarithms."""
+    return "weights", id(logarithms)
+
+
+def lowered(emit: Any, run: Callable[..., Any], operands: Sequence[Any], name: str) -> list[Any]:
+    """The nodes of a function of arrays."""
+    with quiet() if emit.equation.is_quiet else contextlib.nullcontext():
+        program = recorded(run, [x.type for x in operands], name)
+    return emit.call(simplified(program), operands)
 
 
 def recorded(run: Callable[..., Any], types: Sequence[ArrayType], name: str) -> Program:
@@ -172,11 +194,21 @@ class Attention(AttentionPrimitive):
         return [without_blind(params["spec"], arrays, out), total]
 
     def composed(self, arrays: dict[str, Any], is_looped: bool, *, spec: AttentionSpec) -> list:
+        """The results, and the weights if there are any."""
         heads = arrays["key"].shape[2]
         arrays = {name: grouped(name, x, heads) for name, x in arrays.items()}
-        run = attend_by_heads if is_looped and is_large(arrays) else attend
-        out, total = run(spec, arrays)
-        return [ungrouped("out", out), ungrouped("logsumexp", total)]
+        run = attend_by_heads if is_looped and is_large(spec, arrays) else attend
+        out, total, *weights = run(spec, arrays)
+        return [ungrouped("out", out), ungrouped("logsumexp", total), *weights]
+
+    def formula(self, *operands: Any, is_looped: bool = False, **params: Any) -> list[Any]:
+        return super().formula(*operands, is_looped=is_looped, **params)[:2]
+
+    def lower_formula(self, emit: Any, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        out, total, *weights = super().lower_formula(emit, operands, params)
+        if weights:
+            emit.known[weights_beside(total)] = weights[0]
+        return [out, total]
 
     def jvp(self, primals: Sequence, tangents: Sequence, *, spec: AttentionSpec) -> tuple:
         outs = self(*primals, spec=spec)
@@ -258,7 +290,7 @@ class AttentionGradient(AttentionPrimitive):
     ) -> list[Any]:
         heads = arrays["key"].shape[2]
         parts = {name: grouped(name, x, heads) for name, x in arrays.items()}
-        if is_looped and is_large(parts) and "bias" not in wanted and not has_pulls:
+        if is_looped and is_large(spec, parts) and "bias" not in wanted and not has_pulls:
             found = gradients_by_heads(spec, parts)
         else:
             found = gradients_of(spec, parts)

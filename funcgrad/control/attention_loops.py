@@ -17,13 +17,13 @@ from funcgrad import tree
 from funcgrad.control.scan import scan
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ops.arithmetic import add
-from funcgrad.ops.attention import Arrays, AttentionSpec, Place, attend, gradients_of
+from funcgrad.ops.attention import Arrays, AttentionSpec, Place, attend_late, gradients_of
 from funcgrad.ops.create import full_beside, iota
 from funcgrad.ops.pieces import PLACE, concatenate, slice_axis
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.shape import broadcast_to, moveaxis, reshape
 
-LEAST_HEAD_BYTES = 1 << 17  # logits of a head for which the steps of a loop are nothing
+LEAST_HEAD_BYTES = 1 << 20  # logits of a head that is worth a step of a loop
 LEAST_BYTES = 1 << 21  # logits of all heads that may as well be written whole
 BLOCK_BYTES = 1 << 20  # logits of a block
 MOST_PARTS = 4  # into which the queries of a head are divided where they see different keys
@@ -48,10 +48,16 @@ def logit_bytes(arrays: Arrays) -> int:
     return groups * rows * arrays["key"].shape[-2] * itemsize
 
 
-def is_large(arrays: Arrays) -> bool:
-    """Whether heads should be looked at one by one."""
+def is_partial(spec: AttentionSpec) -> bool:
+    """Whether queries at different times see different keys."""
+    return spec.is_causal or spec.window is not None
+
+
+def is_large(spec: AttentionSpec, arrays: Arrays) -> bool:
+    """Whether heads should be looked at one by one: earlier where that leaves out half of the work."""
     nbytes, count = logit_bytes(arrays), math.prod(arrays["key"].shape[:-2])
-    return nbytes >= LEAST_HEAD_BYTES and nbytes * count >= LEAST_BYTES
+    least = LEAST_HEAD_BYTES // MOST_PARTS if is_partial(spec) else LEAST_HEAD_BYTES
+    return nbytes >= least and nbytes * count >= LEAST_BYTES
 
 
 def loop(step: Callable[[Any, Any], Any], carry: Any, xs: Any) -> tuple[Any, Any]:
@@ -100,8 +106,7 @@ def gradients_by_heads(spec: AttentionSpec, arrays: Arrays) -> dict[str, Any]:
 
 def parts_of(spec: AttentionSpec, arrays: Arrays) -> int:
     """Into how many blocks a head is divided: smaller ones where not all see all."""
-    is_partial = spec.is_causal or spec.window is not None
-    count = logit_bytes(arrays) * (MOST_PARTS if is_partial else 1) // BLOCK_BYTES
+    count = logit_bytes(arrays) * (MOST_PARTS if is_partial(spec) else 1) // BLOCK_BYTES
     return min(max(count, 1), MOST_PARTS)
 
 
@@ -114,10 +119,9 @@ def ranges(count: int, parts: int) -> list[tuple[int, int]]:
 def blocks_of_queries(spec: AttentionSpec, arrays: Arrays) -> list[Block]:
     """Blocks of queries, with the keys that they may see; one if all see all."""
     rows, keys = arrays["query"].shape[-2], arrays["key"].shape[-2]
-    is_partial = spec.is_causal or spec.window is not None
+    count = parts_of(spec, arrays) if is_partial(spec) else 1
     return [
-        Block(start, stop, *spec.keys_of(start, stop, keys))
-        for start, stop in ranges(rows, parts_of(spec, arrays) if is_partial else 1)
+        Block(start, stop, *spec.keys_of(start, stop, keys)) for start, stop in ranges(rows, count)
     ]
 
 
@@ -147,7 +151,7 @@ def attend_by_blocks(spec: AttentionSpec, arrays: Arrays) -> tuple[Any, Any]:
     parts = []
     for block in blocks_of_queries(spec, arrays):
         place, own = Place(block.start, block.low), part_of(arrays, block)
-        run = functools.partial(attend, spec, is_late=True)
+        run = functools.partial(attend_late, spec)
         parts.append(by_chunks(run, own, place))
     outs, totals = zip(*parts, strict=True)
     return concatenate(outs, 1), concatenate(totals, 1)

@@ -86,7 +86,9 @@ FROM_THE_START = Place()
 
 
 def grouped(name: str, x: Any, heads: int) -> Any:
-    """An array of the user with the axes of groups; `heads` are those of keys and values."""
+    """An array of the user with the axes of groups; `heads` are those of keys and values. Weights have them already."""
+    if name == "weights":
+        return x
     if name.endswith("lengths"):
         return reshape(x, (x.shape[0], 1, 1, 1, 1))
     if name.endswith(("bias", "mask")):
@@ -184,7 +186,9 @@ def masked_logits(spec: AttentionSpec, arrays: Arrays, place: Place) -> tuple[An
 
 
 def weights_of(spec: AttentionSpec, arrays: Arrays, place: Place) -> Any:
-    """The weights of all keys, from the logarithms of the sums of each row."""
+    """The weights of all keys: those that are there, or from the logarithms of the sums of each row."""
+    if "weights" in arrays:
+        return arrays["weights"]
     logits, allowed = masked_logits(spec, arrays, place)
     return hidden(allowed, exp(subtract(logits, last(arrays["logsumexp"]))), 0)
 
@@ -197,29 +201,40 @@ def last(x: Any) -> Any:
 # --- results, tangents, gradients ---
 
 
-def attend(
-    spec: AttentionSpec, arrays: Arrays, place: Place = FROM_THE_START, is_late: bool = False
-) -> tuple[Any, Any]:
-    """Results, and the logarithm of the sum of powers of each row; a row without keys has the result 0.
-
-    Args:
-        spec: what attention does.
-        arrays: query, key, value and the extras.
-        place: which times these are.
-        is_late: whether the results are divided by the sums, rather than the weights: fewer divisions, one pass more.
-    """
+def powers_of(spec: AttentionSpec, arrays: Arrays, place: Place) -> tuple[Any, Any, Any]:
+    """Powers of the logits over the largest of their row, those, and the sums of the rows; 1 in rows without keys."""
     logits, allowed = masked_logits(spec, arrays, place)
     largest = reduce_max(logits, -1)
     powers = hidden(allowed, exp(subtract(logits, last(largest))), 0)
     total = reduce_sum(powers, -1)
     if allowed is not None:
         total = select(greater(total, 0), total, np.ones((), total.dtype)[()])
-    value, dtype = arrays["value"], arrays["query"].dtype
-    if is_late:
-        out = divide(convert(weighted(powers, value), total.dtype), last(total))
-    else:
-        out = weighted(divide(powers, last(total)), value)
-    return convert(out, dtype), add(largest, log(total))
+    return powers, largest, total
+
+
+def attend(
+    spec: AttentionSpec, arrays: Arrays, place: Place = FROM_THE_START
+) -> tuple[Any, Any, Any]:
+    """Results, the logarithm of the sum of powers of each row, and the weights; a row without keys has the result 0.
+
+    Args:
+        spec: what attention does.
+        arrays: query, key, value and the extras.
+        place: which times these are.
+    """
+    powers, largest, total = powers_of(spec, arrays, place)
+    weights = divide(powers, last(total))
+    out = convert(weighted(weights, arrays["value"]), arrays["query"].dtype)
+    return out, add(largest, log(total)), weights
+
+
+def attend_late(
+    spec: AttentionSpec, arrays: Arrays, place: Place = FROM_THE_START
+) -> tuple[Any, Any]:
+    """Results and logarithms as of `attend`; the results are divided, not the weights, which are more."""
+    powers, largest, total = powers_of(spec, arrays, place)
+    out = divide(convert(weighted(powers, arrays["value"]), total.dtype), last(total))
+    return convert(out, arrays["query"].dtype), add(largest, log(total))
 
 
 def tangents_of(
@@ -229,7 +244,7 @@ def tangents_of(
 
     Args:
         spec, place: see `attend`.
-        arrays: those of `attend`, and its results "out" and "logsumexp".
+        arrays: those of `attend`, and its results "out", "logsumexp" and, if they are there, "weights".
         moving: tangents of query, key, value and bias, by these names; those that are missing are zero.
     """
     weights = weights_of(spec, arrays, place)
@@ -260,16 +275,19 @@ def gradients_of(
 
     Args:
         spec, place: see `attend`.
-        arrays: those of `attend`, its results "out" and "logsumexp", the "cotangent" of the first, and "pulls", that of
-            the second, if it has one.
+        arrays: those of `attend`, its results "out" and "logsumexp", the "cotangent" of the first, "pulls", that of
+            the second, if it has one, and "weights", if they are there.
     """
     weights = weights_of(spec, arrays, place)
     wide = weights.dtype
     key, query, cotangent = arrays["key"], arrays["query"], arrays["cotangent"]
-    common = reduce_sum(multiply(convert(arrays["out"], wide), convert(cotangent, wide)), -1)
+    slopes = convert(by_keys(cotangent, arrays["value"]), wide)
+    if "weights" in arrays:  # then the results may be computed for nobody else
+        common = reduce_sum(multiply(weights, slopes), -1)
+    else:
+        common = reduce_sum(multiply(convert(arrays["out"], wide), convert(cotangent, wide)), -1)
     if "pulls" in arrays:
         common = subtract(common, arrays["pulls"])
-    slopes = convert(by_keys(cotangent, arrays["value"]), wide)
     slopes = multiply(weights, subtract(slopes, last(common)))
     return {
         "query": scaled(spec, weighted(slopes, key)),
