@@ -195,6 +195,19 @@ def test_in_scans_and_checkpoints():
     np.testing.assert_allclose(found, fg.grad(unrolled)(Q), rtol=1e-8)
 
 
+def test_checkpoints_compute_weights_again():
+    """Weights that the same program has are read for the gradient, but not across a checkpoint."""
+
+    def products(wrap):
+        def loss(x):
+            return (wrap(lambda x: nn.dot_product_attention(x, x, x))(x) ** 2).sum()
+
+        x = np.ones((1, 16, 1, 4))
+        return str(fg.debug.inspect(fg.grad(loss), x).graph).count("step dot")
+
+    assert products(lambda f: f) == 6 and products(fg.checkpoint) >= 7
+
+
 def test_what_stays_composed():
     """Other dtypes, traced scales, dropout."""
 

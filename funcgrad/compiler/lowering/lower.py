@@ -168,15 +168,7 @@ class Lowering:
         free_y = [i for i in range(len(y.shape)) if i not in contract[1] and i not in batch[1]]
         left = self.permuted(x, (*batch[0], *free_x, *contract[0]))
         right = self.permuted(y, (*batch[1], *contract[1], *free_y))
-        params = {"batch": len(batch[0]), "contract": len(contract[0])}
-        key = ("dot", tuple(params.values()), id(left), id(right))
-        # Equal products meet here where primitives are lowered as compositions.
-        if key not in self.known:
-            found = self.step("dot", (left, right), **params)
-            if found is NotImplemented:
-                return found
-            self.known[key] = found
-        return self.known[key]
+        return self.step("dot", (left, right), batch=len(batch[0]), contract=len(contract[0]))
 
     def permuted(self, x: Node, order: tuple[int, ...]) -> Node:
         if order == tuple(range(len(order))):
