@@ -133,5 +133,4 @@ def compile_cuda(program: Program, device: Device, donated: Collection[int] = ()
         return stages.run_stages(program, context)["write"]
 
     with device.active():
-        device.is_current()
         return CudaProgram(program, device, launches)

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cupy
@@ -70,15 +70,15 @@ class CudaDevice:
         self.launch_together = driver.launchCooperativeKernel
 
     def is_current(self) -> bool:
-        if runtime.getDevice() != self.number:
-            return False
-        if not getattr(self.threads, "is_ready", False):
-            runtime.memGetInfo()  # makes the device's context that of this thread, which launches need
-            self.threads.is_ready = True
-        return True
+        return runtime.getDevice() == self.number and hasattr(self.threads, "is_ready")
 
-    def active(self) -> contextlib.AbstractContextManager[Any]:
-        return cupy.cuda.Device(self.number)
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        with cupy.cuda.Device(self.number):
+            if not hasattr(self.threads, "is_ready"):
+                runtime.memGetInfo()  # makes the device's context that of this thread
+                self.threads.is_ready = True
+            yield
 
     # --- kernels ---
 

@@ -134,7 +134,7 @@ class Device(Protocol):
         ...
 
     def is_current(self) -> bool:
-        """Whether this device is CuPy's current one; this thread can launch on it then."""
+        """Whether this device is CuPy's current one, and this thread can launch on it."""
         ...
 
     def active(self) -> contextlib.AbstractContextManager[Any]:
