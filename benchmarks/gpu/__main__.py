@@ -49,6 +49,13 @@ class GpuWorker(Worker):
 
     module = "benchmarks.gpu.worker"
 
+    def log(self) -> str:
+        """The end of what it has printed, if it has ended."""
+        self.process.kill()
+        self.process.wait()
+        self.errors.seek(0)
+        return self.errors.read()[-3000:]
+
     def measure(self, seconds: float) -> dict[str, float]:
         limit = MEASURE_LIMIT + 10 * seconds
         timer = threading.Timer(limit, self.process.kill)
@@ -74,6 +81,7 @@ class Side:
         memory: megabytes of the GPU that the library holds.
         trouble: why there are no times.
         notes: warnings that it has given.
+        log: the end of what it printed before it failed.
     """
 
     times: list[float] = field(default_factory=list)
@@ -83,6 +91,7 @@ class Side:
     version: str = ""
     trouble: str = ""
     notes: list[str] = field(default_factory=list)
+    log: str = ""
 
     @property
     def time(self) -> float:
@@ -132,15 +141,16 @@ class Started:
         self.found = {side: Side() for side in sides if side in sides_of(self.row)}
         if self.row.not_yet and "funcgrad" in self.found:
             self.found["funcgrad"].trouble = self.row.not_yet
-        self.workers: dict[str, Worker] = {}
+        self.workers: dict[str, GpuWorker] = {}
         for side, found in self.found.items():
             if not found.trouble:
                 caches = Path(self.directory.name) / side
                 self.workers[side] = GpuWorker(name, side, settings, caches)
 
     def give_up(self, side: str, reason: object) -> None:
-        self.found[side] = Side(trouble=str(reason))
-        self.workers.pop(side).stop()
+        worker = self.workers.pop(side)
+        self.found[side] = Side(trouble=str(reason), log=worker.log())
+        worker.stop()
 
     def wait(self) -> None:
         """Until every side has done its first call and was compared with the reference."""

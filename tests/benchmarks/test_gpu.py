@@ -93,6 +93,12 @@ def test_failures_become_lines(monkeypatch):
     assert "- K2@tiny, funcgrad: the first call took more than 0.01 s" in report
 
 
+def test_what_a_side_said_before_it_failed_is_kept(monkeypatch):
+    monkeypatch.setattr(gpu.GpuWorker, "module", "benchmarks.no_such_module")
+    found = dict(gpu.measure_rows(["K2@tiny"], gpu.parse(["K2", *OPTIONS])))["K2@tiny"]["funcgrad"]
+    assert "no_such_module" in found.trouble and "no_such_module" in found.log
+
+
 def test_a_side_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr(gpu, "MEASURE_LIMIT", 0.0)
     monkeypatch.setattr(gpu, "measured_limits", lambda backend: {"trouble": "no device"})
