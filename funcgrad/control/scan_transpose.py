@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import is_linear
-from funcgrad.ir.program import Program, Variable
+from funcgrad.ir.program import Atom, Program
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType, is_inexact
 from funcgrad.ops.arithmetic import add
@@ -73,13 +73,14 @@ def add_constants(total: Any, ct: Any) -> Any:
     return ADD_STACKS(total, ct) if is_run_time(total) else add(total, ct)
 
 
-def gathered_constants(body: Program, linear: Sequence[bool]) -> dict[Variable, int]:
+def gathered_constants(body: Program, linear: Sequence[bool]) -> dict[Atom, int]:
     """The linear constants of which iterations read only parts, and their places among those that are linear.
 
     Their cotangents are added to in place: an array of their size in each iteration would make long loops slow.
     """
     variables = [v for v, wanted in zip(body.inputs, linear, strict=False) if wanted]
-    found = {v: i for i, v in enumerate(variables) if is_exact_dtype(v.type.dtype)}
+    found: dict[Atom, int] = {}
+    found |= {v: i for i, v in enumerate(variables) if is_exact_dtype(v.type.dtype)}
     for equation in body.equations:
         parts = equation.inputs[:1] if equation.primitive.transpose_onto is not None else ()
         for atom in equation.inputs[len(parts) :]:

@@ -13,7 +13,7 @@ from funcgrad.config import config
 from funcgrad.ir.attribution import attributed, behind_mask
 from funcgrad.ir.builder import close_program
 from funcgrad.ir.primitive import LinearInput
-from funcgrad.ir.program import Equation, Literal, Program, Variable
+from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
 from funcgrad.ir.quiet import quiet
 from funcgrad.ops.cotangents import RULES_STATE, zeros_like_type
 from funcgrad.transforms.accumulate import is_exact, rounded, sum_cotangents
@@ -48,7 +48,7 @@ def backward_pass(
     linear: Sequence[bool],
     values: Sequence[Any],
     cotangents: Sequence[Any],
-    totals: Mapping[Variable, Any] | None = None,
+    totals: Mapping[Atom, Any] | None = None,
 ) -> list[Any]:
     """Pull cotangents back through a Program that is linear in some inputs.
 
