@@ -17,7 +17,8 @@ from funcgrad import tree
 from funcgrad.control.scan import scan
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ops.arithmetic import add
-from funcgrad.ops.attention import Arrays, AttentionSpec, Place, attend_late, gradients_of
+from funcgrad.ops.attention import Arrays, attend_late, gradients_of
+from funcgrad.ops.attention_spec import AttentionSpec, Place
 from funcgrad.ops.create import full_beside, iota
 from funcgrad.ops.pieces import PLACE, concatenate, slice_axis
 from funcgrad.ops.reduce import accumulator

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.attention import FROM_THE_START, AttentionSpec, grouped, seen, ungrouped
+from funcgrad.ops.attention import seen
+from funcgrad.ops.attention_spec import FROM_THE_START, AttentionSpec, grouped, ungrouped
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import broadcast_to, expand_dims, transpose

@@ -14,7 +14,7 @@ from funcgrad.control.attention import ATTENTION
 from funcgrad.control.loops import map as loop_map
 from funcgrad.ir.devices import beside_arguments
 from funcgrad.ir.types import FLOAT32, is_inexact
-from funcgrad.ops.attention import AttentionSpec
+from funcgrad.ops.attention_spec import AttentionSpec
 from funcgrad.ops.reduce import accumulator
 from funcgrad.ops.sequences import as_array
 from funcgrad.transforms.checkpoint import checkpoint

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.control.attention import ATTENTION, ATTENTION_GRADIENT, ATTENTION_TANGENT
-from funcgrad.ops.attention import AttentionSpec
+from funcgrad.ops.attention_spec import AttentionSpec
 from funcgrad.ops.reduce import accumulator
 from tests.ops.case import BFLOAT16, Case, bools, fixed, uniform
 

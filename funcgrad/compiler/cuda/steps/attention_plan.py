@@ -12,7 +12,7 @@ from funcgrad.compiler.cuda.steps.convolution_plan import TensorLayout
 from funcgrad.compiler.lowering.graph import Node
 from funcgrad.compiler.lowering.index import strides_of
 from funcgrad.ir.types import ArrayType
-from funcgrad.ops.attention import AttentionSpec
+from funcgrad.ops.attention_spec import AttentionSpec
 
 DTYPES = ("float16", "bfloat16")
 FORWARD, BACKWARD = "attention", "attention_gradient"  # the names of the primitives
