@@ -27,7 +27,7 @@ def partition(
         param_labels: tree of labels, prefix of the tree of parameters, or a function params -> such a tree.
 
     Raises:
-        ValueError: a label has no transformation.
+        ValueError: a label has no transformation, or an array no label.
 
     Example:
         >>> import numpy as np
@@ -39,9 +39,12 @@ def partition(
         {'encoder': array([-0.1]), 'head': array([-1.])}
     """
 
-    def groups_of(params: Any) -> dict[Any, GradientTransformation]:
+    def labels_of(params: Any) -> Any:
         is_function = callable(param_labels) and not is_module(param_labels)
-        labels = param_labels(params) if is_function else param_labels
+        return param_labels(params) if is_function else param_labels
+
+    def groups_of(params: Any) -> dict[Any, GradientTransformation]:
+        labels = labels_of(params)
         found = set(tree.leaves(labels))
         if not found <= set(transforms):
             raise ValueError(
@@ -55,6 +58,12 @@ def partition(
         }
 
     def init(params: Any) -> PartitionState:
+        try:
+            tree.broadcast_prefix(labels_of(params), params, what="param_labels")
+        except ValueError as error:
+            raise ValueError(
+                f"[partition] every array needs a label: {error}. A third argument of `nn.label` labels all others."
+            ) from None
         return PartitionState({k: one.init(params) for k, one in groups_of(params).items()})
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:

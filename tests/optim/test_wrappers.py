@@ -120,6 +120,8 @@ def test_parameter_groups_of_a_model():
     assert not np.array_equal(new.layers[0].weight, model.layers[0].weight)
     with pytest.raises(ValueError, match="no transformation for the labels"):
         optim.partition({"matrix": optim.sgd(0.1)}, labels).init(model)
+    with pytest.raises(ValueError, match="every array needs a label.*layers.1.weight"):
+        optim.partition(groups, nn.label(model, {"layers.0": "matrix"})).init(model)
 
 
 def test_gradient_ascent_of_a_bare_array():
