@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from funcgrad.compiler.llvm.entry import write_entry
 from funcgrad.compiler.llvm.kernels.elements import supports
 from funcgrad.compiler.llvm.loading.machine_code import Source
-from funcgrad.compiler.llvm.program import ModuleWriter
+from funcgrad.compiler.llvm.module_writer import ModuleWriter
 from funcgrad.compiler.llvm.steps.table import STEPS, divisions, write_fused
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan

@@ -14,10 +14,10 @@ from funcgrad.compiler.llvm.calls.failure import (
 )
 from funcgrad.compiler.llvm.kernels.floating import can_look, write_clear, write_recheck
 from funcgrad.compiler.llvm.kernels.memory import ALIGNED
+from funcgrad.compiler.llvm.module_writer import ModuleWriter
 from funcgrad.compiler.llvm.program import (
     EVENTS_PLACE,
     LONG_WORK,
-    ModuleWriter,
     ProgramWriter,
     copy_bytes,
     note_events,

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from funcgrad.compiler.llvm.builder import Function, Module
+from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
 from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.kernels.flat import FlatWriter, is_flat
-from funcgrad.compiler.llvm.kernels.floating import NUMBER, can_look, write_clear, write_events
+from funcgrad.compiler.llvm.kernels.floating import can_look, write_clear, write_events
 from funcgrad.compiler.llvm.kernels.kernel import KernelWriter
 from funcgrad.compiler.llvm.kernels.memory import ALIGNED
 from funcgrad.compiler.llvm.kernels.merge_parts import write_merge
 from funcgrad.compiler.llvm.kernels.registers import memory_type
 from funcgrad.compiler.llvm.kernels.small_arrays import load_elements
 from funcgrad.compiler.llvm.kernels.tiny import TinyWriter
+from funcgrad.compiler.llvm.module_writer import ModuleWriter
 from funcgrad.compiler.llvm.steps.stacks import Stack
-from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Map, Node, Reduce, Step
@@ -37,49 +36,6 @@ from funcgrad.compiler.lowering.views import located
 
 EVENTS_PLACE = 7  # of the record: floating point events of all threads
 LONG_WORK = 100_000  # operations of a unit after which to look whether Ctrl-C has ended it early
-
-
-class ModuleWriter:
-    """One LLVM module: what its programs and kernels share.
-
-    Attributes:
-        libraries: steps that call back into Python, in the order of their numbers.
-        work: simple operations of a call.
-        is_loud: whether something may cause a warning of NumPy.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        write_step: Callable[[Any, Step], None],
-        write_fused: Callable[[Any, Fused], None],
-    ) -> None:
-        self.module = Module()
-        self.target = target
-        self.write_step = write_step
-        self.write_fused = write_fused
-        self.kernels: dict[str, str] = {}
-        self.libraries: list[Step] = []
-        self.work = 0
-        self.is_loud = False
-        self.stack_count = 0
-
-    def text(self) -> str:
-        """The text of the module, with a table for the numbers of its library steps."""
-        if self.libraries:
-            count = len(self.libraries)
-            self.module.data("library_numbers", f"global [{count} x i64] zeroinitializer")
-        if self.is_loud:
-            self.module.data(NUMBER, "global i64 0")
-        return self.module.text()
-
-    def kernel(self, function: Function) -> str:
-        """The name of this kernel, or of one with the same text."""
-        text = function.text().replace(f"@{function.name}(", "@KERNEL(", 1)
-        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        if key in self.kernels:
-            self.module.functions.remove(function)
-        return self.kernels.setdefault(key, function.name)
 
 
 class ProgramWriter:

@@ -30,14 +30,6 @@ def allocate_output(shape: Sequence[int], dtype: Any) -> np.ndarray:
     return _new_array()(id(dtype), len(shape), ctypes.addressof(sizes), bytes_)
 
 
-def release() -> None:
-    """Give the memory that is kept for later arrays back to the system."""
-    limit = runtime.kept_limit()
-    keep_at_most = runtime.ensure().function("fg_keep_at_most", None, ctypes.c_int64)
-    keep_at_most(0)
-    keep_at_most(limit)
-
-
 @functools.cache
 def _sizes(rank: int) -> Any:
     return ctypes.c_int64 * max(rank, 1)
