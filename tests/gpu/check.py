@@ -28,6 +28,7 @@ FILES = {
     "tests/gpu/test_on_device.py": 1,
     "tests/gpu/test_precision.py": 1,
     "tests/gpu/test_primitives_compiled.py": 1,
+    "tests/gpu/test_attention.py": 1,
     "tests/gpu/test_table_on_device.py": 12,
     "tests/gpu/test_models.py": 6,
 }

@@ -1,7 +1,9 @@
 """What `tests/gpu/check.py` makes of tests that pass, fail, crash, hang, or lose the device."""
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +74,14 @@ def test_parts_have_every_test_once(tmp_path, monkeypatch, capsys):
     assert "all: 8 passed" in capsys.readouterr().out
     known = json.loads(target.read_text())
     assert [len(job["tests"]) > 0 for job in known.values()] == [True, True]
+
+
+def test_every_file_with_gpu_tests_is_run():
+    """A mark, or a fixture with a place on a GPU."""
+    found = re.compile(r"pytest\.mark\.gpu|def test_\w+\([^)]*\b(eager|compiled)\b")
+    files = Path(check.__file__).parent.glob("test_*.py")
+    marked = {f"tests/gpu/{path.name}" for path in files if found.search(path.read_text())}
+    assert marked - {"tests/gpu/test_check.py"} == set(check.FILES)
 
 
 def test_errors_that_lose_the_device():
