@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.ir.primitive import Primitive
 from funcgrad.ir.tracer import type_of
-from funcgrad.ir.types import ArrayType
+from funcgrad.ir.types import BFLOAT16, ArrayType
 from funcgrad.ops.arithmetic import multiply, negative, subtract
 from funcgrad.ops.batching import move_batch_first
 from funcgrad.ops.compare import signbit
@@ -51,6 +51,11 @@ class Sign(Elementwise):
     """
 
     ufunc = "sign"
+
+    def numpy(self, xp: Any, x: Any) -> Any:
+        out = super().numpy(xp, x)
+        # The sign of -0 is 0 as for NumPy's own types; only that of bfloat16 would be -0.
+        return out + out.dtype.type(0) if out.dtype == BFLOAT16 else out
 
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         (x,), (tangent,) = primals, tangents

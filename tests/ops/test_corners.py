@@ -320,3 +320,11 @@ def test_powers_of_bfloat16_have_numpys_dtype(exponent):
         found = transformed(lambda x: x**exponent)(x)
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16, np.float32])
+def test_sign_of_negative_zero_is_zero_in_all_dtypes(dtype):
+    x = np.array([-0.0, np.nan, -2.0], dtype)
+    for out in (sign(x), fg.jit(sign)(x)):
+        assert out.dtype == dtype and not np.signbit(out[0])
+        np.testing.assert_array_equal(np.asarray(out, np.float32), [0.0, np.nan, -1.0])
