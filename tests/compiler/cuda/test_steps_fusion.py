@@ -196,6 +196,14 @@ def test_a_joined_array_that_two_launches_write():
     check([row("joined", f, numbers(64))])
 
 
+def test_small_maps_that_need_each_other_are_not_beside_a_large_one():
+    def f(x, y):
+        joined = np.stack([x, x[::-1]], axis=-1).T
+        return joined, y + 1, np.rint(joined.real)
+
+    check([row("chain", f, numbers(64, np.complex128), numbers((64, 200)))])
+
+
 # --- operands that several products read ---
 
 

@@ -34,9 +34,15 @@ def groups(plan: Plan) -> list[list[PlannedUnit]]:
 
 def goes_with(plan: Plan, group: list[PlannedUnit], unit: PlannedUnit) -> bool:
     """Whether a unit can be part of the launch of those before it."""
-    if all(is_light(other, plan) for other in (*group, unit)):
+    together = [*group, unit]
+    is_block = all(is_light(other, plan) for other in group)
+    if is_block and is_light(unit, plan):
         return True
-    return all(is_map(other) for other in (*group, unit)) and are_independent(plan, group, unit)
+    # Light units may need each other, in one block; others were found to be independent when they came together.
+    unchecked = range(0 if is_block else len(group), len(together))
+    return all(map(is_map, together)) and all(
+        are_independent(plan, together[:i], together[i]) for i in unchecked
+    )
 
 
 def is_light(unit: PlannedUnit, plan: Plan) -> bool:
