@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.kernels.masked import first_lanes, masked_load, masked_store
 from funcgrad.compiler.llvm.kernels.registers import register_type
 from funcgrad.compiler.llvm.strided import index
 from funcgrad.compiler.llvm.target import Target
-from funcgrad.compiler.llvm.types import Value, mangled, vector
+from funcgrad.compiler.llvm.types import Value, lanes_of, vector
 
 # Elements further apart are loaded one by one.
 MOST_APART = 4
@@ -78,33 +79,21 @@ class Lanes:
 
     # --- memory ---
 
-    # Masked access with the alignment as an operand: LLVM before 22 knows no other form, and later ones read it.
-
     def _load(self, f: Function, address: Value, lanes: int, active: int, element: str) -> Value:
         if lanes == 1:
             return self._single(f, f.load(element, address))
         type = vector(lanes, element)
         if active == lanes:
             return f.load(type, address)
-        name = f"llvm.masked.load.{mangled(type)}.p0"
-        f.module.declare(name, type, ["ptr", "i32", vector(lanes, "i1"), type])
-        mask = self._mask(lanes, active)
-        text = f"call {type} @{name}({address}, i32 1, {mask}, {type} zeroinitializer)"
-        return f.emit(type, text)
+        return masked_load(f, type, address, 1, first_lanes(lanes, active))
 
     def _single(self, f: Function, value: Value) -> Value:
         type = vector(1, value.type)
         return f.emit(type, f"insertelement {type} poison, {value}, i64 0")
 
     def _store(self, f: Function, value: Value, address: Value, active: int) -> None:
-        lanes = int(value.type[1 : value.type.index(" ")])
+        lanes = lanes_of(value.type)
         if active == lanes:
             f.store(value, address)
-            return
-        name = f"llvm.masked.store.{mangled(value.type)}.p0"
-        f.module.declare(name, "void", [value.type, "ptr", "i32", vector(lanes, "i1")])
-        f.do(f"call void @{name}({value}, {address}, i32 1, {self._mask(lanes, active)})")
-
-    def _mask(self, lanes: int, active: int) -> Value:
-        bits = ", ".join(f"i1 {'true' if lane < active else 'false'}" for lane in range(lanes))
-        return Value(vector(lanes, "i1"), f"<{bits}>")
+        else:
+            masked_store(f, value, address, 1, first_lanes(lanes, active))

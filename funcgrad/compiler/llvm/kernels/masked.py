@@ -19,6 +19,14 @@ from funcgrad.compiler.llvm.types import (
 
 WIDE, HALF = "i128", "double"
 
+# All take the alignment as an operand: LLVM before 22 knows no other form, and later ones read it.
+
+
+def first_lanes(lanes: int, count: int) -> Value:
+    """The mask of the first `count` of so many lanes."""
+    bits = ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(lanes))
+    return Value(vector(lanes, "i1"), f"<{bits}>")
+
 
 def masked_load(f: Function, type: str, pointer: Value, align: int, mask: Value) -> Value:
     """Elements next to each other; 0 in the lanes that are off."""
@@ -33,6 +41,10 @@ def masked_store(f: Function, value: Value, pointer: Value, align: int, mask: Va
     if element_of(value.type) == WIDE:
         raw = f.cast("bitcast", value, halves_type(value.type))
         masked_store(f, raw, pointer, align, twice(f, mask))
+        return
+    if mask.text == first_lanes(lanes_of(mask.type), 1).text:
+        # Of a vector that was narrowed, LLVM 22 would store this lane as wide as it was before.
+        f.store(f.extract(value, 0), pointer, align)
         return
     arguments = [value, pointer, constant("i32", align), mask]
     f.intrinsic("llvm.masked.store", "void", arguments, mangled(value.type) + ".p0")

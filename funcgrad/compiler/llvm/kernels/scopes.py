@@ -13,6 +13,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Loop
 from funcgrad.compiler.llvm.instructions import Block
+from funcgrad.compiler.llvm.kernels.masked import first_lanes
 from funcgrad.compiler.llvm.kernels.registers import (
     as_python,
     convert_value,
@@ -20,7 +21,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     register_type,
     round_half,
 )
-from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of
 from funcgrad.compiler.lowering.index import Affine
 from funcgrad.compiler.lowering.schedule import Level
 
@@ -101,9 +102,7 @@ class LoopScopes:
         f = self.f
         rest = f.op("sub", stop, index)
         if rest.text[0] != "%":
-            on = int(rest.text)
-            lanes = ", ".join(["i1 true" if i < on else "i1 false" for i in range(self.lanes)])
-            self.scopes[-1].mask = Value(vector(self.lanes, "i1"), f"<{lanes}>")
+            self.scopes[-1].mask = first_lanes(self.lanes, int(rest.text))
             return
         steps = ", ".join([f"i32 {i}" for i in range(self.lanes)])
         count = f.splat(f.cast("trunc", rest, "i32"), self.lanes)
