@@ -19,7 +19,7 @@ from funcgrad.ops.cotangents import zeros_like_type
 from funcgrad.ops.extremal_reduce import argmax, reduce_max
 from funcgrad.ops.gather import gather
 from funcgrad.ops.operands import ndim_of, shape_of
-from funcgrad.ops.run_time import RUN_TIME_IOTA
+from funcgrad.ops.run_time import RUN_TIME_IOTA, is_run_time, select_stacks
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import reshape
 
@@ -40,6 +40,11 @@ def borrowed(takes: Any, values: Sequence[Any], axes: Sequence[int | None]) -> l
     ]
 
 
+def chosen(runs: Any, x: Any, y: Any) -> Any:
+    """One of two values, which may be stacks."""
+    return (select_stacks if is_run_time(x) else select)(runs, x, y)
+
+
 def batch_lanes(scan: Any, size: int, args: Sequence, axes: Sequence, params: dict) -> tuple:
     """A loop of run-time length with another length per example: run the longest, and let the others rest."""
     (counts,), consts, carry, xs = scan.parts(args, params)
@@ -53,8 +58,8 @@ def batch_lanes(scan: Any, size: int, args: Sequence, axes: Sequence, params: di
         before = inner[num_consts : num_consts + num_carry]
         outs = evaluate(body, *inner)
         runs = less(index, limit)
-        kept = [select(runs, new, old) for new, old in zip(outs[:num_carry], before, strict=True)]
-        return [*kept, *(select(runs, y, zeros_like_type(type_of(y))) for y in outs[num_carry:])]
+        kept = [chosen(runs, new, old) for new, old in zip(outs[:num_carry], before, strict=True)]
+        return [*kept, *[chosen(runs, y, zeros_like_type(type_of(y))) for y in outs[num_carry:]]]
 
     scalar = ArrayType((), INT64)
     first_x = num_consts + num_carry

@@ -48,6 +48,19 @@ class RaggedStack(list):
         pairs = zip(self, other.elements(self.order), strict=True)
         return RaggedStack([function(a, b) for a, b in pairs], self.type, self.order)
 
+    def masked(
+        self, flags: Any, axes: Sequence[int], function: Callable[[Any, Any, Any], Any]
+    ) -> RaggedStack:
+        """With zeros where flags, which run along some axes, do not hold; `function` masks one value."""
+        places = [self.order[axis] for axis in axes]
+        inner = tuple(place - 1 for place in places if place)
+        each = [flags] * len(self)
+        if 0 in places:
+            others = [i for i, place in enumerate(places) if place]
+            each = list(flags.transpose(places.index(0), *others))
+        values = [function(c, value, inner) for c, value in zip(each, self, strict=True)]
+        return RaggedStack(values, self.type, self.order)
+
     def repeated(self, axis: int, size: int, function: Callable[[Any], Any]) -> RaggedStack:
         """With a new axis: `function` puts it first in each value."""
         order = [i if i == 0 else i + 1 for i in self.order]

@@ -9,6 +9,8 @@ import numpy as np
 
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.types import INT64, ArrayType
+from funcgrad.ops.compare import logical_not
+from funcgrad.ops.extremal_reduce import reduce_max
 from funcgrad.ops.families import Linear
 from funcgrad.ops.operands import RULES, shape_of
 from funcgrad.ops.ragged import RaggedStack
@@ -25,6 +27,11 @@ class RunTimeIota(Primitive):
 
     def numpy(self, xp: Any, count: Any) -> Any:
         return xp.arange(int(count), dtype=INT64)
+
+    def batch(self, size: int, args: Sequence, axes: Sequence) -> tuple[Any, None]:
+        """Numbers for the longest of the loops: the others use the first of them."""
+        del axes
+        return self(reduce_max(args[0]) if size else INT64.type(0)), None
 
     def lower(self, emit: Any, count: Any) -> Any:
         return emit.run_time_iota(count)
@@ -123,14 +130,58 @@ class SumStack(Linear):
         return self(x, axis=axis, size=size), batch - 1
 
 
+class MaskStack(Linear):
+    """A stack with zeros where a condition does not hold; its axes run along the axes `axes` of the stack."""
+
+    linear_args = (1,)
+    keeps_inputs = True
+
+    def type_rule(self, condition: ArrayType, x: ArrayType, *, axes: tuple[int, ...]) -> ArrayType:
+        del condition, axes
+        return x.strong()
+
+    def numpy(self, xp: Any, condition: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        if is_empty(x):
+            return x
+        if isinstance(x, RaggedStack):
+            return x.masked(condition, axes, lambda c, value, a: self.numpy(xp, c, value, axes=a))
+        order = np.argsort(axes)
+        condition = xp.transpose(condition, [int(i) for i in order])
+        missing = tuple(axis for axis in range(x.ndim) if axis not in axes)
+        return xp.where(xp.expand_dims(condition, missing), x, x.dtype.type(0))
+
+    def transpose(
+        self, cotangent: Any, condition: Any, x: Any, *, axes: tuple[int, ...]
+    ) -> list[Any]:
+        del x
+        return [None, self(condition, cotangent, axes=axes)]
+
+    def batch(
+        self, size: int, args: Sequence, batches: Sequence, *, axes: tuple[int, ...]
+    ) -> tuple[Any, Any]:
+        (condition, x), (of_condition, batch) = args, batches
+        if batch is None:
+            x, batch = REPEAT_STACK(x, axis=0, size=size), 0
+        moved = tuple(axis + (axis >= batch) for axis in axes)
+        if of_condition is None:
+            return self(condition, x, axes=moved), batch
+        return self(moveaxis(condition, of_condition, 0), x, axes=(batch, *moved)), batch
+
+
 RUN_TIME_IOTA, ADD_STACKS = RunTimeIota(), AddStacks()
-REPEAT_STACK, SUM_STACK = RepeatStack(), SumStack()
+REPEAT_STACK, SUM_STACK, MASK_STACK = RepeatStack(), SumStack(), MaskStack()
 EMPTY_STACK = EmptyStack()
 
 
 def empty_stack(type: ArrayType) -> Any:
     """The zeros of a type whose length is known only at run time."""
     return EMPTY_STACK(shape=type.shape, dtype=type.dtype)
+
+
+def select_stacks(condition: Any, x: Any, y: Any) -> Any:
+    """One of two stacks of one loop, as a condition without axes says."""
+    chosen = MASK_STACK(condition, x, axes=())
+    return ADD_STACKS(chosen, MASK_STACK(logical_not(condition), y, axes=()))
 
 
 RULES["empty_stack"] = empty_stack

@@ -16,6 +16,7 @@ from funcgrad.ir.program import Program, Variable, evaluate
 from funcgrad.ir.tracer import type_of
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.create import FULL
+from funcgrad.ops.run_time import EMPTY_STACK
 from funcgrad.transforms.jvp import JvpTracer, LinearizeTrace
 
 
@@ -89,8 +90,10 @@ def close_linear(
 
 def zeros_in(builder: Builder, type: ArrayType) -> Any:
     """Zeros made inside the linear Program, so that they are no residual."""
-    shape = tuple(n or 0 for n in type.shape)
-    return builder.process(FULL, (), {"shape": shape, "value": 0, "dtype": np.dtype(type.dtype)})
+    params = {"shape": type.shape, "dtype": np.dtype(type.dtype)}
+    if None in type.shape:
+        return builder.process(EMPTY_STACK, (), params)
+    return builder.process(FULL, (), {**params, "value": 0})
 
 
 class LinearizedProgram:

@@ -144,6 +144,14 @@ CASES = [
         smooth=ANALYTIC,
     ),
     Case(
+        "mask_stack",
+        lambda x: run_time.MASK_STACK(np.array([[True, False, True]]), x, axes=(2, 1)),
+        (uniform(-2, 2, (2, 3, 1, 2)),),
+        reference=lambda x: x * np.array([1, 0, 1], x.dtype)[:, None, None],
+        dtypes=NUMERIC,
+        smooth=ANALYTIC,
+    ),
+    Case(
         "sum_stack",
         lambda x: run_time.SUM_STACK(x, axis=1, size=3),
         (uniform(-2, 2, (2, 3, 4)),),
