@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.compiler.cuda.runtime import device as devices
 from funcgrad.compiler.llvm.target import NoLLVM
-from funcgrad.compiler.lowering.ragged import is_native_body
+from funcgrad.compiler.lowering.ragged import keeps_stacks
 from funcgrad.compiler.pipeline import compiled, simplified
 from funcgrad.compiler.report import Compilation, resuming
 from funcgrad.config import config
@@ -113,7 +113,7 @@ def _compile_native(program: Program, donated: Sequence[int]) -> Any:
 
 def _compile_cuda(program: Program, device: Any, donated: Sequence[int]) -> Any:
     """Launches, or None: with a warning if the compiler fails, without one for lengths known only at run time."""
-    if not is_native_body(simplified(program)):
+    if not keeps_stacks(simplified(program)):
         return None
     # Imported when there are arrays on a GPU: CuPy must be there.
     runtime = importlib.import_module("funcgrad.compiler.cuda.runtime.callable")

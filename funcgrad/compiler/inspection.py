@@ -10,7 +10,7 @@ from typing import Any
 from funcgrad.compiler.codegen import python_source
 from funcgrad.compiler.executable import has_llvm
 from funcgrad.compiler.llvm.loading.machine_code import assembly
-from funcgrad.compiler.lowering.ragged import is_native_body
+from funcgrad.compiler.lowering.ragged import is_native, keeps_stacks
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.config import config
 from funcgrad.ir.devices import CPU, Device, module_of
@@ -81,7 +81,7 @@ class Inspection:
     @functools.cached_property
     def _launched(self) -> dict[str, Any]:
         """What the stages for a GPU make; empty where there are no launches."""
-        if not config.native or not is_native_body(self.simplified):
+        if not config.native or not keeps_stacks(self.simplified):
             return {}
         stages = importlib.import_module("funcgrad.compiler.cuda.stages")
         return stages.run_stages(self.program, stages.Context(self._donated))
@@ -145,7 +145,7 @@ def _compiled(program: Program, donated: Sequence[int]) -> dict[str, Any]:
     """What the stages make; empty where there is no machine code."""
     if not config.native or not has_llvm():
         return {}
-    if not is_native_body(simplified(program)):
+    if not is_native(simplified(program)):
         return {}
     # Imported when there is something to compile, as in `native.py`.
     return importlib.import_module("funcgrad.compiler.stages").run_stages(program, donated)

@@ -25,7 +25,7 @@ from funcgrad.compiler.llvm.loading.load import (
 )
 from funcgrad.compiler.llvm.loading.machine_code import Source
 from funcgrad.compiler.llvm.runtime.memory import allocate_output
-from funcgrad.compiler.lowering.ragged import is_native_body
+from funcgrad.compiler.lowering.ragged import is_native
 from funcgrad.compiler.pipeline import implementation
 from funcgrad.compiler.report import timed
 from funcgrad.ir.program import Equation, Program
@@ -140,7 +140,7 @@ def _compile(key: str | None, program: Program, donated: Sequence[int]) -> Nativ
     with timed("import"):
         stages = importlib.import_module("funcgrad.compiler.stages")
     with timed("simplify"):
-        if not is_native_body(stages.simplified(program)):
+        if not is_native(stages.simplified(program)):
             return None
     emitted = stages.run_stages(program, donated)["emit"]
     equations = [step.equation for step in emitted.libraries]

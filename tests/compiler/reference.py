@@ -42,7 +42,7 @@ EXTREMA = frozenset(
 MOVES = frozenset(
     """real imag conjugate complex broadcast_to reshape transpose concatenate static_slice place update
     stop_gradient name iota full add subtract negative select equal not_equal gather scatter_set dynamic_slice
-    dynamic_update repeat_stack add_stacks run_time_iota empty_stack""".split()  # noqa: SIM905
+    dynamic_update repeat_stack add_stacks mask_stack run_time_iota empty_stack""".split()  # noqa: SIM905
 )
 # The error of these is measured by what the operation makes of absolute values.
 SUMS = frozenset(

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from funcgrad.compiler.cuda.repeated_stores import store_copies
-from funcgrad.compiler.lowering.graph import Step
+from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.kernels import Unit
 from funcgrad.compiler.lowering.plan import Place, Plan, nbytes, padded
+from funcgrad.compiler.lowering.ragged import is_ragged
 
 APART = (
     16 << 20
@@ -24,6 +25,10 @@ class CudaPlan(Plan):
 
     def place_rewritten(self) -> None:
         """Not here: each launch that changes elements of an array writes a new one."""
+
+    def is_stored(self, result: Node) -> bool:
+        """Whether a result of a step has a place; stacks of unknown length find their own."""
+        return super().is_stored(result) and not is_ragged(result.shape)
 
     def place_temporaries(self) -> None:
         """No memory twice where that takes little: what waits for memory cannot run beside what uses it."""

@@ -80,10 +80,10 @@ def write_entry(writer: ModuleWriter, plan: Plan, name: str) -> None:
         bad = write_recheck(f, inputs, outputs, events)
         with f.when(bad):
             f.store(constant("i64", RECORDED), failure, 8)
-    if writer.stack_count:
+    if writer.slot_count:
         with f.at(begin):
-            write_frame(f, writer.stack_count)
-        write_release(f, writer.stack_count)
+            write_frame(f, writer.slot_count)
+        write_release(f, writer.slot_count)
     answer = write_answer(f, failure)
     if not on_stack:
         f.external("fg_free", "void", [arena])

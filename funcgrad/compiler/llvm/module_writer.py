@@ -36,7 +36,7 @@ class ModuleWriter:
         self.libraries: list[Step] = []
         self.work = 0
         self.is_loud = False
-        self.stack_count = 0
+        self.slot_count = 0
 
     def text(self) -> str:
         """The text of the module, with a table for the numbers of its library steps."""

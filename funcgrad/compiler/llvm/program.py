@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function
-from funcgrad.compiler.llvm.calls.failure import RAISED, stop_if
+from funcgrad.compiler.llvm.calls.failure import RAISED, RECORDED, stop_if
 from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.kernels.flat import FlatWriter, is_flat
 from funcgrad.compiler.llvm.kernels.floating import can_look, write_clear, write_events
@@ -25,14 +25,16 @@ from funcgrad.compiler.llvm.kernels.registers import memory_type
 from funcgrad.compiler.llvm.kernels.small_arrays import load_elements
 from funcgrad.compiler.llvm.kernels.tiny import TinyWriter
 from funcgrad.compiler.llvm.module_writer import ModuleWriter
-from funcgrad.compiler.llvm.steps.stacks import Stack
+from funcgrad.compiler.llvm.steps.stacks import Stack, frame_slot
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Map, Node, Reduce, Step
 from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.plan import Plan, nbytes, tiny_loads
+from funcgrad.compiler.lowering.ragged import level_count
 from funcgrad.compiler.lowering.reductions import accumulator_dtype
 from funcgrad.compiler.lowering.views import located
+from funcgrad.ir.types import ArrayType
 
 EVENTS_PLACE = 7  # of the record: floating point events of all threads
 LONG_WORK = 100_000  # operations of a unit after which to look whether Ctrl-C has ended it early
@@ -77,7 +79,6 @@ class ProgramWriter:
         self.registers: dict[Node, list[Value]] = {}
         self.captured: set[Node] = set()
         self.is_outermost = False
-        self.stack_numbers: dict[Node, int] = {}
 
     def write(self) -> None:
         for unit in self.plan.units:
@@ -108,7 +109,7 @@ class ProgramWriter:
 
     def pointer(self, key: Any) -> Value:
         """The address of a node in memory."""
-        if isinstance(key, Node) and not key.type.size:
+        if isinstance(key, Node) and not nbytes(key):
             return self.arena
         place = self.plan.places[key]
         if place.kind == "input":
@@ -125,12 +126,19 @@ class ProgramWriter:
         assert found is not None
         return self.f.gep(self.pointer(found.base), found.offset * node.dtype.itemsize)
 
-    def stack(self, node: Node, size: int) -> Stack:
-        """The stack of unknown length that a node stands for, with elements of so many bytes."""
-        if node not in self.stack_numbers:
-            self.stack_numbers[node] = self.writer.stack_count
-            self.writer.stack_count += 1
-        return Stack(self.f, self.stack_numbers[node], size)
+    def stack(self, node: Node) -> Stack:
+        """The stack of unknown length that a result of a step stands for."""
+        return Stack(self.f, self.slots(node.type), node.type, self.leave_if)
+
+    def slots(self, type: ArrayType) -> Value:
+        """The address of new slots for a stack of this type."""
+        first = self.writer.slot_count
+        self.writer.slot_count += level_count(type.shape)
+        return frame_slot(self.f, first)
+
+    def leave_if(self, bad: Value) -> None:
+        """End the program if there is no memory."""
+        stop_if(self.f, bad, self.failure, RECORDED, self.end)
 
     def element_registers(self, node: Node) -> list[Value]:
         """The elements of a small operand."""

@@ -166,7 +166,7 @@ def lifetimes(plan: Plan) -> tuple[dict[Any, int], dict[Any, int]]:
     last: dict[Any, int] = {}
     for time, unit in enumerate(plan.units):
         for node in plan.reads(unit):
-            if None in node.shape:  # a stack finds its own memory
+            if None in node.shape and node not in plan.places:  # on a GPU it finds its own memory
                 continue
             is_known = node in first or isinstance(node, Input) or not node.type.size
             require(is_known, f"{unit} reads {node} before it is written")

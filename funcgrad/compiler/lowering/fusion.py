@@ -176,7 +176,7 @@ class Fuser(Merging):
 
     def merge_siblings(self, node: Node, readers: list[Record]) -> None:
         """Read a large input only once: merge kernels that share nothing else, if they take it in its order."""
-        if node.type.size * node.dtype.itemsize < FAR_BYTES or len(readers) < 2:
+        if len(readers) < 2 or node.type.size * node.dtype.itemsize < FAR_BYTES:
             return
         in_order = []
         for kernel, index in readers:

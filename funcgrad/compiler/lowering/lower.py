@@ -25,7 +25,7 @@ from funcgrad.compiler.lowering.graph import (
     Window,
     operand_dtypes,
 )
-from funcgrad.compiler.lowering.ragged import STACKING, has_stacks
+from funcgrad.compiler.lowering.ragged import HOLDING_STACKS, has_stacks
 from funcgrad.compiler.lowering.reductions import OF_NOTHING, POSITIONS
 from funcgrad.ir.builder import trace_flat
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable
@@ -265,7 +265,9 @@ def lower_equation(lowering: Lowering, equation: Equation, operands: list[Node])
     """The nodes of an equation's results; a library step if the primitive or the backend has no better way."""
     primitive = equation.primitive
     found: Any = NotImplemented
-    if not has_stacks(equation) or primitive.name in STACKING:
+    if has_stacks(equation) and primitive.name not in HOLDING_STACKS:
+        found = lowering.step("stack", operands, name=primitive.name, **equation.params)
+    else:
         found = primitive.lower(lowering, *operands, **equation.params)
         lowering.equation = equation
     if found is NotImplemented:

@@ -13,6 +13,7 @@ from funcgrad.compiler.lowering.graph import Constant, Node, Result, Step
 from funcgrad.compiler.lowering.in_place import WRITES_INTO, Pairs, in_place_pairs, postponed
 from funcgrad.compiler.lowering.index import strides_of
 from funcgrad.compiler.lowering.kernels import Kernel, Partition
+from funcgrad.compiler.lowering.ragged import header_bytes, is_ragged
 from funcgrad.compiler.lowering.reductions import accumulator_dtype
 from funcgrad.compiler.lowering.schedule import Schedule
 from funcgrad.compiler.lowering.views import Located, located, step_strides
@@ -189,8 +190,8 @@ class Plan:
         return found
 
     def is_stored(self, result: Node) -> bool:
-        """Whether a result of a step has a place; stacks of unknown length find their own."""
-        return result in self.partition.stored and None not in result.shape
+        """Whether a result of a step has a place; that of a stack of unknown length is for its header."""
+        return result in self.partition.stored
 
     def place_temporaries(self) -> None:
         """First fit: a node's bytes are free again after the last unit that reads it."""
@@ -233,8 +234,10 @@ def inner_programs(step: Step) -> list[Program]:
 
 def scratch_bytes(step: Step, plans: list[Plan]) -> int:
     """The scratch memory of a loop or branch: its arena, two buffers of each result, results that nobody reads."""
-    sizes = [2 * padded(nbytes(r)) for r in step.results if None not in r.shape]
+    sizes = [2 * padded(nbytes(r)) for r in step.results]
     sizes += [2 * padded(nbytes(node)) for plan in plans for node in plan.graph.outputs]
+    if any(is_ragged(operand.shape) for operand in step.operands):  # their elements, and zeros
+        sizes += [2 * padded(nbytes(node)) for plan in plans for node in plan.graph.inputs]
     return padded(max([0, *[plan.arena for plan in plans]])) + sum(sizes) + 2 * ALIGNMENT
 
 
@@ -280,6 +283,9 @@ class FreeList:
 
 
 def nbytes(node: Node) -> int:
+    """The bytes that a node has in the arena: its elements, or a header."""
+    if is_ragged(node.shape):
+        return header_bytes(node.shape)
     return node.type.size * node.dtype.itemsize
 
 

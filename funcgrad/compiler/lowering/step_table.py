@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from funcgrad.compiler.lowering.graph import Node, Step
-from funcgrad.compiler.lowering.ragged import is_native_body
 from funcgrad.ir.program import Program
 
 # Steps that hold Programs, and the params that do.
@@ -24,11 +23,18 @@ class StepTable:
         table: the name of the module of the table; those of the steps lie beside it.
         steps: by kind: the module, and what it calls two functions: whether a step can be done, from its operands
             and params, and what writes it. Loops and branches, which need no first one, have None.
+        holds: whether a Program can be the body of a loop or branch.
     """
 
-    def __init__(self, table: str, steps: Mapping[str, tuple[str, str | None, str]]) -> None:
+    def __init__(
+        self,
+        table: str,
+        steps: Mapping[str, tuple[str, str | None, str]],
+        holds: Callable[[Program], bool],
+    ) -> None:
         self.package = table.rpartition(".")[0]
         self.steps = steps
+        self.holds = holds
 
     def module(self, name: str) -> Any:
         return importlib.import_module(f"{self.package}.{name}")
@@ -36,7 +42,7 @@ class StepTable:
     def takes(self, how: str, operands: Sequence[Node], params: dict[str, Any]) -> bool:
         """Whether the backend does a step; else its primitive is called as a library step."""
         if how in HOLDING:
-            return all(map(is_native_body, held_programs(how, params)))
+            return all(map(self.holds, held_programs(how, params)))
         if how not in self.steps:
             return how == NUMBERS
         module, takes, _ = self.steps[how]
@@ -44,7 +50,7 @@ class StepTable:
 
     def write(self, writer: Any, step: Step) -> None:
         """Have a step written by its module."""
-        if step.how != NUMBERS:
+        if step.how in self.steps:  # else it is NUMBERS
             module, _, write = self.steps[step.how]
             getattr(self.module(module), write)(writer, step)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from funcgrad.compiler.lowering.ragged import keeps_stacks
 from funcgrad.compiler.lowering.step_table import StepTable
 
 STEPS = StepTable(
@@ -23,4 +24,5 @@ STEPS = StepTable(
         "windows": ("windows", "takes", "write"),
         "positive_bits": ("positive_bits", "takes", "write"),
     },
+    keeps_stacks,
 )

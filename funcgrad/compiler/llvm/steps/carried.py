@@ -12,6 +12,7 @@ from funcgrad.compiler.lowering.fusion import TINY
 from funcgrad.compiler.lowering.graph import Node
 from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.lowering.plan import Plan, nbytes, padded
+from funcgrad.compiler.lowering.ragged import is_ragged
 from funcgrad.ir.types import ArrayType
 
 
@@ -43,7 +44,7 @@ class Phis:
 
 
 def is_small(type: ArrayType) -> bool:
-    return 0 < type.size <= TINY
+    return not is_ragged(type.shape) and 0 < type.size <= TINY
 
 
 def only_tiny_readers(plans: Sequence[tuple[Plan, Node]]) -> bool:

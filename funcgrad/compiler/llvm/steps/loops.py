@@ -15,9 +15,12 @@ from funcgrad.compiler.llvm.steps.carried import (
     is_small,
     only_tiny_readers,
 )
+from funcgrad.compiler.llvm.steps.carried_stacks import CarriedStack
+from funcgrad.compiler.llvm.steps.stacks import Stack
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.plan import Plan, nbytes
+from funcgrad.compiler.lowering.ragged import is_ragged
 
 ITERATION = 16  # simple operations that an iteration is at least
 UNKNOWN_LENGTH = 1 << 20  # iterations that a loop of unknown length is taken for
@@ -34,6 +37,7 @@ class LoopWriter:
         self.scratch = writer.pointer(("scratch", step))
         self.used = max([0, *[plan.arena for plan in plans]])
         self.used = -(-self.used // 64) * 64
+        self.stacks: dict[int, Stack] = {}
 
     def open(self) -> tuple[Phis, Value]:
         """Begin a loop: what it carries, and the state of its check for Ctrl-C."""
@@ -47,14 +51,34 @@ class LoopWriter:
         return Phis(f, header, before), ticks
 
     def stack_element(self, number: int, place: Value, element: Node) -> Value:
-        """Where the body writes its part of a stacked result."""
-        if None in self.step.types[number].shape:
-            stack = self.writer.stack(self.step.results[number], nbytes(element))
-            return stack.element(stack.base(), place)
+        """Where the body writes its part of a stacked result: the element, or the header of one to be copied."""
+        if is_ragged(element.shape):
+            return self.take(buffer_bytes(element))
+        if number in self.stacks:
+            return self.stacks[number].element(place)
         stack = self.writer.result(self.step, number)
         if stack is None:
             return self.take(buffer_bytes(element))
         return element_pointer(self.writer, stack, place, nbytes(element))
+
+    def make_stacks(self, first: int) -> None:
+        """Slots for the results from a number on whose lengths are not known."""
+        for number, node in enumerate(self.step.results[first:], first):
+            if is_ragged(node.shape):
+                self.stacks[number] = self.writer.stack(node)
+
+    def put_stacks(self, place: Value, outputs: list[Value]) -> None:
+        """Keep what the body has written as headers."""
+        for number, stack in self.stacks.items():
+            if stack.levels > 1:
+                stack.put(place, outputs[number])
+
+    def finish_stacks(self) -> None:
+        """The results whose lengths are known now."""
+        for number, stack in self.stacks.items():
+            result = self.writer.result(self.step, number)
+            if result is not None:
+                stack.write_header(result)
 
     def take(self, size: int) -> Value:
         """Scratch memory of this loop."""
@@ -98,9 +122,11 @@ class LoopWriter:
         inputs: Sequence[tuple[Plan, Node]],
         last_is_first: bool | None,
         in_place: bool = False,
-    ) -> Carried:
+    ) -> Carried | CarriedStack:
         """One array of the carry. `last_is_first`: whether the first buffer is written last; None if unknown."""
         with self.f.at(phis.before):  # what phis begin with must be known there
+            if is_ragged(operand.shape):
+                return CarriedStack(self, phis, operand)
             start = self.writer.operand(operand)
             buffers = self.carry_buffers(number, operand, last_is_first, in_place)
             if in_place:

@@ -9,15 +9,19 @@ from funcgrad.compiler.llvm.kernels.small_arrays import store_elements
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.llvm.runtime.interrupts import tick
 from funcgrad.compiler.llvm.steps.carried import Carried, Elements, Phis
+from funcgrad.compiler.llvm.steps.carried_stacks import CarriedStack, StackElements
 from funcgrad.compiler.llvm.steps.loops import (
     ITERATION,
     UNKNOWN_LENGTH,
     LoopWriter,
     element_pointer,
 )
+from funcgrad.compiler.llvm.steps.stacks import write_empty_header
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Result, Step
 from funcgrad.compiler.lowering.plan import nbytes
+from funcgrad.compiler.lowering.ragged import is_ragged
+from funcgrad.compiler.lowering.step_table import NUMBERS
 
 
 class ScanWriter(LoopWriter):
@@ -40,7 +44,13 @@ class ScanWriter(LoopWriter):
         count = constant("i64", self.length or 0)
         if self.is_dynamic:
             (count,) = writer.element_registers(self.step.operands[0])
-            self.reserve(count)
+        self.reserve(count)
+        elements = self.body.graph.inputs[self.first_x :]
+        self.readers = {
+            x: StackElements(self, x, element)
+            for x, element in zip(self.xs, elements, strict=True)
+            if is_ragged(x.shape) and not is_numbers(x)
+        }
         phis, ticks = self.open()
         index = phis.new(constant("i64", 0))
         carried = self.carried_arrays(phis)
@@ -64,14 +74,13 @@ class ScanWriter(LoopWriter):
 
     def reserve(self, count: Value) -> None:
         """Room in the stacks that the body fills."""
-        for number in range(len(self.carry), len(self.step.types)):
-            element = self.body.graph.outputs[number]
-            stack = self.writer.stack(self.step.results[number], nbytes(element))
+        self.make_stacks(len(self.carry))
+        for stack in self.stacks.values():
             stack.clear()
             stack.reserve(count)
             stack.set_length(count)
 
-    def carried_arrays(self, phis: Phis) -> list[Carried]:
+    def carried_arrays(self, phis: Phis) -> list[Carried | CarriedStack]:
         first = len(self.consts)
         in_place = self.body.in_place_carries(first, len(self.carry))
         is_odd = None if self.is_dynamic else bool(self.length % 2)
@@ -82,7 +91,11 @@ class ScanWriter(LoopWriter):
         return found
 
     def write_body(
-        self, index: Value, count: Value, carried: list[Carried], known: list[Elements | None]
+        self,
+        index: Value,
+        count: Value,
+        carried: list[Carried | CarriedStack],
+        known: list[Elements | None],
     ) -> None:
         f, writer = self.f, self.writer
         place = index
@@ -102,6 +115,7 @@ class ScanWriter(LoopWriter):
         after = self.run(self.body, inputs, registers, outputs, range(len(carried)))
         for array, elements in zip(carried, after, strict=True):
             array.advance(elements)
+        self.put_stacks(place, outputs)
 
     def element(self, x: Node, element: Node, place: Value) -> tuple[Value, Elements | None]:
         """One element of a stacked operand: where it lies, and its value if that is its own number."""
@@ -109,15 +123,13 @@ class ScanWriter(LoopWriter):
             return element_pointer(
                 self.writer, self.writer.operand(x), place, nbytes(element)
             ), None
-        assert isinstance(x, Result)  # only loops make stacks of unknown length
-        if x.step.how == "run_time_iota":
-            slot = self.f.alloca("i64", 1, 8)
-            self.f.store(place, slot, 8)
-            return slot, [place]
-        stack = self.writer.stack(x, nbytes(element))
-        return stack.element(stack.base(), place), None
+        if x in self.readers:
+            return self.readers[x].at(place), None
+        slot = self.f.alloca("i64", 1, 8)
+        self.f.store(place, slot, 8)
+        return slot, [place]
 
-    def finish(self, phis: Phis, carried: list[Carried]) -> None:
+    def finish(self, phis: Phis, carried: list[Carried | CarriedStack]) -> None:
         """Put what is carried last where the results are."""
         f = self.f
         for k, array in enumerate(carried):
@@ -127,8 +139,9 @@ class ScanWriter(LoopWriter):
             if array.is_small:
                 last = array.elements if self.is_dynamic else last_values(phis, array.elements)
                 store_elements(f, last, result, array.type)
-            elif self.is_dynamic and not array.is_in_place:
+            elif isinstance(array, CarriedStack) or (self.is_dynamic and not array.is_in_place):
                 copy_bytes(f, result, array.pointer, nbytes(self.carry[k]))
+        self.finish_stacks()
 
 
 def write(writer: ProgramWriter, step: Step) -> None:
@@ -148,8 +161,17 @@ def last_values(phis: Phis, elements: Elements) -> Elements:
     return [following[element.text] for element in elements]
 
 
+def is_numbers(x: Node) -> bool:
+    """Whether the elements of a stack are the numbers of the iterations."""
+    return isinstance(x, Result) and x.step.how == NUMBERS
+
+
 def copy_carry(writer: ProgramWriter, step: Step, carry: Sequence[Node]) -> None:
-    """A loop that never runs: the results are the start."""
+    """A loop that never runs: the results are the start, and stacks without elements."""
+    for number, node in enumerate(step.results[len(carry) :], len(carry)):
+        result = writer.result(step, number)
+        if result is not None and is_ragged(node.shape):
+            write_empty_header(writer.f, result, node.type)
     for number, node in enumerate(carry):
         result = writer.result(step, number)
         if result is not None:

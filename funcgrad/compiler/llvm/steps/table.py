@@ -8,6 +8,7 @@ from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.parts import Division
+from funcgrad.compiler.lowering.ragged import is_native_body
 from funcgrad.compiler.lowering.step_table import StepTable
 
 STEPS = StepTable(
@@ -26,7 +27,10 @@ STEPS = StepTable(
         "scatter": ("scatters", "takes", "write"),
         "scatter_in_full": ("scatters", "takes", "write"),
         "windows": ("convolutions", "takes_windows", "write_windows"),
+        "stack": ("stack_operations", None, "write"),
+        "run_time_iota": ("stack_operations", None, "write_numbers"),
     },
+    is_native_body,
 )
 
 # Kinds of steps that can be done in parts, on each of which a kernel runs: the module with the functions `divisions`,

@@ -7,8 +7,8 @@ from funcgrad.compiler.llvm.kernels.small_arrays import load_elements, store_ele
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.llvm.runtime.interrupts import tick
 from funcgrad.compiler.llvm.steps.carried import Carried, Elements, Phis
+from funcgrad.compiler.llvm.steps.carried_stacks import CarriedStack
 from funcgrad.compiler.llvm.steps.loops import ITERATION, UNKNOWN_LENGTH, LoopWriter
-from funcgrad.compiler.llvm.steps.stacks import Stack
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Step
 from funcgrad.compiler.lowering.plan import nbytes
@@ -28,8 +28,8 @@ class WhileWriter(LoopWriter):
 
     def write(self) -> None:
         f = self.f
-        stacks = self.stacks()
-        for stack in stacks:
+        self.make_stacks(len(self.carry))
+        for stack in self.stacks.values():
             stack.clear()
         phis, ticks = self.open()
         count = phis.new(constant("i64", 0))
@@ -43,10 +43,15 @@ class WhileWriter(LoopWriter):
         f.branch_if(self.test(pointers, in_test + now), inside, after)
         f.block = inside
         given = [self.writer.operand(n) for n in self.in_body] + pointers
-        targets = [array.target for array in carried] + [stack.push() for stack in stacks]
+        for stack in self.stacks.values():
+            stack.push()
+        targets = [array.target for array in carried]
+        for number, element in enumerate(self.body.graph.outputs[len(carried) :], len(carried)):
+            targets.append(self.stack_element(number, count, element))
         following = self.run(self.body, given, in_body + now, targets, range(len(carried)))
         for array, elements in zip(carried, following, strict=True):
             array.advance(elements)
+        self.put_stacks(count, targets)
         stop_if(f, tick(f, ticks), self.writer.failure, RAISED, self.writer.end)
         phis.update(count, f.op("add", count, constant("i64", 1)))
         f.branch(phis.header)
@@ -54,15 +59,7 @@ class WhileWriter(LoopWriter):
         f.block = after
         self.finish(carried, count)
 
-    def stacks(self) -> list[Stack]:
-        found = []
-        for number, element in enumerate(
-            self.body.graph.outputs[len(self.carry) :], len(self.carry)
-        ):
-            found.append(self.writer.stack(self.step.results[number], nbytes(element)))
-        return found
-
-    def carried_arrays(self, phis: Phis) -> list[Carried]:
+    def carried_arrays(self, phis: Phis) -> list[Carried | CarriedStack]:
         in_place = self.body.in_place_carries(self.num_body, len(self.carry))
         found = []
         for k, node in enumerate(self.carry):
@@ -82,7 +79,7 @@ class WhileWriter(LoopWriter):
             answer = load_elements(self.f, place, self.cond.graph.outputs[0].type)
         return answer[0]
 
-    def finish(self, carried: list[Carried], count: Value) -> None:
+    def finish(self, carried: list[Carried | CarriedStack], count: Value) -> None:
         f = self.f
         for k, array in enumerate(carried):
             result = self.writer.result(self.step, k)
@@ -93,6 +90,7 @@ class WhileWriter(LoopWriter):
         counted = self.writer.result(self.step, len(self.step.types) - 1) if self.collect else None
         if counted is not None:
             f.store(count, counted, 8)
+        self.finish_stacks()
 
 
 def write(writer: ProgramWriter, step: Step) -> None:
