@@ -112,7 +112,7 @@ def _compile_native(program: Program, donated: Sequence[int]) -> Any:
 
 
 def _compile_cuda(program: Program, device: Any, donated: Sequence[int]) -> Any:
-    """Launches, or None: with a warning if the compiler fails, without one for lengths known only at run time."""
+    """Launches, or None: with a warning if the compiler fails, without one for stacks that go in or out of a body."""
     if not keeps_stacks(simplified(program)):
         return None
     # Imported when there are arrays on a GPU: CuPy must be there.

@@ -32,7 +32,7 @@ class Inspection:
         launches: on a GPU, what is launched in order, and on which memory.
         cuda: on a GPU, the kernels as CUDA C.
 
-    Without compiled code (no llvmlite, `FUNCGRAD_NATIVE=0`, or lengths known only at run time) those from `graph` on
+    Without compiled code (no llvmlite, `FUNCGRAD_NATIVE=0`, or results of unknown length) those from `graph` on
     are None. `launches` and `cuda` need no GPU: for functions of NumPy arrays they show what CuPy arrays would run.
     """
 

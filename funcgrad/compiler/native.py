@@ -97,7 +97,7 @@ def pointers(arrays: list[np.ndarray]) -> Any:
 
 
 def compile_native(program: Program, donated: Sequence[int] = ()) -> NativeProgram | None:
-    """Machine code for a Program; None if a length in it is known only at run time.
+    """Machine code for a Program; None if stacks of unknown length come in or go out.
 
     Args:
         program: what to compile; need not be simplified.

@@ -285,6 +285,18 @@ class TestOperations:
 
         check(f, 0.7, np.array([2, 1, 4, 3]), rtol=1e-12)
 
+    def test_arrays_without_elements_stand_for_zeros(self):
+        """Such as the residuals of a loop that a branch of an earlier call did not run."""
+
+        def f(x, count):
+            types = [ArrayType((), np.float64), ArrayType((2, 3), np.float64)]
+            body = close_program(lambda c, y: [c + np.cos(np.sum(y)), y + c], types, "body")
+            params = {"num_consts": 0, "num_carry": 1, "length": None, "reverse": False}
+            c, stack = SCAN(count, x, np.zeros((0, 2, 3)), body=body, **params)
+            return c, total(stack, count, (2, 3))
+
+        check(f, 0.7, np.int64(5), rtol=1e-12)
+
     def test_stacks_of_no_iterations(self):
         def f(x):
             types = [ArrayType((), np.float64), SCALAR]

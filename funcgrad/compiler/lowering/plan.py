@@ -236,9 +236,15 @@ def scratch_bytes(step: Step, plans: list[Plan]) -> int:
     """The scratch memory of a loop or branch: its arena, two buffers of each result, results that nobody reads."""
     sizes = [2 * padded(nbytes(r)) for r in step.results]
     sizes += [2 * padded(nbytes(node)) for plan in plans for node in plan.graph.outputs]
-    if any(is_ragged(operand.shape) for operand in step.operands):  # their elements, and zeros
+    if is_dynamic(step) or any(is_ragged(operand.shape) for operand in step.operands):
+        # Elements of stacks, and zeros for those of empty ones.
         sizes += [2 * padded(nbytes(node)) for plan in plans for node in plan.graph.inputs]
     return padded(max([0, *[plan.arena for plan in plans]])) + sum(sizes) + 2 * ALIGNMENT
+
+
+def is_dynamic(step: Step) -> bool:
+    """Whether a step is a scan of a length that is known only at run time."""
+    return step.how == "scan" and step.params["length"] is None
 
 
 def padded(size: int) -> int:

@@ -62,6 +62,18 @@ class StackElements:
         return self.header
 
 
+class NoElements:
+    """Zeros in place of the elements of a stack that is known to have none."""
+
+    def __init__(self, loop: LoopWriter, element: Node) -> None:
+        self.zeros = loop.take(buffer_bytes(element))
+        write_zeros(loop, self.zeros, nbytes(element))
+
+    def at(self, place: Value) -> Value:
+        del place
+        return self.zeros
+
+
 def write_zeros(loop: LoopWriter, target: Value, size: int) -> None:
     f, name = loop.f, "llvm.memset.p0.i64"
     f.module.declare(name, "void", ["ptr", "i8", "i64", "i1"])

@@ -9,7 +9,7 @@ from funcgrad.compiler.llvm.kernels.small_arrays import store_elements
 from funcgrad.compiler.llvm.program import ProgramWriter, copy_bytes
 from funcgrad.compiler.llvm.runtime.interrupts import tick
 from funcgrad.compiler.llvm.steps.carried import Carried, Elements, Phis
-from funcgrad.compiler.llvm.steps.carried_stacks import CarriedStack, StackElements
+from funcgrad.compiler.llvm.steps.carried_stacks import CarriedStack, NoElements, StackElements
 from funcgrad.compiler.llvm.steps.loops import (
     ITERATION,
     UNKNOWN_LENGTH,
@@ -38,6 +38,7 @@ class ScanWriter(LoopWriter):
         self.consts = operands[int(self.is_dynamic) : first]
         self.carry = operands[first : first + params["num_carry"]]
         self.xs = operands[first + params["num_carry"] :]
+        self.readers: dict[Node, StackElements | NoElements] = {}
 
     def write(self) -> None:
         f, writer = self.f, self.writer
@@ -46,11 +47,11 @@ class ScanWriter(LoopWriter):
             (count,) = writer.element_registers(self.step.operands[0])
         self.reserve(count)
         elements = self.body.graph.inputs[self.first_x :]
-        self.readers = {
-            x: StackElements(self, x, element)
-            for x, element in zip(self.xs, elements, strict=True)
-            if is_ragged(x.shape) and not is_numbers(x)
-        }
+        for x, element in zip(self.xs, elements, strict=True):
+            if is_ragged(x.shape) and not is_numbers(x):
+                self.readers[x] = StackElements(self, x, element)
+            elif self.is_dynamic and x.shape[0] == 0:
+                self.readers[x] = NoElements(self, element)
         phis, ticks = self.open()
         index = phis.new(constant("i64", 0))
         carried = self.carried_arrays(phis)
@@ -119,12 +120,11 @@ class ScanWriter(LoopWriter):
 
     def element(self, x: Node, element: Node, place: Value) -> tuple[Value, Elements | None]:
         """One element of a stacked operand: where it lies, and its value if that is its own number."""
-        if None not in x.shape:
-            return element_pointer(
-                self.writer, self.writer.operand(x), place, nbytes(element)
-            ), None
         if x in self.readers:
             return self.readers[x].at(place), None
+        if not is_ragged(x.shape):
+            base = self.writer.operand(x)
+            return element_pointer(self.writer, base, place, nbytes(element)), None
         slot = self.f.alloca("i64", 1, 8)
         self.f.store(place, slot, 8)
         return slot, [place]
