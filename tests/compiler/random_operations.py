@@ -265,6 +265,15 @@ def reduced(choose: Choices, x: Any) -> Any:
     return function(x, axis=some_axes(choose, x), keepdims=choose(False, True))
 
 
+def running(choose: Choices, x: Any) -> Any:
+    function, axis = choose(np.cumsum, np.cumprod, lax.cummax, lax.cummin), an_axis(choose, x)
+    x = as_kind(x, "fi")
+    if function is np.cumprod and kind(x) == "f":
+        # Whether a product overflows before it meets a zero depends on the order, which is not NumPy's on a GPU.
+        x = np.clip(x, -1, 1)
+    return function(x, axis=axis)
+
+
 def positioned(choose: Choices, x: Any) -> Any:
     axis = choose(None, an_axis(choose, x))
     return choose(np.argmax, np.argmin)(as_kind(x, "fiub"), axis=axis, keepdims=choose(False, True))
@@ -280,9 +289,7 @@ def layer_norm(choose: Choices, x: Any) -> Any:
 REDUCTIONS = {
     "reduce": reduced,
     "argmax": positioned,
-    "running": lambda choose, x: choose(np.cumsum, np.cumprod, lax.cummax, lax.cummin)(
-        as_kind(x, "fi"), axis=an_axis(choose, x)
-    ),
+    "running": running,
     "norm": lambda choose, x: np.linalg.norm(as_kind(x, "f"), axis=choose(-1, None)),
     "columns": lambda choose, x: np.sum(x, axis=0),
     "centred": lambda choose, x: x - np.mean(as_kind(x, "f"), axis=some_axes(choose, x), keepdims=True),

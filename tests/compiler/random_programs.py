@@ -136,6 +136,7 @@ def branched(step: Step, choose: Choices, x: Any, y: Any, z: Any, limit: int) ->
 
 def transformed(step: Step, choose: Choices, x: Any, y: Any, z: Any, limit: int) -> Any:
     """A body that is differentiated or mapped inside."""
+    y, z = limited(y, limit), limited(z, limit)  # what is mapped is many times as large
     run = lambda x: inner(step.body, [x, y, z], limit)
     mapped = lambda: fg.vmap(lambda x, z: inner(step.body, [x, y, z], limit), in_axes=(0, None))(
         x, z
