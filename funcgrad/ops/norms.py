@@ -35,7 +35,8 @@ class NormRoot(Elementwise):
         return s.strong()
 
     def numpy(self, xp: Any, s: Any, *, order: float) -> Any:
-        return xp.sqrt(s) if order == 2 else xp.power(s, 1 / order)
+        # Powers of bfloat16 are float32 in NumPy.
+        return xp.sqrt(s) if order == 2 else xp.power(s, 1 / order).astype(s.dtype, copy=False)
 
     def partials(self, out: Any, s: Any, *, order: float) -> tuple:
         del out
@@ -59,7 +60,7 @@ class NormRootSlope(Elementwise):
     def numpy(self, xp: Any, s: Any, *, order: float) -> Any:
         is_zero = xp.equal(s, 0)
         slope = xp.power(xp.where(is_zero, xp.ones_like(s), s), 1 / order - 1) / order
-        return xp.where(is_zero, xp.zeros_like(s), slope)
+        return xp.where(is_zero, xp.zeros_like(s), slope).astype(s.dtype, copy=False)
 
     def partials(self, out: Any, s: Any, *, order: float) -> tuple:
         return (lambda: ratio(multiply(out, 1 / order - 1), s),)

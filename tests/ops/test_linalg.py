@@ -1,10 +1,12 @@
 """`numpy.linalg` on traced values: NumPy's results, derivatives at singular points, and errors."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
+from funcgrad.ops import norms
 from tests.ops.derivatives import check_derivatives
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
@@ -339,3 +341,12 @@ def test_vmap_of_a_solve_shares_the_matrix():
 def test_errors_name_the_function_the_shapes_and_the_cure(call, error, message):
     with pytest.raises(error, match=message):
         fg.jit(call)(SQUARE)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16, np.float32])
+@pytest.mark.parametrize("order", [2, 3.0])
+def test_roots_of_norms_keep_the_dtype(dtype, order):
+    x = np.array([0.0, 1.0, 2.5], dtype)
+    for operation in (norms.NORM_ROOT, norms.NORM_ROOT_SLOPE):
+        assert operation(x, order=order).dtype == dtype
+        assert fg.jit(lambda x, run=operation: run(x, order=order))(x).dtype == dtype
