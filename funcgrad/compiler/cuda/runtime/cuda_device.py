@@ -25,6 +25,7 @@ from funcgrad.compiler.cuda.steps.cublaslt import WORKSPACE_BYTES, Library
 from funcgrad.ir.types import ArrayType
 
 # CuPy describes neither to type checkers.
+# CuPy's extension modules have no types.
 driver: Any = cupy_backends.cuda.api.driver  # type: ignore[attr-defined]
 runtime: Any = cupy.cuda.runtime
 

@@ -46,6 +46,7 @@ class Executable:
         """The numbers of the inputs or outputs that launches name, and those of their bases."""
         bases = self.numbers.bases
         found = [(i, bases[kind, i]) for i in range(count) if (kind, i) in bases]
+        # A generator of two: the checker does not count its elements.
         return tuple(np.array([pair[side] for pair in found], np.intp) for side in (0, 1))  # type: ignore[return-value]
 
     def frame(

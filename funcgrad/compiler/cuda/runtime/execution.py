@@ -136,6 +136,7 @@ class Loops:
             numbers.base(("stack", stack))
         is_known = isinstance(repeat.count, int)
         self.is_capturable = is_known and self.body.is_capturable and not repeat.stacks
+        # What is known has a count.
         self.launches = self.body.launches * (repeat.count if is_known else 1)  # type: ignore[operator]
         inner = (self.body, self.condition, self.carries, *self.places.values())
         self.moved = {*names, *[base for part in inner for base in part.moved]}

@@ -81,6 +81,7 @@ class Shortcut:
             replay.device.claim_workspace(self.stream)
         stream = self.stream.ptr
         if moves or self.numbers:
+            # Numbers that change come with a packer.
             numbers = self.packer.pack(*[inputs[i] for i, _ in self.numbers])  # type: ignore[union-attr]
             replay.stage(moves, numbers, self.target, stream)
         replay.hits += 1
