@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.types import BFLOAT16
 from funcgrad.numpy import products
 from funcgrad.numpy.ufunc import Ufunc
 from funcgrad.ops import (
@@ -21,6 +22,8 @@ from funcgrad.ops import (
     rounding,
     trigonometry,
 )
+from funcgrad.ops.public import promote_as
+from funcgrad.ops.select import select
 from funcgrad.ops.sequences import as_array
 
 
@@ -30,9 +33,21 @@ def copied(x: Any, /) -> Any:
 
 
 def unit_in_last_place(x: Any, /) -> Any:
-    """The distance from each element to the next larger one in magnitude, with its sign."""
-    beyond = floats.nextafter(x, floats.copysign(np.inf, x))
-    return arithmetic.subtract(beyond, x)
+    """The distance from each element to its neighbour, with the sign that NumPy's ufunc gives it."""
+    (x,) = promote_as("spacing", x)
+    return arithmetic.subtract(floats.nextafter(x, far_end(x)), x)
+
+
+def far_end(x: Any) -> Any:
+    """The infinity at the side of the neighbour that `spacing` measures to.
+
+    NumPy's float16 has the one above; other dtypes have the one of larger magnitude, of -0 too only in bfloat16.
+    """
+    above, below = (np.asarray(end, x.dtype)[()] for end in (np.inf, -np.inf))
+    if x.dtype == np.float16:
+        return select(compare.equal(x, below), below, above)
+    is_below = compare.signbit(x) if x.dtype == BFLOAT16 else compare.less(x, 0)
+    return select(is_below, below, above)
 
 
 add = Ufunc(np.add, arithmetic.add)

@@ -317,3 +317,16 @@ def test_a_large_input_is_read_once_where_all_take_it_in_order(f, count):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
     small = x[:20, :30].copy()
     assert len(fuse(lower(simplified(recorded(f, small)))).units) >= count
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, *INTEGERS, *FLOATS])
+def test_spacing_is_that_of_numpy(dtype):
+    kind = np.dtype(dtype).kind
+    x = specials(dtype) if dtype in FLOATS else np.array([0, 1]).astype(dtype)
+    x = extremes(dtype) if kind in "iu" else x
+    for native in (True, False):
+        with fg.config.override(native=native):
+            found = fg.jit(np.spacing)(x)
+        wanted = np.spacing(x)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(bits(found), bits(wanted))
