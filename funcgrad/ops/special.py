@@ -11,7 +11,7 @@ from funcgrad.ops.arithmetic import add, multiply, negative, subtract
 from funcgrad.ops.compare import equal, less, logical_and
 from funcgrad.ops.exponential import LOG1P, QUIET_LOG, exp, log_sigmoid, sigmoid
 from funcgrad.ops.families import Elementwise, SpecialFunction
-from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, unary
+from funcgrad.ops.public import FUNCTION_OF_UFUNC, binary, promote_as, unary
 from funcgrad.ops.rules import Quiet, cast_like, product, ratio
 from funcgrad.ops.select import select
 
@@ -204,10 +204,12 @@ def entr(x: Any, /) -> Any:
         An array of the shape of `x`, in its floating dtype.
 
     Example:
-        >>> float(entr(1.0))
+        >>> float(entr(0.0))
         0.0
     """
-    return select(less(x, 0), -math.inf, negative(xlogy(x, x)))
+    (x,) = promote_as("scipy.special:entr", x)
+    below = np.asarray(-math.inf, x.dtype)[()]
+    return select(less(x, 0), below, xlogy(negative(x), x))
 
 
 FUNCTION_OF_UFUNC.update(

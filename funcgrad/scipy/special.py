@@ -17,7 +17,15 @@ from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.bessel import i0, i0e, i1, i1e
 from funcgrad.ops.bessel_j import j0, j1, jv, zeta
 from funcgrad.ops.cast import convert
-from funcgrad.ops.compare import equal, greater, greater_equal, isfinite, logical_and
+from funcgrad.ops.compare import (
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isnan,
+    logical_and,
+    logical_or,
+)
 from funcgrad.ops.exponential import exp, exp2, expit, expm1, log, log1p, log_sigmoid
 from funcgrad.ops.extremal_reduce import reduce_max
 from funcgrad.ops.floats import absolute, sign
@@ -86,19 +94,31 @@ def exp10(x: Any) -> Any:
 
 def rel_entr(x: Any, y: Any) -> Any:
     """`x * log(x / y)`, 0 where `x` is 0 and `y` is not negative, inf where one is negative."""
-    x, y = as_floats(x, y)
-    inside = logical_and(greater(x, 0.0), greater(y, 0.0))
-    ratio = divide(select(inside, x, 1.0), select(inside, y, 1.0))
-    at_zero = logical_and(equal(x, 0.0), greater_equal(y, 0.0))
-    return select(
-        inside, multiply(x, log(ratio)), select(at_zero, 0.0, np.asarray(np.inf, x.dtype))
-    )
+    x, y, inside, p, q = positive_pairs(x, y)
+    entropy = multiply(p, log(divide(p, q)))
+    return select(inside, entropy, beyond_positive(x, y, at_zero=0.0))
 
 
 def kl_div(x: Any, y: Any) -> Any:
     """`x * log(x / y) - x + y`: the elements of a Kullback-Leibler divergence, which are not negative."""
+    x, y, inside, p, q = positive_pairs(x, y)
+    divergence = add(subtract(multiply(p, log(divide(p, q))), p), q)
+    return select(inside, divergence, beyond_positive(x, y, at_zero=y))
+
+
+def positive_pairs(x: Any, y: Any) -> tuple[Any, ...]:
+    """Both as floats, where both are positive, and both with 1 elsewhere."""
     x, y = as_floats(x, y)
-    return add(subtract(rel_entr(x, y), x), y)
+    inside = logical_and(greater(x, 0.0), greater(y, 0.0))
+    return x, y, inside, select(inside, x, 1.0), select(inside, y, 1.0)
+
+
+def beyond_positive(x: Any, y: Any, at_zero: Any) -> Any:
+    """Relative entropies outside the domain: NaN for NaN, and inf but where `x` is 0 and `y` is not negative."""
+    undefined = logical_or(isnan(x), isnan(y))
+    nan, inf = (np.asarray(value, x.dtype) for value in (np.nan, np.inf))
+    is_zero = logical_and(equal(x, 0.0), greater_equal(y, 0.0))
+    return select(is_zero, at_zero, select(undefined, nan, inf))
 
 
 def huber(delta: Any, r: Any) -> Any:

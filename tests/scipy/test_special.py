@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from funcgrad.config import config
 from funcgrad.scipy import special
 from funcgrad.test_util import check_grads
 from funcgrad.transforms.grad import grad
@@ -87,7 +88,29 @@ def test_edges():
     np.testing.assert_array_equal(weighted(np.array([1000.0, 1.0])), [0.0, 1.0])
 
 
+@pytest.mark.parametrize("name", ["entr", "rel_entr", "kl_div"])
+@pytest.mark.parametrize("native", [True, False])
+def test_entropies_at_edges(name, native):
+    """Zeros, infinities, NaN and negative numbers, with the signs of zeros of one argument."""
+    edges = np.array([0.0, -0.0, 1.0, 0.5, 2.0, np.inf, -np.inf, np.nan, -1.0])
+    args = [edges] if name == "entr" else [np.repeat(edges, len(edges)), np.tile(edges, len(edges))]
+    ufunc = getattr(scipy.special, name)
+    wanted = ufunc(*args)
+    with config.override(native=native), np.errstate(all="ignore"):
+        found = jit(lambda *xs: ufunc(*xs))(*args)
+    np.testing.assert_allclose(found, wanted, rtol=1e-15)
+    if name == "entr":
+        known = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(wanted)[known])
+
+
 def test_dtypes():
+    for dtype in (np.bool_, np.int8, np.int32, np.float16, np.float64):
+        x = np.array([0, 1]).astype(dtype)
+        for name in ("entr", "erf", "xlogy"):
+            args = (x, x) if name == "xlogy" else (x,)
+            wanted = getattr(scipy.special, name)(*args).dtype
+            assert jit(getattr(special, name))(*args).dtype == wanted
     x = P.astype(np.float32)
     for name in UNARY:
         assert getattr(special, name)(x).dtype == np.float32
