@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex
 
 __all__ = [
     "allow_nans",
@@ -201,7 +201,7 @@ def disable_jit(disable: bool = True) -> contextlib.AbstractContextManager[None]
     return config.override(disable_jit=disable)
 
 
-def threads(count: int) -> contextlib.AbstractContextManager[None]:
+def threads(count: SupportsIndex) -> contextlib.AbstractContextManager[None]:
     """Let compiled code that this thread calls use so many threads, inside a `with` block.
 
     Outside of such blocks it is `FUNCGRAD_NUM_THREADS`, or as many as there are CPUs for this process. For a fixed
@@ -210,17 +210,28 @@ def threads(count: int) -> contextlib.AbstractContextManager[None]:
     Args:
         count: at least 1, which means the calling thread alone.
 
+    Raises:
+        TypeError: `count` is not a whole number.
+        ValueError: it is less than 1.
+
     Example:
         >>> import funcgrad as fg
         >>> with fg.threads(1):
         ...     float(fg.jit(lambda x: x + 1.0)(2.0))
         3.0
     """
-    if operator.index(count) < 1:
+    try:
+        number = operator.index(count)
+    except TypeError:
+        raise TypeError(
+            f"[threads] count is {count!r}, expected a whole number. Write threads(4) for four threads."
+        ) from None
+    if number < 1:
         raise ValueError(
-            f"[threads] count is {count}, expected at least 1. Write threads(1) for one thread."
+            f"[threads] count is {number}, expected at least 1. Write threads(1) for one thread; "
+            "without threads(...) it is all CPUs of this process."
         )
-    return config.override(num_threads=count)
+    return config.override(num_threads=number)
 
 
 def default_matmul_precision(precision: str | None) -> contextlib.AbstractContextManager[None]:

@@ -173,10 +173,25 @@ def test_thread_count_belongs_to_a_thread():
 
 
 def test_thread_count_must_be_positive():
-    with pytest.raises(ValueError, match="count is 0"):
+    with pytest.raises(
+        ValueError, match=r"\[threads\] count is 0, expected at least 1. Write threads"
+    ):
         fg.threads(0)
-    with pytest.raises(TypeError):
-        fg.threads(1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="count is -1"):
+        fg.threads(-1)
+
+
+@pytest.mark.parametrize("count", [1.5, "a", None, np.float64(2.0)])
+def test_thread_count_must_be_a_whole_number(count):
+    with pytest.raises(
+        TypeError, match=r"\[threads\] count is .*expected a whole number. Write threads"
+    ):
+        fg.threads(count)
+
+
+def test_thread_count_may_be_of_numpy():
+    with fg.threads(np.int64(3)):
+        assert type(fg.config.num_threads) is int
 
 
 def run(script, **environment):
