@@ -236,8 +236,16 @@ FITS = {
         lambda r: (mp.sin(r) - r) / r**3,
         lambda r: r**3 / mp.sin(r),
         1e-6,
-        PI / 2 + mp.mpf("0.01"),
-        (4, 8),
+        PI / 4 + mp.mpf("0.005"),
+        (3, 6),
+        lambda r: r * r,
+    ),
+    "COS": Fit(
+        lambda r: (mp.cos(r) - 1) / r**2,
+        lambda r: r**2 / mp.cos(r),
+        1e-6,
+        PI / 4 + mp.mpf("0.005"),
+        (3, 6),
         lambda r: r * r,
     ),
     "TAN": Fit(
@@ -289,18 +297,6 @@ FITS = {
 }
 
 
-# Instead of the nearest minimax coefficients: neighbours of them, found by a random search for the smallest error
-# of the whole function with its roundings (here 1.92 instead of 2.10 ulp).
-POLISHED = {
-    ("SIN", "float"): (
-        -0.16666658222675323,
-        0.008333059027791023,
-        -0.00019809436344075948,
-        2.6051247914438136e-06,
-    ),
-}
-
-
 def table(name: str) -> tuple[str, str]:
     """The Python text of one set of polynomials, and a line about its errors."""
     fit = FITS[name]
@@ -310,7 +306,7 @@ def table(name: str) -> tuple[str, str]:
             continue
         coefficients, error = solve(fit, bool(double))
         pairs = [words(c, bool(double), 2) for c in coefficients]
-        high[element] = POLISHED.get((name, element), [float(pair[0]) for pair in pairs])
+        high[element] = [float(pair[0]) for pair in pairs]
         low[element] = [float(pair[1]) for pair in pairs[: fit.precise]]
         notes.append(f"{element}: {len(pairs)} terms, error {error:.1e}")
     text = python_text(name, high) + (python_text(f"{name}_LOW", low) if fit.precise else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.mathlib.coefficients import SIN, TAN
+from funcgrad.compiler.llvm.mathlib.coefficients import COS, SIN, TAN
 from funcgrad.compiler.llvm.mathlib.number import Number, fma, polynomial, select
 from funcgrad.compiler.llvm.mathlib.rare import redo
 from funcgrad.compiler.llvm.mathlib.reduction import (
@@ -17,25 +17,21 @@ from funcgrad.compiler.llvm.mathlib.reduction import (
 
 def sin(x: Number) -> Number:
     size = abs(x)
-    rounded = fma(size, 1.0 / math.pi, x.format.rounder)
-    r = subtract_pi(size, rounded - x.format.rounder)
-    result = with_sign(flip_sign(sin_half_turn(r), rounded.bits), x, size)
+    r, quadrant = reduce_quickly(size)
+    result = with_sign(sin_of_parts(r, quadrant), x, size)
     return redo("sin_huge", is_huge, sin_huge, result, x)
 
 
 def cos(x: Number) -> Number:
-    """`sin((n + 1/2) pi - |x|)`, with the sign of (-1)**n."""
-    size = abs(x)
-    rounded = fma(size, 1.0 / math.pi, -0.5) + x.format.rounder
-    r = subtract_pi(-size, rounded - x.format.rounder + 0.5, -1.0)
-    return redo("cos_huge", is_huge, cos_huge, flip_sign(sin_half_turn(r), rounded.bits), x)
+    r, quadrant = reduce_quickly(abs(x))
+    return redo("cos_huge", is_huge, cos_huge, sin_of_parts(r, quadrant + 1), x)
 
 
 def tan(x: Number) -> Number:
     size = abs(x)
-    rounded = fma(size, 2.0 / math.pi, x.format.rounder)
-    r, rest = subtract_pi_doubled(size, rounded - x.format.rounder, 0.5)
-    result = with_sign(tan_quarter_turn(r, rest, rounded.bits), x, size)
+    quadrant, turns = quadrant_of(size)
+    r, rest = subtract_pi_doubled(size, turns, 0.5)
+    result = with_sign(tan_of_parts(r, rest, quadrant), x, size)
     return redo("tan_huge", is_huge, tan_huge, result, x)
 
 
@@ -55,13 +51,32 @@ def with_sign(result: Number, x: Number, size: Number) -> Number:
     return (result.bits ^ (x.bits ^ size.bits)).as_float()
 
 
-def sin_half_turn(r: Number) -> Number:
-    """Sine of at most pi / 2 in size."""
-    square = r * r
-    return fma(r * square, polynomial(square, SIN), r)
+def quadrant_of(size: Number) -> tuple[Number, Number]:
+    """The nearest multiple of pi / 2: an integer of which the low bits are right, and the same as a float."""
+    rounded = fma(size, 2.0 / math.pi, size.format.rounder)
+    return rounded.bits, rounded - size.format.rounder
 
 
-def tan_quarter_turn(r: Number, rest: Number, quadrant: Number) -> Number:
+def reduce_quickly(size: Number) -> tuple[Number, Number]:
+    """`(r, quadrant)` with `size = r + quadrant * pi / 2` modulo `2 pi`."""
+    quadrant, turns = quadrant_of(size)
+    return subtract_pi(size, turns, 0.5), quadrant
+
+
+def sin_of_parts(r: Number, quadrant: Number) -> Number:
+    """Sine of `r + quadrant * pi / 2`, `r` of at most pi / 4 in size.
+
+    In odd quadrants the cosine of `r`: it differs only in its coefficients and in what they are added to, so that
+    vectors choose between these and go through one polynomial.
+    """
+    is_odd = (quadrant & 1).equals(1)
+    base, square = select(is_odd, r.constant(1.0), r), r * r
+    pairs = zip(COS[r.element], SIN[r.element], strict=True)
+    bend = polynomial(square, [select(is_odd, r.constant(c), r.constant(s)) for c, s in pairs])
+    return flip_sign(fma(base * square, bend, base), quadrant >> 1)
+
+
+def tan_of_parts(r: Number, rest: Number, quadrant: Number) -> Number:
     """Tangent of `r + rest + quadrant * pi / 2`, `r` of at most pi / 4 in size and `rest` tiny."""
     square = r * r
     bend = fma(r * square, polynomial(square, TAN), fma(rest, square, rest))
@@ -78,11 +93,7 @@ def sin_huge(x: Number, quarter_turns: int = 0) -> Number:
     if not x.is_double:
         return sin_huge(x.widen(), quarter_turns).narrow()
     r, rest, quadrant = reduce_exactly(x)
-    quadrant = quadrant + quarter_turns
-    is_odd = (quadrant & 1).equals(1)
-    size = select(is_odd, math.pi / 2 - abs(r), r)
-    rest = select(is_odd, 0.0, rest)
-    result = flip_sign(sin_half_turn(size) + rest, quadrant >> 1)
+    result = sin_of_parts(r + rest, quadrant + quarter_turns)
     return valid(x, result if quarter_turns else flip_sign(result, x.bits >> 63))
 
 
@@ -93,7 +104,7 @@ def cos_huge(x: Number) -> Number:
 def tan_huge(x: Number) -> Number:
     if not x.is_double:
         return tan_huge(x.widen()).narrow()
-    return valid(x, flip_sign(tan_quarter_turn(*reduce_exactly(x)), x.bits >> 63))
+    return valid(x, flip_sign(tan_of_parts(*reduce_exactly(x)), x.bits >> 63))
 
 
 def valid(x: Number, result: Number) -> Number:
