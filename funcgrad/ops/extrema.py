@@ -132,7 +132,16 @@ class Clip(Elementwise):
         return tuple([lambda mask=mask: cast_like(out, mask()) for mask in (inside, below, above)])
 
     def scalar(self, emit: Any, x: Any, low: Any, high: Any) -> Any:
+        # NumPy keeps 0 and -0 between bounds that are numbers, and takes equal elements of bounds that are arrays.
+        if is_finite(low.number) and is_finite(high.number):
+            raised = emit.select(emit.compare("less", x, low), low, x)
+            return emit.select(emit.compare("greater", raised, high), high, raised)
         return emit.math("minimum", emit.math("maximum", x, low), high)
+
+
+def is_finite(number: Any) -> bool:
+    """Whether this is a number, none of the infinities that stand for no bound."""
+    return number is not None and bool(np.isfinite(number))
 
 
 class Heaviside(Elementwise):

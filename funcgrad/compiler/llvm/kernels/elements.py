@@ -45,6 +45,7 @@ COMPARISONS = {
 LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "xor"}
 BITWISE = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
 ARITHMETIC = {"add": ("fadd", "add"), "subtract": ("fsub", "sub"), "multiply": ("fmul", "mul")}
+EXTREMES = frozenset({"maximum", "minimum", "fmax", "fmin"})
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 
@@ -166,6 +167,10 @@ class Elements(ElementWriter):
         function = MATH.get(name)
         if function is None or (name == "nextafter" and is_half(xs[0].dtype)):
             raise Unsupported(name)  # the float next to a half is none
+        if xs[0].dtype == np.float16 and name in EXTREMES:
+            xs = xs[
+                ::-1
+            ]  # of 0 and -0 NumPy takes the first for float16, the second for other floats
         out = function(self.function, *[x.value for x in xs])
         if element_of(out.type) == "i1":
             return Element(BOOL, out)
