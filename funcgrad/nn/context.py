@@ -7,6 +7,7 @@ away. Layers find it there, so models need not hand keys and states through. A f
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 from funcgrad import random
 from funcgrad.config import config
 from funcgrad.ir.tracer import Tracer, state
+from funcgrad.nn.foreign_names import MODES
 from funcgrad.nn.walk import is_module, map_modules, named_modules, path_of, with_arrays
 from funcgrad.ops.create import iota
 from funcgrad.random.keys import as_key
@@ -114,6 +116,11 @@ def apply(
             "[apply] train must be True or False when the model is traced, but it is an argument of jit. Write it into "
             'the function, or use jit(function, static_argnames="train").'
         )
+    for name in kwargs.keys() & MODES.keys():
+        called = getattr(type(model), method) if isinstance(method, str) else method
+        parameters = inspect.signature(called).parameters
+        if name not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            raise TypeError(f"[apply] there is no argument {name!r}. Write {MODES[name]}.")
     frame = Frame(model, bool(train), key)
     with frame:
         if isinstance(method, str):

@@ -25,6 +25,13 @@ WITHOUT = {
     "inplace": "Leave it out: arrays are not changed.",
     "device": "Make the layer, then write funcgrad.device_put(layer, device).",
 }
+# Arguments by which calls in other libraries say whether a model is trained.
+MODES = {
+    "training": "train=",
+    "is_training": "train=",
+    "inference": "train=, which says the opposite",
+    "deterministic": "train=, which says the opposite",
+}
 # Methods of torch.nn.Module.
 METHODS = {
     "parameters": "funcgrad.nn.parameters(model)",

@@ -34,28 +34,38 @@ def check_keywords(cls: Any, keywords: Mapping[str, Any]) -> None:
     known = cls.__dataclass_fields__
     for name in keywords:
         if name not in known and name not in inspect.signature(cls.__init__).parameters:
-            raise TypeError(_instead_of(cls, name, known) or unknown_field(cls, name, known))
+            instead = instead_of(cls.__name__, name, known, RENAMED, WITHOUT)
+            raise TypeError(instead or unknown_field(cls, name, known))
 
 
 def unknown_argument(cls: type, name: str) -> str:
     """What to write in place of an argument that a constructor does not have."""
     known = argument_names(cls)
-    return _instead_of(cls, name, known) or (
+    return instead_of(cls.__name__, name, known, RENAMED, WITHOUT) or (
         f"[{cls.__name__}] there is no argument {name!r}; it takes {', '.join(known) or 'none'}."
         f"{did_you_mean(name, known)}"
     )
 
 
-def _instead_of(cls: type, name: str, known: Iterable[str]) -> str:
-    """The same for an argument of PyTorch's layers; empty for others."""
-    if name in WITHOUT:
-        return f"[{cls.__name__}] there is no argument {name!r}. {WITHOUT[name]}"
-    found = [f"{new}=" for new in RENAMED.get(name, ()) if new in known]
-    return (
-        f"[{cls.__name__}] there is no argument {name!r}. Write {' and '.join(found)}."
-        if found
-        else ""
-    )
+def instead_of(
+    owner: str,
+    name: str,
+    known: Iterable[str],
+    renamed: Mapping[str, tuple[str, ...]],
+    without: Mapping[str, str],
+) -> str:
+    """What to write in place of another library's argument; empty if it is not in the tables.
+
+    Args:
+        owner: what was called.
+        name: the argument.
+        known: the arguments that there are.
+        renamed: name -> arguments that do the same.
+        without: name -> a sentence about what does, where it is no argument.
+    """
+    found = [f"{new}=" for new in renamed.get(name, ()) if new in known]
+    text = f"Write {' and '.join(found)}." if found else without.get(name, "")
+    return f"[{owner}] there is no argument {name!r}. {text}" if text else ""
 
 
 def argument_names(cls: type) -> list[str]:
@@ -85,11 +95,13 @@ def unknown_field(cls: type, name: str, known: Iterable[str]) -> str:
     )
 
 
-def unknown_attribute(cls: type, name: str, known: Iterable[str]) -> str:
-    """About an attribute that is read and not there."""
+def unknown_attribute(
+    cls: type, name: str, known: Iterable[str], instead: Mapping[str, str] = METHODS
+) -> str:
+    """About an attribute that is read and not there; `instead` has what to write for those of other libraries."""
     text = f"{cls.__name__!r} object has no attribute {name!r}."
-    if name in METHODS:
-        return f"{text} Write {METHODS[name]}."
+    if name in instead:
+        return f"{text} Write {instead[name]}."
     return text if name.startswith("__") else text + did_you_mean(name, known)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared, debiased, looked_ahead, mixed
 from funcgrad.optim.base import GradientTransformation, check_decays
 from funcgrad.optim.descent import decayed_descent, descent_along
@@ -66,6 +67,7 @@ def scale_by_amsgrad(
     )  # fmt: skip
 
 
+@known_arguments
 def amsgrad(
     learning_rate: Any,
     b1: float = 0.9,
@@ -120,6 +122,7 @@ def scale_by_adamax(
     return leafwise("scale_by_adamax", ScaleByAdamState, step, mu=zeros, nu=real_zeros)
 
 
+@known_arguments
 def adamax(
     learning_rate: Any, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> GradientTransformation:
@@ -137,6 +140,7 @@ def adamax(
     return descent_along(scale_by_adamax(b1, b2, eps), learning_rate)
 
 
+@known_arguments
 def adamaxw(
     learning_rate: Any,
     b1: float = 0.9,
@@ -191,6 +195,7 @@ def scale_by_belief(
     return leafwise("scale_by_belief", ScaleByBeliefState, step, mu=zeros, nu=real_zeros)
 
 
+@known_arguments
 def adabelief(
     learning_rate: Any,
     b1: float = 0.9,
@@ -248,6 +253,7 @@ def scale_by_yogi(
     return leafwise("scale_by_yogi", ScaleByAdamState, step, mu=first_average, nu=start)
 
 
+@known_arguments
 def yogi(
     learning_rate: Any, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-3
 ) -> GradientTransformation:

@@ -8,7 +8,7 @@ part of the transformation. Half-precision gradients become float32 updates.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from funcgrad import tree
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import FLOAT32, real_dtype
 from funcgrad.nn.filters import is_inexact_array, is_none
+from funcgrad.nn.hints import unknown_attribute
+from funcgrad.optim.foreign_names import METHODS
 from funcgrad.tree.registry import kind_of
 
 
@@ -29,6 +31,11 @@ class GradientTransformation(NamedTuple):
 
     init: Callable[..., Any]
     update: Callable[..., tuple[Any, Any]]
+
+    if not TYPE_CHECKING:  # which would take every attribute as one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(unknown_attribute(type(self), name, self._fields, METHODS))
 
 
 class EmptyState(NamedTuple):

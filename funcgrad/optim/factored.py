@@ -11,6 +11,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.types import is_complex
 from funcgrad.ops.create import full_beside
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import (
     GradientTransformation,
@@ -120,6 +121,7 @@ def factored_axes(shape: tuple, least: int) -> tuple[int, int] | None:
     return int(order[-2]), int(order[-1])
 
 
+@known_arguments
 def adafactor(
     learning_rate: Any = None,
     min_dim_size_to_factor: int = 128,
@@ -210,6 +212,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def sm3(learning_rate: float, momentum: float = 0.9) -> GradientTransformation:
     """SM3 (Anil et al., 2019).
 

@@ -1,4 +1,4 @@
-"""Names of PyTorch's optimizers and schedulers, and what to write instead: a table for errors."""
+"""Words of PyTorch's optimizers and schedulers, and what to write instead: tables for errors."""
 
 SCHEDULE = "Write a schedule in place of the learning rate: "
 
@@ -24,4 +24,42 @@ IN_PYTORCH = {
     "ASGD": "Write sgd(learning_rate), and average the parameters: incremental_update(new, average, share).",
     "SparseAdam": "Write adam(learning_rate): gradients are arrays.",
     "Muon": "Write optim.contrib.muon(learning_rate).",
+}
+# Arguments of PyTorch's optimizers, and ours that do the same.
+RENAMED = {
+    "lr": ("learning_rate",),
+    "step_size": ("learning_rate",),
+    "betas": ("b1", "b2"),
+    "beta1": ("b1",),
+    "beta2": ("b2",),
+    "epsilon": ("eps",),
+    "alpha": ("decay",),
+    "etas": ("eta_minus", "eta_plus"),
+    "step_sizes": ("min_step_size", "max_step_size"),
+}
+# Arguments for which there is something else.
+WITHOUT = {
+    "params": "Parameters go to optimizer.init(params).",
+    "weight_decay": (
+        "Write chain(add_decayed_weights(weight_decay), optimizer) for PyTorch's, which is a part of the gradient, "
+        "or adamw(learning_rate, weight_decay=...)."
+    ),
+    "amsgrad": "Write amsgrad(learning_rate).",
+    "maximize": "Take the gradient of the negative loss.",
+    "dampening": "Leave it out: gradients are added to the momentum as they are.",
+    "momentum_decay": "Leave it out: the momentum does not change from step to step.",
+    "lr_decay": "Write a schedule in place of the learning rate: a function, number of steps -> learning rate.",
+    "foreach": "Leave it out: jit compiles the updates of all parameters together.",
+    "fused": "Leave it out: jit compiles the updates of all parameters together.",
+    "capturable": "Leave it out: jit on a GPU makes CUDA graphs.",
+    "differentiable": "Leave it out: updates can always be differentiated.",
+}
+# Attributes of PyTorch's optimizers.
+METHODS = {
+    "step": "updates, state = optimizer.update(gradient, state, params); params = optim.apply_updates(params, updates)",
+    "zero_grad": "gradient = funcgrad.grad(loss)(params): gradients are returned, not kept",
+    "param_groups": "optim.partition({label: optimizer, ...}, labels) for several groups",
+    "add_param_group": "optim.partition({label: optimizer, ...}, labels) for several groups",
+    "state_dict": "state = optimizer.init(params): the state is a tree, which funcgrad.save takes",
+    "load_state_dict": "state = funcgrad.load(path, optimizer.init(params)): the state is a tree",
 }

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import GradientTransformation, as_array, at_step, stateless
 from funcgrad.optim.descent import descent, descent_along
@@ -124,6 +125,7 @@ def centralize() -> GradientTransformation:
     return leafwise_stateless("centralize", step)
 
 
+@known_arguments
 def lars(
     learning_rate: Any,
     weight_decay: Any = 0.0,
@@ -159,6 +161,7 @@ def lars(
     )
 
 
+@known_arguments
 def lamb(
     learning_rate: Any,
     b1: float = 0.9,
@@ -188,6 +191,7 @@ def lamb(
     )
 
 
+@known_arguments
 def fromage(learning_rate: Any, min_norm: float = 1e-6) -> GradientTransformation:
     """Frobenius matched gradient descent: each array turns by a fixed angle (Bernstein et al., 2020).
 
@@ -259,6 +263,7 @@ def scale_by_novograd(
     )
 
 
+@known_arguments
 def novograd(
     learning_rate: Any,
     b1: float = 0.9,

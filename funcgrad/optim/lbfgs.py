@@ -9,6 +9,7 @@ import numpy as np
 import funcgrad.numpy as fnp
 from funcgrad import lax
 from funcgrad.ir.devices import beside_arguments
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
@@ -90,6 +91,7 @@ def scale_by_lbfgs(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def lbfgs(
     learning_rate: Any = None,
     memory_size: int = 10,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import random
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation, as_weak, map_updates
 from funcgrad.optim.descent import descent
 from funcgrad.optim.scaling import scale_by_learning_rate
@@ -50,6 +51,7 @@ def add_noise(eta: float, gamma: float, key: Any) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def noisy_sgd(
     learning_rate: Any, eta: float = 0.01, gamma: float = 0.55, key: Any = 0
 ) -> GradientTransformation:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation
 from funcgrad.optim.descent import decayed_descent, descent_along
 from funcgrad.optim.masks import identity
 from funcgrad.optim.moments import scale_by_adam, trace
 
 
+@known_arguments
 def sgd(
     learning_rate: Any,
     momentum: float | None = None,
@@ -44,6 +46,7 @@ def sgd(
     return descent_along(first, learning_rate)
 
 
+@known_arguments
 def adam(
     learning_rate: Any,
     b1: float = 0.9,
@@ -76,6 +79,7 @@ def adam(
     return descent_along(moments, learning_rate)
 
 
+@known_arguments
 def adamw(
     learning_rate: Any,
     b1: float = 0.9,
@@ -108,6 +112,7 @@ def adamw(
     return decayed_descent(moments, learning_rate, weight_decay, mask)
 
 
+@known_arguments
 def nadam(
     learning_rate: Any,
     b1: float = 0.9,
@@ -134,6 +139,7 @@ def nadam(
     return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
+@known_arguments
 def nadamw(
     learning_rate: Any,
     b1: float = 0.9,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared, debiased, looked_ahead, mixed
 from funcgrad.optim.base import GradientTransformation, check_decays
 from funcgrad.optim.descent import decayed_descent, descent_along
@@ -71,6 +72,7 @@ def rooted(ratio: Any, like: Any) -> Any:
     return np.sqrt(np.maximum(ratio, 0.0)).astype(like.real.dtype)
 
 
+@known_arguments
 def radam(
     learning_rate: Any,
     b1: float = 0.9,
@@ -129,6 +131,7 @@ def scale_by_adan(
     )
 
 
+@known_arguments
 def adan(
     learning_rate: Any,
     b1: float = 0.98,
@@ -193,6 +196,7 @@ def scale_by_lion(
     return leafwise("scale_by_lion", ScaleByLionState, step, mu=zeros_of(mu_dtype))
 
 
+@known_arguments
 def lion(
     learning_rate: Any,
     b1: float = 0.9,

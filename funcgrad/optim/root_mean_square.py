@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared, debiased, mixed
 from funcgrad.optim.base import GradientTransformation, check_decays
 from funcgrad.optim.descent import descent
@@ -121,6 +122,7 @@ def scale_by_stddev(
     return leafwise("scale_by_stddev", state, step, mu=zeros, nu=filled(initial_scale))
 
 
+@known_arguments
 def rmsprop(
     learning_rate: Any,
     decay: float = 0.9,
@@ -182,6 +184,7 @@ def scale_by_rss(
     return leafwise("scale_by_rss", ScaleByRssState, step, sum_of_squares=start)
 
 
+@known_arguments
 def adagrad(
     learning_rate: Any, initial_accumulator_value: float = 0.1, eps: float = 1e-7
 ) -> GradientTransformation:
@@ -227,6 +230,7 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
     return leafwise("scale_by_adadelta", ScaleByAdaDeltaState, step, e_g=real_zeros, e_x=real_zeros)
 
 
+@known_arguments
 def adadelta(
     learning_rate: Any = None,
     rho: float = 0.9,

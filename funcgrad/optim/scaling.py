@@ -12,6 +12,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.ir.tracer import Tracer
 from funcgrad.ir.types import is_complex
+from funcgrad.nn.walk import is_module
 from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import (
     GradientTransformation,
@@ -83,6 +84,11 @@ def scale_by_learning_rate(learning_rate: Any, *, flip_sign: bool = True) -> Gra
         >>> scale_by_learning_rate(0.1).update(np.ones(2), ())[0]
         array([-0.1, -0.1])
     """
+    if is_module(learning_rate):
+        raise TypeError(
+            "[scale_by_learning_rate] learning_rate must be a number or a schedule, but got the module "
+            f"{type(learning_rate).__name__}. Its parameters go to init: state = optimizer.init(model)."
+        )
     sign: Any = -1 if flip_sign else 1
     if not callable(learning_rate):
         check_number("scale_by_learning_rate", "learning_rate", learning_rate)

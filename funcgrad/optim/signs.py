@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation
 from funcgrad.optim.descent import descent, descent_along
 from funcgrad.optim.leafwise import filled, leafwise, leafwise_stateless, zeros
@@ -37,6 +38,7 @@ def scale_by_sign() -> GradientTransformation:
     return leafwise_stateless("scale_by_sign", np.sign)
 
 
+@known_arguments
 def sign_sgd(learning_rate: Any) -> GradientTransformation:
     """Steps of one length, by the sign of the gradient (Bernstein et al., 2018).
 
@@ -51,6 +53,7 @@ def sign_sgd(learning_rate: Any) -> GradientTransformation:
     return descent_along(scale_by_sign(), learning_rate)
 
 
+@known_arguments
 def signum(
     learning_rate: Any, beta: float = 0.9, accumulator_dtype: Any = None
 ) -> GradientTransformation:
@@ -111,6 +114,7 @@ def scale_by_rprop(
     )  # fmt: skip
 
 
+@known_arguments
 def rprop(
     learning_rate: float,
     eta_minus: float = 0.5,
@@ -160,6 +164,7 @@ def scale_by_optimistic_gradient(alpha: float = 1.0, beta: float = 1.0) -> Gradi
     )
 
 
+@known_arguments
 def optimistic_gradient_descent(
     learning_rate: Any, alpha: float = 1.0, beta: float = 1.0
 ) -> GradientTransformation:
@@ -177,6 +182,7 @@ def optimistic_gradient_descent(
     return descent_along(scale_by_optimistic_gradient(alpha, beta), learning_rate)
 
 
+@known_arguments
 def optimistic_adam(
     learning_rate: float,
     optimism: float | None = None,
@@ -208,6 +214,7 @@ def optimistic_adam(
     )
 
 
+@known_arguments
 def optimistic_adam_v2(
     learning_rate: Any,
     *,

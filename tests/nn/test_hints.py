@@ -126,3 +126,51 @@ def test_names_in_packages(package, name, text):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'.*{text}"):
         getattr(package, name)
     assert not hasattr(package, "__wrapped__")
+
+
+@pytest.mark.parametrize(
+    ("loss", "shapes", "text"),
+    [
+        (
+            nn.TripletMarginLoss(),
+            [(2, 3), (2, 4), (2, 3)],
+            r"triplet_margin_loss\].*positive of \(2, 4\)",
+        ),
+        (
+            nn.losses.triplet_margin_loss,
+            [(2, 3), (2, 3), (5, 3)],
+            r"triplet_margin_loss\].*negatives of",
+        ),
+        (
+            nn.TripletMarginWithDistanceLoss(),
+            [(2, 3), (2, 4), (2, 3)],
+            r"pairwise_distance\].*x2 of",
+        ),
+        (nn.CosineEmbeddingLoss(), [(2, 3), (2, 4), (2,)], r"cosine_embedding_loss\].*input2 of"),
+        (nn.CosineEmbeddingLoss(), [(2, 3), (2, 3), (3,)], r"cosine_embedding_loss\].*target of"),
+        (
+            nn.MarginRankingLoss(),
+            [(2,), (3,), (2,)],
+            r"margin_ranking_loss\].*input1 of.*input2 of",
+        ),
+        (nn.pairwise_distance, [(2, 3), (4, 3)], r"pairwise_distance\] .*x1 of \(2, 3\) and x2 of"),
+    ],
+)
+def test_shapes_of_losses(loss, shapes, text):
+    with pytest.raises(ValueError, match=rf"\[{text}.*Write x\.reshape"):
+        loss(*[np.ones(shape) for shape in shapes])
+
+
+@pytest.mark.parametrize("word", ["training", "is_training", "inference", "deterministic"])
+def test_words_for_training(word):
+    with pytest.raises(TypeError, match=rf"\[apply\] there is no argument '{word}'. Write train="):
+        LINEAR.apply(np.ones((1, 2), np.float32), **{word: True})
+
+    class Own(nn.Module):
+        def __init__(self):
+            pass
+
+        def __call__(self, x, **options):
+            return x, options
+
+    assert Own().apply(1.0, **{word: True})[0] == (1.0, {word: True})

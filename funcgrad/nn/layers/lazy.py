@@ -13,7 +13,7 @@ from funcgrad.nn.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, 
 from funcgrad.nn.layers.convolution import Conv1d, Conv2d, Conv3d
 from funcgrad.nn.layers.group_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from funcgrad.nn.layers.linear import Linear
-from funcgrad.nn.module import Module
+from funcgrad.nn.module import Module, field
 from funcgrad.nn.structures import as_structures
 from funcgrad.nn.walk import map_modules
 from funcgrad.ops.sequences import as_array
@@ -32,11 +32,12 @@ FOUND = _Found()
 class _Lazy(Module):
     """Stands for a layer until its input size is known.
 
-    `arguments` and `options` are those of the layer, without the size.
+    `arguments` and `options` are those of the layer, without the size. Arrays among them, such as a random key, are
+    not trained.
     """
 
-    arguments: tuple
-    options: dict
+    arguments: tuple = field(buffer=True)
+    options: dict = field(buffer=True)
 
     kind = Linear
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad.nn.losses.regression import cosine_similarity
-from funcgrad.nn.losses.shapes import as_array, reduced
+from funcgrad.nn.losses.shapes import as_array, broadcasting, reduced
 from funcgrad.scipy.special import logsumexp
 
 
@@ -63,14 +63,19 @@ def triplet_margin_loss(
         eps: added to the sum of powers.
         reduction: "none", "mean" or "sum". PyTorch's default is "mean", its eps is added to differences.
 
+    Raises:
+        ValueError: the shapes do not broadcast.
+
     Example:
         >>> triplet_margin_loss([[0.0]], [[1.0]], [[1.5]]).round(4)
         array([0.5])
     """
-    anchors = as_array(anchors)
+    anchors, positives, negatives = broadcasting(
+        "triplet_margin_loss", anchors=anchors, positives=positives, negatives=negatives
+    )
 
     def distance(others: Any) -> Any:
-        powers = fnp.abs(anchors - as_array(others)) ** norm_degree
+        powers = fnp.abs(anchors - others) ** norm_degree
         return (fnp.sum(powers, axis=axis) + eps) ** (1 / norm_degree)
 
     values = fnp.maximum(distance(positives) - distance(negatives) + margin, 0)

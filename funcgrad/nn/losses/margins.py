@@ -6,7 +6,7 @@ from typing import Any
 
 import funcgrad.numpy as fnp
 from funcgrad.nn.activations import log_sigmoid
-from funcgrad.nn.losses.shapes import as_array, matched, reduced
+from funcgrad.nn.losses.shapes import as_array, broadcasting, matched, reduced
 
 
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -38,8 +38,10 @@ def margin_ranking_loss(
         >>> margin_ranking_loss([1.0], [3.0], [1.0])
         np.float64(2.0)
     """
-    differences = as_array(input1) - as_array(input2)
-    values = fnp.maximum(margin - as_array(target) * differences, 0)
+    first, second, target = broadcasting(
+        "margin_ranking_loss", input1=input1, input2=input2, target=target
+    )
+    values = fnp.maximum(margin - target * (first - second), 0)
     return reduced("margin_ranking_loss", values, reduction)
 
 
@@ -78,12 +80,13 @@ def cosine_embedding_loss(
         >>> cosine_embedding_loss([[1.0, 0.0]], [[0.0, 1.0]], [1]).round(3)
         np.float64(1.0)
     """
-    first, second = as_array(input1), as_array(input2)
+    first, second = broadcasting("cosine_embedding_loss", input1=input1, input2=input2)
     products = fnp.sum(first * second, axis=-1)
     squares = [fnp.sum(x * x, axis=-1) + 1e-12 for x in (first, second)]
     cosines = products / fnp.sqrt(squares[0] * squares[1])
+    cosines, target = broadcasting("cosine_embedding_loss", cosines=cosines, target=target)
     apart = fnp.maximum(cosines - margin, 0)
-    values = fnp.where(fnp.equal(as_array(target), 1), 1 - cosines, apart)
+    values = fnp.where(fnp.equal(target, 1), 1 - cosines, apart)
     return reduced("cosine_embedding_loss", values, reduction)
 
 
@@ -139,6 +142,9 @@ def triplet_margin_by_norm(
         >>> triplet_margin_by_norm([[0.0]], [[1.0]], [[1.5]]).round(4)
         np.float64(0.5)
     """
+    anchor, positive, negative = broadcasting(
+        "triplet_margin_loss", anchor=anchor, positive=positive, negative=negative
+    )
     return triplet_margin_with_distance_loss(
         anchor,
         positive,
@@ -165,5 +171,6 @@ def pairwise_distance(
         >>> pairwise_distance([[3.0, 0.0]], [[0.0, 4.0]]).round(3)
         array([5.])
     """
-    differences = as_array(x1) - as_array(x2) + eps
+    first, second = broadcasting("pairwise_distance", x1=x1, x2=x2)
+    differences = first - second + eps
     return fnp.linalg.norm(differences, ord=p, axis=-1, keepdims=keepdim)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import funcgrad.numpy as fnp
 from funcgrad.nn.walk import is_module
 from funcgrad.ops import sequences
@@ -45,6 +47,23 @@ def check_shapes(name: str, predictions: Any, targets: Any) -> None:
             f"[{name}] both arguments must have the same shape, but got {predictions.shape} and "
             f"{targets.shape}. Write targets.reshape(predictions.shape) or np.broadcast_to if that is meant."
         )
+
+
+def broadcasting(name: str, **arguments: Any) -> list[Any]:
+    """Arguments as arrays whose shapes broadcast.
+
+    Raises:
+        ValueError: they do not; names them.
+    """
+    arrays = {argument: as_array(value) for argument, value in arguments.items()}
+    try:
+        np.broadcast_shapes(*[x.shape for x in arrays.values()])
+    except ValueError:
+        found = " and ".join(f"{argument} of {x.shape}" for argument, x in arrays.items())
+        raise ValueError(
+            f"[{name}] shapes must be equal or broadcast, but got {found}. Write x.reshape(shape) for one of them."
+        ) from None
+    return list(arrays.values())
 
 
 def reduced(name: str, values: Any, reduction: str | None) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.optim.adam_family import ScaleByBeliefState
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared, debiased, mixed
 from funcgrad.optim.base import GradientTransformation, as_weak, at_step
 from funcgrad.optim.descent import decayed_descent, descent_along
@@ -69,6 +70,7 @@ def scale_by_ademamix(
     )
 
 
+@known_arguments
 def ademamix(
     learning_rate: Any,
     b1: float = 0.9,
@@ -125,6 +127,7 @@ def scale_by_simplified_ademamix(
     )
 
 
+@known_arguments
 def simplified_ademamix(
     learning_rate: Any,
     b1: float = 0.99,
@@ -200,6 +203,7 @@ def scale_by_adopt(
     return leafwise("scale_by_adopt", ScaleByAdamState, step, mu=zeros_of(mu_dtype), nu=real_zeros)
 
 
+@known_arguments
 def adopt(
     learning_rate: Any,
     b1: float = 0.9,
@@ -255,6 +259,7 @@ def scale_by_acprop(
     return leafwise("scale_by_acprop", ScaleByBeliefState, step, mu=zeros, nu=real_zeros)
 
 
+@known_arguments
 def acprop(
     learning_rate: Any,
     b1: float = 0.9,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation, as_weak, map_updates
 from funcgrad.optim.descent import descent
 from funcgrad.optim.leafwise import (
@@ -75,6 +76,7 @@ def scale_by_cocob(alpha: float = 100.0, eps: float = 1e-8) -> GradientTransform
     )  # fmt: skip
 
 
+@known_arguments
 def cocob(
     learning_rate: Any = 1.0,
     alpha: float = 100.0,

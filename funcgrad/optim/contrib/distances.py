@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
@@ -44,6 +45,7 @@ class DAdaptAdamWState(NamedTuple):
     count: Any
 
 
+@known_arguments
 def prodigy(
     learning_rate: Any = 1.0,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -106,6 +108,7 @@ def prodigy(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def dadapt_adamw(
     learning_rate: Any = 1.0,
     betas: tuple[float, float] = (0.9, 0.999),

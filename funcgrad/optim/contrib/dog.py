@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation, map_updates
 from funcgrad.optim.descent import descent
 from funcgrad.optim.leafwise import checked_params, widened
@@ -34,6 +35,7 @@ class DoWGState(NamedTuple):
 FIRST_STEPS = ("distance", "heuristic", "learning_rate")
 
 
+@known_arguments
 def dog(
     learning_rate: Any = 1.0,
     init_step: tuple[str, float] = ("heuristic", 1e-6),
@@ -80,6 +82,7 @@ def dog(
     return descent(_decay(weight_decay, mask), steps, scale_by_learning_rate(learning_rate))
 
 
+@known_arguments
 def dowg(
     learning_rate: Any = 1.0,
     init_estim_sq_dist: float | None = None,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import lax
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation, map_leaves, map_updates
 from funcgrad.optim.descent import decayed_descent
 from funcgrad.optim.leafwise import widened
@@ -79,6 +80,7 @@ def scale_by_galore(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def galore(
     learning_rate: Any,
     rank: int = 128,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import abs_squared
 from funcgrad.optim.base import GradientTransformation, at_step
 from funcgrad.optim.descent import descent
@@ -53,6 +54,7 @@ def scale_by_madgrad(
     )  # fmt: skip
 
 
+@known_arguments
 def madgrad(
     learning_rate: Any, momentum: float = 0.9, weight_decay: Any = 0.0, eps: float = 1e-6
 ) -> GradientTransformation:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
@@ -42,6 +43,7 @@ class MomoAdamState(NamedTuple):
     count: Any
 
 
+@known_arguments
 def momo(
     learning_rate: Any = 1.0,
     beta: float = 0.9,
@@ -91,6 +93,7 @@ def momo(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def momo_adam(
     learning_rate: Any = 1e-2,
     b1: float = 0.9,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import tree
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import debiased, in_dtype, looked_ahead, mixed
 from funcgrad.optim.base import (
     GradientTransformation,
@@ -129,6 +130,7 @@ def scale_by_muon(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def muon(
     learning_rate: Any,
     ns_coeffs: Any = STANDARD,

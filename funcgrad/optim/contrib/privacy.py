@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from funcgrad import random, tree
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import GradientTransformation, is_trained, map_updates
 from funcgrad.optim.clipping import per_example_global_norm_clip
 from funcgrad.optim.descent import descent
@@ -57,6 +58,7 @@ def differentially_private_aggregate(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def dpsgd(
     learning_rate: Any,
     l2_norm_clip: float,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.base import (
     GradientTransformation,
     as_weak,
@@ -43,6 +44,7 @@ class ScheduleFreeState(NamedTuple):
     z: Any
 
 
+@known_arguments
 def schedule_free(
     base_optimizer: GradientTransformation,
     learning_rate: Any,
@@ -134,6 +136,7 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
     return map_arrays(lambda y, z: y if z is None else (y - (1 - b1) * z) / b1, params, state.z)
 
 
+@known_arguments
 def schedule_free_sgd(
     learning_rate: float = 1.0,
     warmup_steps: int | None = None,
@@ -163,6 +166,7 @@ def schedule_free_sgd(
     return schedule_free(inner, rate, b1, weight_lr_power, state_dtype)
 
 
+@known_arguments
 def schedule_free_adamw(
     learning_rate: float = 0.0025,
     warmup_steps: int | None = None,

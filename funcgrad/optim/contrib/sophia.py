@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad import lax, random
+from funcgrad.optim.arguments import known_arguments
 from funcgrad.optim.averaging import debiased, in_dtype, mixed
 from funcgrad.optim.base import (
     GradientTransformation,
@@ -147,6 +148,7 @@ def scale_by_sophia(
     return GradientTransformation(init, update)
 
 
+@known_arguments
 def sophia(
     learning_rate: Any,
     b1: float = 0.965,
