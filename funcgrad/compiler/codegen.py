@@ -154,5 +154,5 @@ def note_source(error: Exception, filename: str, sources: dict[int, Any]) -> Non
         if traceback.tb_frame.f_code.co_filename == filename:
             source = sources.get(traceback.tb_lineno)
             if source is not None:
-                error.add_note(f"in compiled code for\n  {source.describe()}")
+                source.explain(error)
         traceback = traceback.tb_next

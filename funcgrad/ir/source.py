@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
 import linecache
@@ -37,7 +38,15 @@ class SourceLocation:
 
     def noted(self, note: str) -> SourceLocation:
         """The same place with a note."""
-        return SourceLocation(self.code, self.instruction, note)
+        other = copy.copy(self)
+        other.note = note
+        return other
+
+    def explain(self, error: BaseException) -> None:
+        """Tell in a note of an error that was raised while compiled code ran for this line, once."""
+        note = f"in compiled code for\n  {self.describe()}"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     @property
     def filename(self) -> str:

@@ -29,12 +29,14 @@ def raise_out_of_bounds(index: int, axis: int, size: int) -> None:
 
 
 def out_of_bounds_error(index: int, axis: int, size: int) -> IndexError:
-    """The error for an index that leaves its axis, as the user counts axes."""
+    """The error for an index that leaves its axis, as the user counts axes; it knows the index."""
     allowed = f"Use {-size} to {size - 1}" if size else "The axis is empty: check its length first"
-    return IndexError(
+    error = IndexError(
         f"index {index} is out of bounds for axis {axis} with size {size}. {allowed}, or say what shall "
         'happen: x.at[index].get(mode="clip"), "wrap" or "fill"; x.at[index].set(v, mode="drop").'
     )
+    vars(error)["index"] = index
+    return error
 
 
 def window_error(start: int, axis: int, length: int, size: int) -> IndexError:

@@ -96,10 +96,23 @@ def test_wrong_labels_name_the_table():
         model([0, 5])
     with pytest.raises(TypeError, match=r"\[Embedding at layers.0\] expected integers"):
         model([0.5])
-    with pytest.raises(IndexError) as caught:
-        fg.jit(lambda x: model(x))(np.array([-1]))
-    (note,) = caught.value.__notes__
-    assert "[Embedding at layers.0] labels are 0 to 4" in note and "model(x)" in note
+    compiled = fg.jit(lambda x: model(x))
+    for native in (True, False):
+        with fg.config.override(native=native):
+            for label in (-1, -5, -6, 5):
+                message = rf"\[Embedding at layers\.0\] label {label} is out of range: with 5 classes .* 0 to 4\."
+                with pytest.raises(IndexError, match=message) as caught:
+                    compiled(np.array([0, label]))
+                (note,) = caught.value.__notes__
+                assert "compiled = fg.jit(lambda x: model(x))" in note
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint64])
+def test_small_labels_among_many_classes(dtype):
+    logits, labels = np.zeros((2, 300)), np.array([0, 100], dtype)
+    for loss in (nn.cross_entropy, fg.jit(nn.cross_entropy), fg.jit(fg.grad(nn.cross_entropy))):
+        assert np.isfinite(loss(logits, labels)).all()
+    assert fg.jit(nn.cross_entropy)(logits, labels) == nn.cross_entropy(logits, labels)
 
 
 def test_no_statistics_of_one_value():

@@ -110,7 +110,7 @@ class Library:
             frame.device.library(self.call, found[:count], found[count:])
         except Exception as error:
             if self.call.equation.source is not None:
-                error.add_note(f"in compiled code for\n  {self.call.equation.source.describe()}")
+                self.call.equation.source.explain(error)
             raise
 
 

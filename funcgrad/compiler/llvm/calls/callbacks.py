@@ -95,7 +95,7 @@ def run_call(number: int, inputs: int, count: int, outputs: int, results: int) -
 def note_source(error: BaseException, number: int) -> None:
     call = _calls.get(number)
     if call is not None and call.source is not None:
-        error.add_note(f"in compiled code for\n  {call.source.describe()}")
+        call.source.explain(error)
 
 
 @functools.cache

@@ -59,7 +59,7 @@ def raise_pending(code: int, sites: Callable[[], Sequence[Equation]]) -> NoRetur
     assert error is not None, f"compiled code answered {code} and left no exception"
     source = sites()[site].source if site >= 0 else None
     if source is not None:
-        error.add_note(f"in compiled code for\n  {source.describe()}")
+        source.explain(error)
     raise error
 
 
