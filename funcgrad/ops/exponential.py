@@ -142,10 +142,7 @@ class Logistic(Elementwise):
         return (multiply(out, subtract(1.0, out)),)
 
     def scalar(self, emit: Any, x: Any) -> Any:
-        one = emit.constant(1)
-        tail = emit.math("exp", emit.negative(emit.math("absolute", x)))
-        positive = emit.math("greater_equal", x, emit.constant(0))
-        return emit.divide(emit.select(positive, one, tail), emit.add(one, tail))
+        return emit.logistic(x)
 
 
 class Logaddexp(Elementwise):

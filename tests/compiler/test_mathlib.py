@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+import funcgrad as fg  # noqa: E402
 from funcgrad.compiler.llvm.builder import Module  # noqa: E402
 from funcgrad.compiler.llvm.mathlib import MATH, number  # noqa: E402
 from funcgrad.compiler.llvm.types import constant  # noqa: E402
@@ -86,6 +87,13 @@ def test_floats_are_within_two_ulps(name):
 def test_doubles_are_within_two_ulps(name):
     error, place = float64_error(name, 20 if name == "erfinv" else 150)
     assert error <= 2, place
+
+
+def test_compiled_sigmoid_is_within_two_ulps():
+    x = np.linspace(-20, 20, 2_000_001, dtype=np.float32)
+    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
+    unit = np.spacing(exact.astype(np.float32)).astype(np.float64)
+    assert np.max(np.abs(fg.jit(fg.nn.sigmoid)(x) - exact) / unit) <= 2
 
 
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])

@@ -127,6 +127,13 @@ class ElementWriter(ABC):
             return self.complex(name, *values)
         return self.integer(name, *values) if kind in "iub" else self.floating(name, *values)
 
+    def logistic(self, x: Element) -> Element:
+        """The sigmoid, without overflow; an emitter may have a better way."""
+        one = self.constant(1)
+        tail = self.math("exp", self.negative(self.math("absolute", x)))
+        positive = self.compare("greater_equal", x, self.constant(0))
+        return self.divide(self.select(positive, one, tail), self.add(one, tail))
+
     def small_power(self, x: Element, exponent: int) -> Element:
         """By multiplication: within 2 ulp, and right for every special value."""
         square = self.multiply(x, x) if exponent > 1 else x

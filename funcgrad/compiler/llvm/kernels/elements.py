@@ -176,6 +176,10 @@ class Elements(ElementWriter):
             return Element(BOOL, out)
         return self.rounded(xs[0].dtype, out)
 
+    def logistic(self, x: Element) -> Element:
+        (x,) = self.same(x)
+        return super().logistic(x) if x.dtype.kind == "c" else self.floating("logistic", x)
+
     # --- changes of representation ---
 
     def convert(self, x: Element, dtype: np.dtype) -> Element:
