@@ -21,6 +21,9 @@ from funcgrad.scipy.special import erfc
 # Constants of Klambauer et al., 2017.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+# Twice the argument of tanh in Hendrycks and Gimpel, 2016, as a polynomial.
+GELU_LINEAR = math.sqrt(8 / math.pi)
+GELU_CUBIC = 0.044715 * GELU_LINEAR
 
 
 def keeps_bfloat16(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,8 +141,8 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     if not approximate:
         half = 0.5 * x
         return convert(half * erfc(x * -math.sqrt(0.5)), half.dtype)
-    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
-    return 0.5 * x * (1.0 + fnp.tanh(inner))
+    # (1 + tanh(z)) / 2 = sigmoid(2 z), which keeps its digits where tanh is near -1.
+    return x * logistic(x * (GELU_LINEAR + GELU_CUBIC * (x * x)))
 
 
 @keeps_bfloat16

@@ -134,6 +134,12 @@ def test_parameters():
     assert nn.swish is nn.silu and nn.hard_swish is nn.hard_silu
 
 
+def test_gelu_by_tanh_keeps_its_digits_far_below_zero():
+    x = np.linspace(-6, -3, 50)
+    exact = CASES["gelu"][0](x)
+    np.testing.assert_allclose(nn.gelu(x.astype(np.float32)), exact, rtol=2e-5)
+
+
 def test_logarithms_of_exponentials():
     x = np.array([1e-20, 0.5, 0.7, 50.0])
     exact = [np.log(1e-20), *np.log1p(-np.exp(-x[1:]))]

@@ -56,6 +56,7 @@ def expanded(z):
         (lambda x, w, b: nn.gelu(x @ w + b, approximate=False), "default"),
         (lambda x, w, b: nn.gelu(x @ w + b) * 2, "default"),
         (lambda x, w, b: by_hand(x @ w + b) + 1, "default"),
+        (lambda x, w, b: nn.silu(x @ w + b), "default"),
         (lambda x, w, b: 0.5 * (x @ w) * (1 + np.tanh(x @ w)), "default"),
     ],
 )

@@ -64,17 +64,17 @@ def chosen_if_positive(test: Node, x: Node, y: Node) -> Activation | None:
 
 
 def gelu_of(node: Node) -> Activation | None:
-    """GELU by tanh; None for anything else."""
+    """GELU by tanh, or by the sigmoid of twice its argument; None for anything else."""
     number, arrays = factors(node)
     if len(arrays) != 2:
         return None
-    factor = 2 * number
-    wanted = np.array([0, LINEAR * factor, 0, CUBIC * factor**3])
     for x, gate in (arrays, arrays[::-1]):
-        inner = tanh_operand(gate)
-        found = None if inner is None else polynomial(inner, x, {})
-        if found is not None and np.allclose(found, wanted, rtol=TOLERANCE, atol=0):
-            return Activation("gelu", x, factor)
+        for operand, scale in ((tanh_operand(gate), 1), (sigmoid_operand(gate), 2)):
+            factor = 2 * number / scale
+            wanted = scale * np.array([0, LINEAR * factor, 0, CUBIC * factor**3])
+            found = None if operand is None else polynomial(operand, x, {})
+            if found is not None and np.allclose(found, wanted, rtol=TOLERANCE, atol=0):
+                return Activation("gelu", x, factor)
     return None
 
 
@@ -87,6 +87,12 @@ def tanh_operand(node: Node) -> Node | None:
         if factor_of(one) == 1 and isinstance(other, Map) and other.primitive.name == "tanh":
             return other.operands[0]
     return None
+
+
+def sigmoid_operand(node: Node) -> Node | None:
+    """The operand of a sigmoid."""
+    is_sigmoid = isinstance(node, Map) and node.primitive.name == "logistic"
+    return node.operands[0] if is_sigmoid else None
 
 
 def factors(node: Node, depth: int = DEPTH) -> tuple[float, list[Node]]:
