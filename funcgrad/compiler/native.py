@@ -17,8 +17,8 @@ from funcgrad.compiler.llvm.calls.callbacks import LibraryCall
 from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.loading.keys import program_key
 from funcgrad.compiler.llvm.loading.load import (
+    Compilation,
     Loaded,
-    compile_source,
     recall,
     store,
     stored,
@@ -142,9 +142,10 @@ def _compile(key: str | None, program: Program, donated: Sequence[int]) -> Nativ
     with timed("simplify"):
         if not is_native(stages.simplified(program)):
             return None
-    emitted = stages.run_stages(program, donated)["emit"]
+    with Compilation() as compilation:
+        emitted = stages.run_stages(program, donated, compilation.begin)["emit"]
+        code, loaded = compilation.finish(emitted.source)
     equations = [step.equation for step in emitted.libraries]
-    code, loaded = compile_source(emitted.source)
     places = _places(program, equations)
     if key is not None and places is not None:
         entry = [code, emitted.work, emitted.in_place, places]

@@ -14,9 +14,10 @@ from funcgrad.compiler.llvm.entry import write_entry
 from funcgrad.compiler.llvm.kernels.elements import supports
 from funcgrad.compiler.llvm.loading.machine_code import Source
 from funcgrad.compiler.llvm.module_writer import ModuleWriter
-from funcgrad.compiler.llvm.steps.table import STEPS, divisions, write_fused
+from funcgrad.compiler.llvm.steps.table import STEPS, divisions, functions_of, write_fused
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.lowering.check import check_graph, check_partition, check_plan
+from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.fusion import partition
 from funcgrad.compiler.lowering.graph import Graph, Step
 from funcgrad.compiler.lowering.in_place import Pairs
@@ -77,6 +78,18 @@ def fuse(graph: Graph) -> Partition:
     return partition(graph)
 
 
+def shared_functions(plan: Plan) -> set[str]:
+    """The functions that steps of a plan and of those inside will call, and that programs share."""
+    found: set[str] = set()
+    for unit in plan.units:
+        step = unit.step if isinstance(unit, Fused) else unit
+        if isinstance(step, Step):
+            found |= functions_of(step, plan.in_memory)
+        for inner in plan.inner.get(step, ()):
+            found |= shared_functions(inner)
+    return found
+
+
 def emit(plan: Plan) -> Emitted:
     """LLVM text."""
     writer = ModuleWriter(host(), STEPS.write, write_fused)
@@ -113,16 +126,23 @@ STAGES = [
 ]
 
 
-def run_stages(program: Program, donated: Collection[int] = ()) -> dict[str, Any]:
+def run_stages(
+    program: Program,
+    donated: Collection[int] = (),
+    begin: Callable[[Collection[str]], None] | None = None,
+) -> dict[str, Any]:
     """What each stage makes of a Program, by its name.
 
     Args:
         program: as it was recorded.
         donated: numbers of the inputs that the caller gives up.
+        begin: is told the names of functions that programs share and this one will call, before it is written.
     """
     made: dict[str, Any] = {}
     value: Any = program
     for stage in STAGES:
+        if stage.run is emit and begin is not None:
+            begin(shared_functions(value))
         with timed(stage.name):
             run = functools.partial(plan, donated=donated) if stage.run is plan else stage.run
             made[stage.name] = value = run(value)

@@ -14,12 +14,13 @@ import pytest
 from funcgrad.compiler import cache as cache_module
 from funcgrad.compiler.cache import Cache
 from funcgrad.compiler.llvm.builder import Module
-from funcgrad.compiler.llvm.loading import keys, load as load_module, machine_code
+from funcgrad.compiler.llvm.loading import building, keys, load as load_module
+from funcgrad.compiler.llvm.loading.building import build
 from funcgrad.compiler.llvm.loading.elf import read_object
 from funcgrad.compiler.llvm.loading.image import Unsupported, lay_out
 from funcgrad.compiler.llvm.loading.keys import program_key
 from funcgrad.compiler.llvm.loading.load import link, load
-from funcgrad.compiler.llvm.loading.machine_code import Source, build
+from funcgrad.compiler.llvm.loading.machine_code import Source
 from funcgrad.compiler.llvm.runtime import system
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.types import constant, vector
@@ -43,8 +44,8 @@ def disk(tmp_path, monkeypatch):
 def linker(request, monkeypatch):
     """Our own way into a process, and LLVM's."""
     if request.param == "object":
-        monkeypatch.setattr(machine_code, "is_supported", lambda: False)
-    elif not machine_code.is_supported():
+        monkeypatch.setattr(building, "is_supported", lambda: False)
+    elif not building.is_supported():
         pytest.skip("images are for x86-64 Linux")
     return request.param
 
@@ -295,7 +296,7 @@ def test_checked_modules_are_verified():
 
 
 def test_broken_objects_are_an_error(monkeypatch):
-    monkeypatch.setattr(machine_code, "is_supported", lambda: False)
+    monkeypatch.setattr(building, "is_supported", lambda: False)
     sections = dict(build(Source(adder(10))))
     sections["object"] = sections["object"][:300]
     with pytest.raises(RuntimeError, match="cannot be linked"):

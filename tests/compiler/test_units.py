@@ -1,14 +1,16 @@
 """Modules compiled in units: every function once, equal ones only once, and the same names for others."""
 
 import ctypes
+import threading
 
 import pytest
 
 from funcgrad.compiler.cache import Cache
-from funcgrad.compiler.llvm.loading import machine_code
+from funcgrad.compiler.llvm.loading import building
+from funcgrad.compiler.llvm.loading.building import Build, build, build_all
 from funcgrad.compiler.llvm.loading.known_units import KnownUnits, places_in
 from funcgrad.compiler.llvm.loading.load import link
-from funcgrad.compiler.llvm.loading.machine_code import Source, build, build_all
+from funcgrad.compiler.llvm.loading.machine_code import Source, lock
 from funcgrad.compiler.llvm.loading.mapped import is_supported
 from funcgrad.compiler.llvm.loading.units import SHARED, Pool, balanced, declared_names, divide
 from funcgrad.compiler.report import recording
@@ -140,13 +142,13 @@ def test_what_cannot_be_divided_stays_whole(line):
 @needs_images
 def test_known_units_are_not_compiled_again(monkeypatch):
     known, compiled = KnownUnits(), []
-    run = machine_code._Job.run
+    run = building._Job.run
 
-    def noted(job, worker):
+    def noted(job):
         compiled.append(job.source.text)
-        run(job, worker)
+        run(job)
 
-    monkeypatch.setattr(machine_code._Job, "run", noted)
+    monkeypatch.setattr(building._Job, "run", noted)
     body = "  %y = mul i64 %x, 3\n  ret i64 %y\n}\n"
     for number in range(3):
         inner = f"define internal i64 @k{number}(i64 %x) {{\n{body}"
@@ -164,7 +166,7 @@ def test_known_units_are_not_compiled_again(monkeypatch):
 @needs_images
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_parts_work_together(monkeypatch, threads):
-    monkeypatch.setattr(machine_code, "PART", 10)
+    monkeypatch.setattr(building, "PART", 10)
     with config.override(num_threads=threads):
         loaded = link(build(Source(TEXT)))
     assert set(loaded.symbols) == {"shown", "count", "counted"}
@@ -190,6 +192,52 @@ def test_errors_of_any_part_are_raised(threads):
     with config.override(num_threads=threads), pytest.raises(RuntimeError, match="instruction"):
         build_all([Source(TEXT), Source(broken), Source(TEXT)])
     assert build(Source(TEXT))
+
+
+def twice(number):
+    return Source(
+        f"define i64 @f{number}(i64 %x) {{\n  %y = mul i64 %x, {number}\n  ret i64 %y\n}}\n"
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_two_builds_side_by_side(threads):
+    with (
+        config.override(num_threads=threads),
+        Build([twice(3), twice(4)], spared=1) as first,
+        Build([twice(5)]) as second,
+    ):
+        first.begin()
+        made = [*second.finish(), *first.finish()]
+    for sections, number in zip(made, (5, 3, 4), strict=True):
+        loaded = link(sections)
+        function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(loaded.address(f"f{number}"))
+        assert function(7) == 7 * number
+
+
+@pytest.mark.parametrize("is_parsed", [False, True])
+def test_errors_of_what_was_begun_are_raised_at_the_end(is_parsed):
+    call = "call void @nowhere()" if is_parsed else "nonsense"
+    broken = Source(f"define void @f() {{\n  {call}\n  ret void\n}}\n")
+    with Build([twice(3), broken], spared=1) as begun:
+        begun.begin()
+        with pytest.raises(RuntimeError, match="undefined value" if is_parsed else "instruction"):
+            begun.finish()
+    assert not begun.helpers and build(twice(3))
+
+
+def test_a_build_that_is_given_up_leaves_nothing_behind():
+    with pytest.raises(KeyboardInterrupt), Build([Source(TEXT), twice(3)], spared=1) as begun:
+        begun.begin()
+        raise KeyboardInterrupt
+    assert not begun.helpers and not begun.waiting
+    taken = []
+    other = threading.Thread(
+        target=lambda: taken.append(lock.acquire(timeout=10)) or lock.release()
+    )
+    other.start()
+    other.join()
+    assert taken == [True]
 
 
 @needs_images

@@ -6,14 +6,16 @@ links objects with JITLink, where an unresolved name or a broken object is an ex
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 from funcgrad.compiler.cache import Sections, default_cache, digest
 from funcgrad.compiler.llvm.loading import keys
+from funcgrad.compiler.llvm.loading.building import Build, build, build_all, thread_count
 from funcgrad.compiler.llvm.loading.image import Image
 from funcgrad.compiler.llvm.loading.known_units import KnownUnits
 from funcgrad.compiler.llvm.loading.machine_code import (
@@ -21,8 +23,6 @@ from funcgrad.compiler.llvm.loading.machine_code import (
     Source,
     assembly,
     binding,
-    build,
-    build_all,
     linker,
     lock,
 )
@@ -105,38 +105,75 @@ def _shared(key: str, write: Callable[[], Source]) -> Loaded:
         return loaded
 
 
-def compile_source(source: Source) -> tuple[str, Loaded]:
-    """Machine code with variables of its own, and its key in the cache.
+class Compilation:
+    """Machine code for one program: `with Compilation() as compilation:` around all that writes and compiles it.
 
-    Modules of shared functions that it needs are compiled beside it.
+    Modules of shared functions that the program needs are compiled beside it, or already while it is being written.
     """
-    key = key_of(source)
-    found = recall(key, lambda: source)
-    if found is not None:
-        return key, found
-    with lock:
-        missing = _missing(source)
-        with timed("emit"):
-            sources = [source, *[write() for write in missing.values()]]
-        made, *others = build_all(sources, _units)
-        for name, sections in zip(missing, others, strict=True):
-            store(keys.program_key("module", name), sections)
-            _made[name] = sections
-        store(key, made)
-        return key, link(made, lambda: source)
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[list[str], Build]] = []
+        self.held = contextlib.ExitStack()
+
+    def __enter__(self) -> Compilation:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.held.close()
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Let other threads compile the modules that define these functions, if there are such threads.
+
+        Args:
+            names: functions that the program will call. Those that are not shared, or are there, do not matter.
+        """
+        missing = self.missing(names) if thread_count() > 1 else {}
+        if missing:
+            build = self.held.enter_context(Build(_written(missing), _units, spared=1))
+            self.begun.append(([*missing], build))
+            build.begin()
+
+    def finish(self, source: Source) -> tuple[str, Loaded]:
+        """Machine code with variables of its own, and its key in the cache."""
+        key = key_of(source)
+        found = recall(key, lambda: source)
+        if found is not None:
+            return key, found
+        with lock:
+            missing = self.missing(declared_names(source.text))
+            made, *others = build_all([source, *_written(missing)], _units)
+            _keep(missing, others)
+            for names, build in self.begun:
+                _keep(names, build.finish())
+            self.begun.clear()
+            store(key, made)
+            return key, link(made, lambda: source)
+
+    def missing(self, names: Iterable[str]) -> dict[str, Callable[[], Source]]:
+        """The modules that define shared functions and that nobody has compiled: what writes each, by name."""
+        known = {*_kept, *itertools.chain(*[begun for begun, _ in self.begun])}
+        found = {}
+        for name in names:
+            module_of = None if name in system.symbols else _behind(name, _modules)
+            if module_of is not None:
+                module, write = module_of(name)
+                if module not in known and not is_stored(keys.program_key("module", module)):
+                    count("cache_misses")
+                    found[module] = write
+                known.add(module)
+        return found
 
 
-def _missing(source: Source) -> dict[str, Callable[[], Source]]:
-    """The modules of shared functions that a module needs and nobody has compiled: what writes each, by name."""
-    found = {}
-    for name in declared_names(source.text):
-        module_of = None if name in system.symbols else _behind(name, _modules)
-        if module_of is not None:
-            module, write = module_of(name)
-            if module not in {*_kept, *found} and not is_stored(keys.program_key("module", module)):
-                count("cache_misses")
-                found[module] = write
-    return found
+def _written(modules: Mapping[str, Callable[[], Source]]) -> list[Source]:
+    with timed("emit"):
+        return [write() for write in modules.values()]
+
+
+def _keep(names: Iterable[str], made: Sequence[Sections]) -> None:
+    """Modules of shared functions that were compiled."""
+    for name, sections in zip(names, made, strict=True):
+        store(keys.program_key("module", name), sections)
+        _made[name] = sections
 
 
 def recall(key: str, write: Callable[[], Source]) -> Loaded | None:

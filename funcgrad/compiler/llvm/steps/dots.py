@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.kernels.registers import is_native
 from funcgrad.compiler.llvm.products.dot_plan import COPY_TILES, Plan, count_parts, plan_dot
-from funcgrad.compiler.llvm.products.gemm import call_dot, write_dot_rows
+from funcgrad.compiler.llvm.products.gemm import call_dot, write_dot, write_dot_rows
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.types import Value
@@ -51,6 +51,17 @@ def operands(writer: ProgramWriter, step: Step) -> tuple[Value, Value]:
         for place in places
     )
     return x, y
+
+
+def functions_of(step: Step, in_memory: set[Node]) -> set[str]:
+    """The functions of other modules that it calls: known once it is written, which is quickly done."""
+    module = Module()
+    write_dot(
+        module.function("product", "void", ["ptr"] * 3),
+        spec_of(step, in_memory),
+        *(Value("ptr", "null") for _ in range(3)),
+    )
+    return {*module.declarations}
 
 
 def work(step: Step, in_memory: set[Node]) -> int:

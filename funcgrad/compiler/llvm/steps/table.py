@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from funcgrad.compiler.llvm.program import ProgramWriter
+from funcgrad.compiler.llvm.steps import dots
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.parts import Division
@@ -43,6 +44,11 @@ def divisions(step: Step, in_memory: set[Node]) -> Sequence[Division]:
     if step.how not in IN_PARTS:
         return ()
     return STEPS.module(IN_PARTS[step.how]).divisions(step, in_memory)
+
+
+def functions_of(step: Step, in_memory: set[Node]) -> set[str]:
+    """The functions that a step will call, as far as programs share them and they take long to compile."""
+    return dots.functions_of(step, in_memory) if step.how == "dot" else set()
 
 
 def write_fused(writer: ProgramWriter, unit: Fused) -> None:
