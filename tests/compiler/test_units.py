@@ -215,6 +215,16 @@ def test_two_builds_side_by_side(threads):
         assert function(7) == 7 * number
 
 
+def test_where_no_thread_can_be_started(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with config.override(num_threads=4), Build([twice(3), twice(4)], spared=1) as build:
+        build.begin()
+        assert len(build.finish()) == 2 and not build.helpers
+
+
 @pytest.mark.parametrize("is_parsed", [False, True])
 def test_errors_of_what_was_begun_are_raised_at_the_end(is_parsed):
     call = "call void @nowhere()" if is_parsed else "nonsense"

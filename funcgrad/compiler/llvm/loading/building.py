@@ -138,10 +138,14 @@ class Build:
         return self.sections()
 
     def start(self, count: int) -> None:
-        """Start some helpers."""
+        """Start some helpers, or fewer where the system allows no more threads."""
         for _ in range(count):
-            self.helpers.append(threading.Thread(target=self.work))
-            self.helpers[-1].start()
+            helper = threading.Thread(target=self.work)
+            try:
+                helper.start()
+            except RuntimeError:
+                return
+            self.helpers.append(helper)
 
     def work(self) -> None:
         while self.waiting:
