@@ -131,7 +131,8 @@ def _transposed_body(
         given = iter(ct_ys)
         seeds = [*ct_carry, *(next(given) if flag else None for flag in active_ys)]
         totals = dict(zip(gathered, [ct_consts[i] for i in gathered.values()], strict=True))
-        pulled = backward_pass(body, linear, [*known_consts, *known_xs], seeds, totals)
+        known_inputs = [*known_consts, *known_xs]
+        pulled = backward_pass(body, linear, known_inputs, seeds, totals, body.inputs[split[1]])
         types_out = [*moving[0], *moving[1], *moving[2]]
         filled = [
             zeros_like_type(t.strong()) if ct is None else ct

@@ -96,6 +96,7 @@ class Primitive:
         names_axes: whether it may reduce over a named batch axis, so that `outer_trace` decides who sees it.
         transpose_onto: optional `(total, cotangent, *inputs, **params) -> total`: adds what `transpose` gives for
             the first input to a sum of cotangents, where that is less work than for the whole array.
+        transpose_onto_carry: the same for what a loop carries; None where it is no less work.
         vjp: optional shortcut `(primals, active, params) -> (outputs, pullback)`, derived by a family.
     """
 
@@ -110,6 +111,7 @@ class Primitive:
     operator = ""
     names_axes = False
     transpose_onto: Callable[..., Any] | None = None
+    transpose_onto_carry: Callable[..., Any] | None = None
     vjp: Callable[..., Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

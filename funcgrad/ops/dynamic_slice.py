@@ -16,7 +16,7 @@ from funcgrad.ops.bounds import window_error
 from funcgrad.ops.cast import convert
 from funcgrad.ops.create import full
 from funcgrad.ops.families import Linear
-from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.operands import RULES, ndim_of, shape_of
 from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
@@ -132,6 +132,7 @@ class DynamicUpdate(Linear):
 
 
 DYNAMIC_SLICE, DYNAMIC_UPDATE = DynamicSlice(), DynamicUpdate()
+RULES["dynamic_update"] = DYNAMIC_UPDATE
 
 
 def window_starts(name: str, x: Any, starts: Any, sizes: Sequence[int]) -> list[Any]:

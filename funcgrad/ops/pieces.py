@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Operation, is_linear
 from funcgrad.ir.types import ArrayType
@@ -11,10 +14,11 @@ from funcgrad.ops.batching import all_batched, move_batch_first
 from funcgrad.ops.create import FULL
 from funcgrad.ops.families import Linear
 from funcgrad.ops.identities import is_constant
-from funcgrad.ops.operands import ndim_of, shape_of
+from funcgrad.ops.operands import RULES, ndim_of, shape_of
 from funcgrad.ops.shape import BROADCAST_TO, expand_dims, splat
 from funcgrad.ops.slices import (
     Spec,
+    as_window,
     axis_spec,
     composed,
     is_whole,
@@ -22,6 +26,9 @@ from funcgrad.ops.slices import (
     spec_index,
     spec_shape,
 )
+
+# Of an array with MANY elements, at most one in SMALL_PART is rather changed than added in a whole array of zeros.
+MANY, SMALL_PART = 64, 8
 
 
 class Concatenate(Linear):
@@ -72,6 +79,19 @@ class StaticSlice(Linear):
 
     def transpose(self, cotangent: Any, x: LinearInput, *, spec: Spec) -> list[Any]:
         return [PLACE(cotangent, spec=spec, shape=x.shape)]
+
+    def transpose_onto_carry(
+        self, total: Any, cotangent: Any, x: LinearInput, *, spec: Spec
+    ) -> Any:
+        """A few elements of many are changed where they are."""
+        window = as_window(spec, x.shape)
+        if window is None or x.type.size < MANY or math.prod(window[1]) * SMALL_PART > x.type.size:
+            return None
+        starts, sizes = window
+        part = RULES["add"](self(total, spec=spec), cotangent)
+        return RULES["dynamic_update"](
+            total, RULES["reshape"](part, sizes), *[np.int64(start) for start in starts]
+        )
 
     def batch(self, size: int, args: Any, axes: Any, *, spec: Spec) -> tuple[Any, Any]:
         (x,) = move_batch_first(args, axes)

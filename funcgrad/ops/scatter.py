@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import is_linear
+from funcgrad.ir.primitive import LinearInput, is_linear
 from funcgrad.ops.arithmetic import ADD, DIVIDE, MULTIPLY
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal, greater, greater_equal, less, logical_and
-from funcgrad.ops.cotangents import sum_terms, zeros_for
+from funcgrad.ops.cotangents import RULES_STATE, scale, sum_terms, zeros_for
 from funcgrad.ops.create import full, iota
 from funcgrad.ops.gather import (
     GATHER,
@@ -86,7 +86,7 @@ class ScatterMultiply(Scatter):
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> tuple[Any, Any]:
         (x, updates, *indices), (dx, du, *_) = primals, tangents
         out = self(*primals, **params)
-        moved = None if dx is None else self.scale_by_updates(dx, updates, indices, params)
+        moved = None if dx is None else self(dx, updates, *indices, **params)
         if du is not None:
             factor = GATHER(x, *indices, labels=params["labels"], drop=params["drop"])
             if not params["unique"]:
@@ -96,10 +96,16 @@ class ScatterMultiply(Scatter):
             moved = sum_terms([moved, change])
         return out, moved
 
-    def scale_by_updates(self, dx: Any, updates: Any, indices: Sequence[Any], params: dict) -> Any:
-        """`dx` times the factor of each element: a product, so that this is linear in `dx`."""
-        ones = full(shape_of(dx), 1, dx.dtype)
-        return MULTIPLY(dx, self(ones, updates, *indices, **params))
+    def transpose(
+        self, cotangent: Any, x: LinearInput, updates: Any, *indices: Any, **params: Any
+    ) -> list[Any]:
+        """It is linear in `x`, each element of which has its factor."""
+        if RULES_STATE.masked:
+            ones = full(x.shape, 1, cotangent.dtype)
+            pulled = scale(cotangent, self(ones, updates, *indices, **params))
+        else:
+            pulled = self(cotangent, updates, *indices, **params)
+        return [pulled, *[None] * (1 + len(indices))]
 
 
 def product_of_other_updates(updates: Any, indices: Sequence[Any], shape: tuple, drop: bool) -> Any:

@@ -57,6 +57,18 @@ def sliced_axis(spec: Spec, shape: tuple) -> int | None:
     return axes[0] if step == 1 and stop is not None and 0 <= start <= stop else None
 
 
+def as_window(spec: Spec, shape: tuple) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Where a slice with steps of 1 begins along each axis, and its lengths, 1 for an int; None for other steps."""
+    starts, sizes = [], []
+    for entry, n in zip(spec, shape, strict=True):
+        found = range(n)[slice(entry, entry + 1) if isinstance(entry, int) else slice(*entry)]
+        if found.step != 1:
+            return None
+        starts.append(found.start)
+        sizes.append(len(found))
+    return tuple(starts), tuple(sizes)
+
+
 def axis_spec(shape: tuple, axis: int, start: int, stop: int) -> Spec:
     """The elements from `start` to `stop` along one axis."""
     return tuple((start, stop, 1) if i == axis else (0, n, 1) for i, n in enumerate(shape))

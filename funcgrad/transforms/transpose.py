@@ -6,7 +6,7 @@ walked in reverse, each primitive mapping the cotangents of its outputs to those
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from funcgrad.config import config
@@ -20,9 +20,13 @@ from funcgrad.transforms.accumulate import is_exact, rounded, sum_cotangents
 
 
 class Cotangents:
-    """Accumulated cotangents of variables, and the `select` that each passed (its line, or True)."""
+    """Accumulated cotangents of variables, and the `select` that each passed (its line, or True).
 
-    def __init__(self) -> None:
+    `carried` are variables whose cotangents go from one iteration of a loop to the next.
+    """
+
+    def __init__(self, carried: Collection[Atom] = ()) -> None:
+        self.carried = carried
         self.values: dict[Any, Any] = {}
         self.masks: dict[Any, Any] = {}
 
@@ -49,6 +53,7 @@ def backward_pass(
     values: Sequence[Any],
     cotangents: Sequence[Any],
     totals: Mapping[Atom, Any] | None = None,
+    carried: Collection[Atom] = (),
 ) -> list[Any]:
     """Pull cotangents back through a Program that is linear in some inputs.
 
@@ -58,6 +63,7 @@ def backward_pass(
         values: the other inputs, in order.
         cotangents: per output; None is zero.
         totals: sums of cotangents of linear inputs so far, which the results then include.
+        carried: inputs whose cotangents go from one iteration of a loop to the next.
 
     Returns:
         Cotangent per linear input, None for zero.
@@ -66,7 +72,7 @@ def backward_pass(
     environment: dict[Variable, Any] = dict(zip(known, values, strict=True))
     unknown = {v for v, is_linear in zip(program.inputs, linear, strict=True) if is_linear}
     pending = _evaluate_known(program, environment, unknown)
-    accumulated = Cotangents()
+    accumulated = Cotangents(carried)
     accumulated.values.update(totals or {})
     for atom, cotangent in zip(program.outputs, cotangents, strict=True):
         if isinstance(atom, Variable) and atom in unknown:
@@ -112,14 +118,18 @@ def _transpose_equation(
     ]
     primitive = equation.primitive
     RULES_STATE.masked = config.nan_safe_where and mask is not None
-    if primitive.transpose_onto is not None:
-        first = equation.inputs[0]
+    first = equation.inputs[0]
+    onto = primitive.transpose_onto
+    if onto is None and first in accumulated.carried:
+        onto = primitive.transpose_onto_carry
+    if onto is not None:
         total = accumulated.values.get(first)
         if total is not None and is_exact(total):
             with attributed(behind_mask(equation.source, mask)):
-                total = primitive.transpose_onto(total, cotangents[0], *inputs, **equation.params)
-            accumulated.put(first, total, mask)
-            return
+                total = onto(total, cotangents[0], *inputs, **equation.params)
+            if total is not None:
+                accumulated.put(first, total, mask)
+                return
     with attributed(behind_mask(equation.source, mask)):
         pulled = primitive.transpose(
             cotangents if primitive.multiple else cotangents[0], *inputs, **equation.params

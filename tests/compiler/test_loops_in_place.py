@@ -12,7 +12,7 @@ from tests.compiler.programs import recorded
 # Rows of a table compile the same lambda of this file again.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
 
-N = 40
+N = 80
 X = np.linspace(0.1, 1.0, N)
 at = fg.numpy.asarray
 
@@ -46,14 +46,43 @@ def slices(x, loop=lax.fori_loop):
 
 
 def rows(x, loop=lax.fori_loop):
-    table = at(x).reshape(10, 4)
+    table = at(x).reshape(20, 4)
     return loop(
-        1, 10, lambda i, c: c.at[i].set(0.5 * c[i - 1] + c[i] * at(table)[i - 1]), table * 1.0
+        1, 20, lambda i, c: c.at[i].set(0.5 * c[i - 1] + c[i] * at(table)[i - 1]), table * 1.0
     )
 
 
+def from_the_first(x, loop=lax.fori_loop):
+    return loop(0, N, lambda i, c: c.at[i].add(np.sin(c[0])), at(x) * 1.0)
+
+
+def from_the_first_two(x, loop=lax.fori_loop):
+    return loop(0, N, lambda i, c: c.at[i].multiply(np.sum(np.sin(c[:2]))), at(x) * 1.0)
+
+
+def sine_of_the_one_before(x, loop=lax.fori_loop):
+    return loop(1, N, lambda i, c: c.at[i].set(np.sin(c[i - 1])), at(x) * 1.0)
+
+
+def moved_windows(x, loop=lax.fori_loop):
+    def body(i, c):
+        window = lax.dynamic_slice(c, (i,), (2,))
+        return lax.dynamic_update_slice(c, np.sin(window), (i + 1,))
+
+    return loop(0, N - 2, body, at(x) * 1.0)
+
+
 # In their gradients all that is read of a carried array comes before what is written to it.
-IN_ORDER = [filter_in_place, look_up, look_up_twice, slices]
+IN_ORDER = [
+    filter_in_place,
+    look_up,
+    look_up_twice,
+    slices,
+    from_the_first,
+    from_the_first_two,
+    sine_of_the_one_before,
+    moved_windows,
+]
 FUNCTIONS = [*IN_ORDER, two_places, rows]
 
 

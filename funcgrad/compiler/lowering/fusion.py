@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from funcgrad.compiler.lowering.changes import Changes
 from funcgrad.compiler.lowering.costs import is_leaf, tree_costs
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
@@ -66,6 +67,7 @@ class Fuser(Merging):
         self.stored: set[Node] = set()
         self.inlined: set[Node] = set()
         self.tree_cost = tree_costs(graph)
+        self.changes = Changes(graph)
         self.units: list[Unit] = []
 
     def run(self) -> Partition:
@@ -156,6 +158,9 @@ class Fuser(Merging):
 
     def place_computed(self, node: Node, readers: list[Record], required: bool) -> None:
         if self.joins_tiny(node, readers, required):
+            return
+        if self.changes.come_first(node, [kernel for kernel, _ in readers]):
+            self.new_kernel(node)
             return
         kernels = self.merge_readers(node, readers)
         readers = self.readers(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from funcgrad.compiler.lowering.changes import WRITES_INTO
 from funcgrad.compiler.lowering.epilogues import Fused, PlannedUnit
 from funcgrad.compiler.lowering.graph import (
     Constant,
@@ -27,9 +28,6 @@ from funcgrad.ir.program import has_effect
 if TYPE_CHECKING:
     from funcgrad.compiler.lowering.plan import Plan
 
-WRITES_INTO = frozenset(
-    {"dynamic_update", "scatter"}
-)  # steps that change some elements of an array
 MAX_MOVES = 32  # of units to a later time; each looks at all the others
 
 Pairs = tuple[tuple[int, int], ...]  # of the numbers of an output and of an input
@@ -259,6 +257,18 @@ def postponed(plan: Plan, donated: Collection[int]) -> list[PlannedUnit]:
         if len(users) > 1 and writers and writers[0] is not users[-1] and moves < MAX_MOVES:
             moves += 1
             order = _moved(plan, order, writers[0], users)
+    return order
+
+
+def writers_last(plan: Plan) -> list[PlannedUnit]:
+    """The units, with steps that change some elements of an array behind those that read it, where possible."""
+    order = list(plan.units)
+    writers = [unit for unit in order if isinstance(unit, Step) and unit.how in WRITES_INTO]
+    for writer in writers[:MAX_MOVES]:
+        later = order[order.index(writer) + 1 :]
+        readers = [unit for unit in later if writer.operands[0] in plan.reads(unit)]
+        if readers:
+            order = _moved(plan, order, writer, readers)
     return order
 
 

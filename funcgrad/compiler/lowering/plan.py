@@ -6,11 +6,17 @@ import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
+from funcgrad.compiler.lowering.changes import writing_step
 from funcgrad.compiler.lowering.costs import is_leaf
 from funcgrad.compiler.lowering.epilogues import Divisions, Fused, PlannedUnit, fused
 from funcgrad.compiler.lowering.fusion import STRIDED
 from funcgrad.compiler.lowering.graph import Constant, Node, Result, Step
-from funcgrad.compiler.lowering.in_place import WRITES_INTO, Pairs, in_place_pairs, postponed
+from funcgrad.compiler.lowering.in_place import (
+    Pairs,
+    in_place_pairs,
+    postponed,
+    writers_last,
+)
 from funcgrad.compiler.lowering.index import strides_of
 from funcgrad.compiler.lowering.kernels import Kernel, Partition
 from funcgrad.compiler.lowering.ragged import header_bytes, is_ragged
@@ -33,12 +39,6 @@ class Place:
 
     def __repr__(self) -> str:
         return f"{self.kind} {self.number}"
-
-
-def writing_step(node: Node) -> Step | None:
-    """The step that makes a node from a copy of an array by changing some of its elements, if one does."""
-    step = node.operands[0] if isinstance(node, Result) else None
-    return step if isinstance(step, Step) and step.how in WRITES_INTO else None
 
 
 class Plan:
@@ -87,6 +87,7 @@ class Plan:
         self.in_place: Pairs = ()
         if divisions is not None:
             self.units = fused(self, divisions)
+        self.units = writers_last(self)
         if donated:
             self.units = postponed(self, donated)
         self.place_inputs_and_outputs()
