@@ -70,6 +70,13 @@ def test_functions_of_every_kind():
     assert debug.inspect(lambda: np.float32(1) + 1).program.outputs
 
 
+@pytest.mark.parametrize(("size", "is_far"), [(1 << 10, False), (1 << 20, True)])
+def test_arrays_that_fit_no_cache_are_fetched_ahead(size, is_far):
+    pytest.importorskip("llvmlite")
+    text = debug.inspect(lambda x: np.sum(np.tanh(x)), np.zeros(size, np.float32)).llvm
+    assert ("@llvm.prefetch" in text) == is_far
+
+
 def test_nothing_is_executed():
     seen = []
 

@@ -9,11 +9,13 @@ from funcgrad.compiler.llvm.kernels.indices import IndexWriter
 from funcgrad.compiler.llvm.kernels.masked import gather, masked_load, masked_store, scatter
 from funcgrad.compiler.llvm.kernels.registers import alignment, from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.kernels.scopes import Placed
-from funcgrad.compiler.llvm.types import Value, lanes_of, vector, with_element
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector, with_element
 from funcgrad.compiler.lowering.index import Affine, combine, constant as constant_index
 from funcgrad.compiler.lowering.schedule import Schedule
 
 ALIGNED = 64  # bytes: vectors that are written past the cache, and the arrays they are part of
+FAR_BYTES = 1 << 21  # arrays that the cache of one core does not hold
+AHEAD = 2048  # bytes between what is read from such an array and what is asked for
 
 
 class Address:
@@ -81,13 +83,22 @@ class MemoryWriter(IndexWriter):
 
     # --- loads ---
 
-    def load(self, base: Value, offset: Affine, dtype: np.dtype) -> Placed:
+    def load(self, base: Value, offset: Affine, dtype: np.dtype, is_far: bool = False) -> Placed:
+        """An element, or a vector of them; `is_far` if it comes from an array that is not in a cache."""
         address = self.address(base, offset, memory_type(dtype))
         depth = max([address.depth, *[gate.depth for gate in self.gates[-1:]]])
         with self.at(depth):
             if not address.lanes and self.gates:
                 return self.load_gated_scalar(base, address, dtype, depth)
+            if is_far and address.lanes > 0 and self.mask is None and not self.gates:
+                self.ask_ahead(address.pointer)
             return Placed(self.load_from(address, dtype, self.load_mask(address, depth)), depth)
+
+    def ask_ahead(self, pointer: Value) -> None:
+        """Have the cache fetch what the loop reads later. The CPU by itself begins too late if the body is long."""
+        later = self.f.gep(pointer, AHEAD)
+        reading, keep, data = (constant("i32", n) for n in (0, 3, 1))
+        self.f.external("llvm.prefetch.p0", "void", [later, reading, keep, data])
 
     def load_gated_scalar(
         self, base: Value, address: Address, dtype: np.dtype, depth: int

@@ -11,6 +11,7 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.elements import apply
+from funcgrad.compiler.llvm.kernels.memory import FAR_BYTES
 from funcgrad.compiler.llvm.kernels.parts import PartWriter
 from funcgrad.compiler.llvm.kernels.scopes import Placed
 from funcgrad.compiler.llvm.types import Value, lanes_of
@@ -30,6 +31,7 @@ from funcgrad.compiler.lowering.graph import (
     operand_dtypes,
 )
 from funcgrad.compiler.lowering.index import Index, broadcast_index, flat_offset
+from funcgrad.compiler.lowering.plan import nbytes
 from funcgrad.compiler.lowering.schedule import Schedule
 
 
@@ -77,7 +79,8 @@ class ValueWriter(PartWriter):
                 self.index_value(index[node.axis]), np.dtype(np.int64), node.dtype
             )
         if node in self.buffers and not self.is_member(node):
-            return self.load(self.buffers[node], flat_offset(index, node.shape), node.dtype)
+            offset = flat_offset(index, node.shape)
+            return self.load(self.buffers[node], offset, node.dtype, self.is_far(node))
         if self.written.get(node, self.phase) < self.phase:
             return self.load(self.buffers[node], flat_offset(index, node.shape), node.dtype)
         if self.is_kept(node):
@@ -87,6 +90,12 @@ class ValueWriter(PartWriter):
         if isinstance(node, Map):
             return self.map(node, index)
         return self.gated(node, index)
+
+    def is_far(self, node: Node) -> bool:
+        """Whether the innermost loop reads a large array for the first time."""
+        levels = self.schedule.levels
+        is_first = self.phase == 0 and bool(levels) and levels[-1].is_vector
+        return is_first and nbytes(node) >= FAR_BYTES
 
     def is_member(self, node: Node) -> bool:
         return node in self.kernel.axes
