@@ -6,14 +6,12 @@ transformation of the whole. What does not fit is made to fit, and a step that N
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, strategies as st
+from hypothesis import strategies as st
 
 import funcgrad as fg
 from funcgrad import lax
@@ -297,39 +295,9 @@ def program_strategy(limit: int = SMALL, most: int = 12):
     )
 
 
-programs = program_strategy()
-large_programs = program_strategy(LARGE, 8)
-long_programs = program_strategy(SMALL, 40)
-
-
-# --- many programs ---
-
-
-def check_for(seconds: float, strategy: Any, check: Callable[[RandomProgram], None]) -> int:
-    """Check programs for so long; how many there were. FUNCGRAD_SLOW_SEED, a number, leads to others.
-
-    What fails is shown as it is: making it smaller can take minutes, and printing it in full as well.
-    """
-    end, number, count = time.monotonic() + seconds, int(os.environ.get("FUNCGRAD_SLOW_SEED", 0)), 0
-    quick = settings(
-        deadline=None,
-        database=None,
-        max_examples=10,
-        phases=[Phase.generate],
-        verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
-    )
-
-    def named(program: RandomProgram) -> None:
-        nonlocal count
-        count += 1
-        try:
-            check(program)
-        except Exception as error:
-            error.add_note(f"Program: {program!r}")
-            raise
-
-    while time.monotonic() < end:
-        number += 1
-        seed(number)(quick(given(strategy)(named)))()
-    return count
+# By what is unusual about them.
+STRATEGIES = {
+    "usual": program_strategy(),
+    "large": program_strategy(LARGE, 8),
+    "long": program_strategy(SMALL, 40),
+}

@@ -2,40 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
 
 import funcgrad as fg
 from funcgrad import tree
 from funcgrad.compiler.native import compile_native, pointers
 from funcgrad.config import config
-from funcgrad.ir.builder import trace_flat
-from funcgrad.ir.tracer import type_of
 from tests.compiler.guarded import guarded
 from tests.compiler.programs import bits
-from tests.compiler.random_programs import (
-    REFUSALS,
-    RandomProgram,
-    check_for,
-    large_programs,
-    long_programs,
-    programs,
-)
+from tests.compiler.random_checks import MARKS, check_for, check_some, recorded
+from tests.compiler.random_programs import STRATEGIES, RandomProgram
 from tests.compiler.reference import mismatch
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*was compiled .* times"),
-    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
-]
-
-
-def recorded(program, args):
-    """The Program as traced, its captured arrays, and the function."""
-    f = program.function()
-    flat = lambda *xs: tuple(tree.leaves(f(*xs)))
-    try:
-        return *trace_flat(flat, [type_of(x) for x in args], "random"), flat
-    except REFUSALS:
-        reject()
+pytestmark = MARKS
 
 
 def check(program: RandomProgram):
@@ -78,30 +56,12 @@ def check_bounds(traced, given, found):
     assert [bits(x) for x in outputs] == [bits(x) for x in found], "results depend on places"
 
 
-quick = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
-
-
-@settings(quick, max_examples=60)
-@given(programs)
-def test_programs(program):
-    check(program)
-
-
-@settings(quick, max_examples=10)
-@given(large_programs)
-def test_large_programs(program):
-    check(program)
-
-
-@settings(quick, max_examples=10)
-@given(long_programs)
-def test_long_programs(program):
-    check(program)
+@pytest.mark.parametrize(("kind", "count"), [("usual", 60), ("large", 10), ("long", 10)])
+def test_programs(kind, count):
+    check_some(count, kind, check)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "strategy", [programs, large_programs, long_programs], ids=["usual", "large", "long"]
-)
-def test_for_a_long_time(strategy, slow_seconds):
-    print(f"{check_for(slow_seconds, strategy, check)} programs")
+@pytest.mark.parametrize("kind", STRATEGIES)
+def test_for_a_long_time(kind, slow_seconds):
+    print(f"{check_for(slow_seconds, kind, check)} programs")

@@ -5,22 +5,13 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import reject
 
-from funcgrad import tree
 from funcgrad.compiler.executable import on_cuda
 from funcgrad.config import config
-from funcgrad.ir.builder import trace_flat
-from funcgrad.ir.tracer import type_of
 from tests.compiler.programs import bits
-from tests.compiler.random_programs import (
-    REFUSALS,
-    RandomProgram,
-    check_for,
-    large_programs,
-    long_programs,
-    programs,
-)
+from tests.compiler.random_checks import MARKS, check_for, check_some, recorded
+from tests.compiler.random_programs import STRATEGIES, RandomProgram
 from tests.compiler.reference import mismatch
 from tests.gpu.emulator.available import require_emulator
 
@@ -30,12 +21,8 @@ from funcgrad.compiler.cuda import stages  # noqa: E402
 from tests.gpu.emulator.device import emulated  # noqa: E402
 from tests.gpu.emulator.memory import host, put  # noqa: E402
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*was compiled .* times"),
-    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
-]
+pytestmark = MARKS
 ORDERS = 3
-quick = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 def grouping(program):
@@ -48,12 +35,7 @@ def grouping(program):
 def check(program: RandomProgram):
     """Three calls (launched one by one, recorded, replayed) have the same bits, and the right values."""
     args = [x.astype(x.dtype.newbyteorder("="), copy=False) for x in program.arrays()]
-    f = program.function()
-    flat = lambda *xs: tuple(tree.leaves(f(*xs)))
-    try:
-        traced, captured = trace_flat(flat, [type_of(x) for x in args], "random")
-    except REFUSALS:
-        reject()
+    traced, captured, _ = recorded(program, args)
     args = [
         np.asarray(x, t.dtype) for x, t in zip((*captured, *args), traced.input_types, strict=True)
     ]
@@ -74,27 +56,12 @@ def check(program: RandomProgram):
     assert not wrong, f"{wrong}\n{traced}"
 
 
-@settings(quick, max_examples=15)
-@given(programs)
-def test_programs(program):
-    check(program)
-
-
-@settings(quick, max_examples=2)
-@given(large_programs)
-def test_large_programs(program):
-    check(program)
-
-
-@settings(quick, max_examples=2)
-@given(long_programs)
-def test_long_programs(program):
-    check(program)
+@pytest.mark.parametrize(("kind", "count"), [("usual", 15), ("large", 2), ("long", 2)])
+def test_programs(kind, count):
+    check_some(count, kind, check)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "strategy", [programs, large_programs, long_programs], ids=["usual", "large", "long"]
-)
-def test_for_a_long_time(strategy, slow_seconds):
-    print(f"{check_for(slow_seconds, strategy, check)} programs")
+@pytest.mark.parametrize("kind", STRATEGIES)
+def test_for_a_long_time(kind, slow_seconds):
+    print(f"{check_for(slow_seconds, kind, check)} programs")
