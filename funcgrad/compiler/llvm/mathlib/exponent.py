@@ -22,6 +22,15 @@ def round_to_power(x: Number, factor: float, shift: int = 0) -> tuple[Number, Nu
     return rounded - biased, (rounded.bits << form.fraction).as_float()
 
 
+def floor_to_power(x: Number) -> tuple[Number, Number]:
+    """`(n, 2**n)` where `n` is the largest integer up to `x`; the power must be a normal number."""
+    if is_vector_register(x):
+        power = avx512(x, "scalef", x.constant(1.0), x)
+        return avx512(x, "getexp", power), power
+    n = x.intrinsic("llvm.floor")
+    return n, power_of_two(n)
+
+
 def scale(x: Number, n: Number) -> Number:
     """`x * 2**n`, rounded once, for an integer float `n` up to 1.5 times the bias in size; NaN stays NaN."""
     if is_vector_register(x):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from funcgrad.compiler.llvm.mathlib.coefficients import EXPM1, SINH, TANH
-from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, scale
+from funcgrad.compiler.llvm.mathlib.exponent import floor_to_power, scale
 from funcgrad.compiler.llvm.mathlib.exponential import EXP_RANGE, LOG2_E, LOG_2, reduce
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
@@ -11,7 +11,6 @@ from funcgrad.compiler.llvm.mathlib.number import (
     copysign,
     fma,
     polynomial,
-    rint,
     select,
 )
 
@@ -26,7 +25,7 @@ def tanh(x: Number) -> Number:
     numerator makes their errors cancel where both are large.
     """
     size = at_most(abs(x), TANH_HIGH[x.element])
-    n = rint(fma(size, 2.0 * LOG2_E, -0.25))
+    n, power = floor_to_power(fma(size, 2.0 * LOG2_E, 0.25))
     high, low = LOG_2[x.element]
     if x.is_double:
         r = fma(n, -0.5 * low, fma(n, -0.5 * high, size))
@@ -34,7 +33,6 @@ def tanh(x: Number) -> Number:
         r = fma(n, -0.5 * (high + low), size)
     square = r * r
     t = fma(r * square, polynomial(square, TANH), r)
-    power = power_of_two(n)
     numerator = fma(power + 1.0, t, power - 1.0)
     return copysign(numerator / (numerator + fma(t, -2.0, 2.0)), x)
 
