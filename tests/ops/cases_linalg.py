@@ -8,10 +8,10 @@ import scipy.linalg
 from funcgrad.ops import determinant, eigen, factorizations, norms, solve, spectral
 from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.matrices import adjoint, chain, column_vector, columns
-from tests.ops.case import Builder, Case, fixed, uniform
+from tests.ops.case import REAL, Builder, Case, fixed, uniform
 
 LAPACK = ("float32", "float64", "complex64", "complex128")
-REAL = ("float32", "float64")
+REAL_LAPACK = ("float32", "float64")
 ANALYTIC = ("float64", "complex128")
 SQUARE = (3, 3)
 
@@ -31,6 +31,14 @@ def positive_definite(n: int) -> Builder:
         return (basis * values) @ basis.conj().T
 
     return build
+
+
+def power_sum_root(s: np.ndarray, order: float) -> np.ndarray:
+    return (s.astype(np.float64) ** (1 / order)).astype(s.dtype)
+
+
+def slope_of_root(s: np.ndarray, order: float) -> np.ndarray:
+    return (s.astype(np.float64) ** (1 / order - 1) / order).astype(s.dtype)
 
 
 def with_values(m: int, n: int) -> Builder:
@@ -157,12 +165,15 @@ CASES = [
             (uniform(-1, 1, SQUARE), VALUES),
             params={"sign": sign, "separately": False},
             label="hermitian" if sign > 0 else "anti-hermitian",
-            dtypes=REAL,
+            dtypes=REAL_LAPACK,
         )
         for sign in (1, -1)
     ),
     Case(
-        "spectral_change", spectral.SPECTRAL_CHANGE, (uniform(-1, 1, SQUARE), VALUES), dtypes=REAL
+        "spectral_change",
+        spectral.SPECTRAL_CHANGE,
+        (uniform(-1, 1, SQUARE), VALUES),
+        dtypes=REAL_LAPACK,
     ),
     Case(
         "quotient",
@@ -240,12 +251,13 @@ CASES = [
             (uniform(0.5, 2),),
             params={"order": order},
             label=f"{order}",
+            reference=reference,
             dtypes=REAL,
             elementwise=True,
         )
-        for primitive, function in (
-            ("norm_root", norms.NORM_ROOT),
-            ("norm_root_slope", norms.NORM_ROOT_SLOPE),
+        for primitive, function, reference in (
+            ("norm_root", norms.NORM_ROOT, power_sum_root),
+            ("norm_root_slope", norms.NORM_ROOT_SLOPE, slope_of_root),
         )
         for order in (2, 3.0)
     ),
