@@ -115,6 +115,26 @@ def test_other_orders_of_axes(labels, compared):
     assert len(compared) == 3
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("lengths", [(19,), (8, 9), (3, 4, 10)])
+@pytest.mark.parametrize("spacing", [2, 3])
+def test_space_between_elements_of_x(spacing, lengths, dtype, compared):
+    """Neighbours among the results of a phase lie `spacing` apart, more of them than squares of the copy hold."""
+    rng = np.random.default_rng(0)
+    window = (Sliding(4, low=2, high=1, spacing=spacing),) * len(lengths)
+    axes = "012"[: len(lengths)]
+    labels = ("nc" + axes, "oc" + axes, "no" + axes)
+    x = rng.normal(size=(2, 3, *lengths)).astype(dtype)
+    w = rng.normal(size=(18, 3, *[4] * len(lengths))).astype(dtype)
+    out, pull = vjp(lambda x, w: CONVOLVE(x, w, labels=labels, window=window), x, w)
+    pull(rng.normal(size=out.shape).astype(dtype))
+    assert len(compared) == 3
+    spec = conv_spec(x.dtype, labels, window, x.shape, w.shape)
+    module = Module()
+    conv(module, spec)
+    assert f"copy.spread.{x.itemsize}" in module.text()
+
+
 @pytest.mark.parametrize("sizes", [(5, 1, 1), (2, 3, 2), (1, 20, 1), (3, 1, 4)])
 @pytest.mark.parametrize(
     "sliding", [Sliding(3, low=1, high=1), Sliding(3, 2, 1, 0), Sliding(2, 1, 2, 3, 2, 2)]

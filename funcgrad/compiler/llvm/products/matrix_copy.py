@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from funcgrad.compiler.llvm.builder import Function
@@ -47,6 +48,8 @@ def copy_name(size: int, to_strides: Strides, strides: Strides) -> tuple[str, bo
         kind = "turned"
     elif size in (4, 8) and strides[1] == to_strides[0] == 1:
         kind, turns = "turned", True
+    elif size in (4, 8) and strides[1] == 1 and abs(to_strides[0]) < abs(to_strides[1]):
+        kind, turns = "spread", True
     return f"fg_convolution.copy.{kind}.{size}", turns
 
 
@@ -57,7 +60,8 @@ def _swapped(pair: tuple[Any, Any]) -> tuple[Any, Any]:
 def write_copy(f: Function, text: str) -> None:
     """The body of a function with `PARAMETERS`, such as "rows.4": what is copied, and the bytes of an element."""
     kind, size = text.split(".")
-    {"elements": _elements, "rows": _rows, "turned": _turned}[kind](f, int(size))
+    writers = {"elements": _elements, "rows": _rows, "turned": _turned, "spread": _spread}
+    writers[kind](f, int(size))
 
 
 def _move(f: Function, type: str, to: Value, source: Value) -> None:
@@ -95,7 +99,24 @@ def _rows(f: Function, size: int) -> None:
 
 
 def _turned(f: Function, size: int) -> None:
-    """Columns of the source become rows: squares, of which the last ones move back to end with the matrix."""
+    """Columns of the source become rows."""
+    _squares(f, size, lambda value, target: f.store(value, target))
+
+
+def _spread(f: Function, size: int) -> None:
+    """The same, with space between the elements of these rows."""
+    step = f.arguments[2]
+
+    def store(value: Value, target: Value) -> None:
+        for lane in range(SQUARE):
+            f.store(f.extract(value, lane), target, size)
+            target = f.gep(target, step)
+
+    _squares(f, size, store)
+
+
+def _squares(f: Function, size: int, store: Callable[[Value, Value], None]) -> None:
+    """Squares are transposed in registers; the last ones move back to end with the matrix."""
     to, to_row, to_column, source, row, column, rows, columns = f.arguments
     least = f.intrinsic("llvm.smin", "i64", [rows, columns])
     is_small = f.icmp("slt", least, index(SQUARE))
@@ -121,7 +142,7 @@ def _turned(f: Function, size: int) -> None:
             vectors.append(f.load(type, origin))
             origin = f.gep(origin, column)
         for value in transposed(f, vectors):
-            f.store(value, target)
+            store(value, target)
             target = f.gep(target, to_row)
 
 
