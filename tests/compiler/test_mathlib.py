@@ -1,6 +1,9 @@
 """Inlined math functions: accuracy, special values, numbers of lanes, and CPUs with fewer instructions."""
 
+import ctypes
 import itertools
+import platform
+import sys
 
 import mpmath as mp
 import numpy as np
@@ -94,6 +97,23 @@ def test_compiled_sigmoid_is_within_two_ulps():
     exact = 1 / (1 + np.exp(-x.astype(np.float64)))
     unit = np.spacing(exact.astype(np.float32)).astype(np.float64)
     assert np.max(np.abs(fg.jit(fg.nn.sigmoid)(x) - exact) / unit) <= 2
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the number of a flag"
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_vanishes_is_not_computed(dtype):
+    """Masked scores: a result below all normal numbers, which the CPU notes, would take it a hundred cycles."""
+    underflow, library = 16, ctypes.CDLL(None)
+    compiled = fg.jit(lambda x: (np.exp(x), np.exp2(2 * x), fg.nn.sigmoid(x)))
+    smallest = np.log(np.finfo(dtype).smallest_normal)
+    for value, is_noted in [(-1e9, False), (-np.inf, False), (smallest - 3, True)]:
+        x = np.full(64, value, dtype)
+        compiled(x)
+        library.feclearexcept(underflow)
+        compiled(x)
+        assert bool(library.fetestexcept(underflow)) == is_noted
 
 
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])

@@ -20,7 +20,8 @@ LOG_2 = {
     "float": (0.693145751953125, 1.428606765330187e-06),
     "double": (0.6931471805598903, 5.497923018708371e-14),
 }
-# Arguments beyond which exp is 0 or overflows.
+# Arguments beyond which exp is 0 or overflows. Far below, where masked scores lie, 0 is chosen, not computed: results
+# that are too small for normal numbers cost the CPU a hundred cycles and more.
 EXP_RANGE = {"float": (-104.0, 89.0), "double": (-745.5, 710.0)}
 EXP2_RANGE = {"float": (-151.0, 129.0), "double": (-1076.0, 1025.0)}
 # Arguments beyond which the sigmoid is 0 and 1, and the power of two that brings exp of the first into range.
@@ -39,8 +40,9 @@ def reduce(x: Number) -> tuple[Number, Number]:
 
 def exp(x: Number) -> Number:
     low, high = EXP_RANGE[x.element]
-    r, n = reduce(at_least(at_most(x, high), low))
-    return scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n)
+    vanishes = x < low
+    r, n = reduce(select(vanishes, 0.0, at_most(x, high)))
+    return select(vanishes, 0.0, scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n))
 
 
 def exp_of_sum(high: Number, low: Number, factor: Number | None = None) -> Number:
@@ -53,10 +55,11 @@ def exp_of_sum(high: Number, low: Number, factor: Number | None = None) -> Numbe
 
 def exp2(x: Number) -> Number:
     low, high = EXP2_RANGE[x.element]
-    x = at_least(at_most(x, high), low)
+    vanishes = x < low
+    x = select(vanishes, 0.0, at_most(x, high))
     rounder = x.format.rounder
     n = (x + rounder) - rounder
-    return scale(polynomial(x - n, (1.0, *EXP2[x.element])), n)
+    return select(vanishes, 0.0, scale(polynomial(x - n, (1.0, *EXP2[x.element])), n))
 
 
 def expm1(x: Number) -> Number:
@@ -71,13 +74,14 @@ def expm1(x: Number) -> Number:
 def logistic(x: Number) -> Number:
     """`unit / (unit + unit * exp(-x))`: the small unit keeps the denominator finite where the result is denormal."""
     low, high, shift = LOGISTIC_RANGE[x.element]
-    x = at_least(at_most(x, high), low)
+    vanishes = x < low
+    x = select(vanishes, 0.0, at_most(x, high))
     n, power = round_to_power(x, -LOG2_E, -shift)
     high, low = LOG_2[x.element]
     r = fma(n, -low, fma(n, -high, -x))
     growth = r * polynomial(r, (1.0, *EXPM1[x.element]))
     unit = 2.0**-shift
-    return unit / (power + fma(power, growth, unit))
+    return select(vanishes, 0.0, unit / (power + fma(power, growth, unit)))
 
 
 FUNCTIONS = {"exp": exp, "exp2": exp2, "expm1": expm1, "logistic": logistic}
