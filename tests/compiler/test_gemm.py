@@ -195,6 +195,26 @@ def test_complex_by_blas(dtype, left, right):
     assert_product(out, x, y, start)
 
 
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bfloat16"])
+@pytest.mark.parametrize("m, n, k", [(1003, 300, 150), (600, 515, 200)])
+def test_operand_in_panels(dtype, m, n, k, accumulate):
+    """An operand whose numbers for one tile lie far apart is copied by all threads before."""
+    rng = np.random.default_rng(0)
+    x, y = matrix(rng, m, k, dtype, "columns"), numbers(rng, (k, n), dtype)
+    out = numbers(rng, (m, n), dtype)
+    start = out.copy() if accumulate else np.zeros_like(out)
+    spec = spec_of(x, y, out, accumulate)
+    assert plan_dot(simplified(spec), host()).packs_x or dtype == "bfloat16"
+    run = compiled(spec)
+    run(x, y, out)
+    assert_product(out, x, y, start.astype(reference(x, y).dtype))
+    before = out.copy()
+    with config.override(num_threads=1):
+        out[...] = start
+        assert run(x, y, out).tobytes() == before.tobytes()
+
+
 # --- batches ---
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import funcgrad as fg
 from funcgrad import numpy as fnp
+from funcgrad.compiler.llvm.steps.dots import panels_of
 from funcgrad.compiler.lowering.epilogues import Fused
 from funcgrad.compiler.native import compile_native, pointers
 from funcgrad.compiler.stages import run_stages
@@ -156,6 +157,15 @@ class TestWhatIsFused:
             return g * (y - mean) / np.sqrt(fnp.mean((y - mean) ** 2, axis=-1, keepdims=True) + 1)
 
         check(f, normal(300, 200), normal(200, 200), normal(200))
+
+    def test_operands_in_panels(self):
+        """Parts that are rows read what all threads have copied before."""
+        f = lambda x, w: np.tanh(x.T @ w)
+        x, w = normal(150, 713), normal(150, 512)
+        check(f, x, w)
+        plan = run_stages(recorded(f, x, w))["plan"]
+        (unit,) = (unit for unit in plan.units if isinstance(unit, Fused))
+        assert panels_of(unit, plan.in_memory) == (True, True)
 
     def test_gates(self):
         """Columns of the same rows."""

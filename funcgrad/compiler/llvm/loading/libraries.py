@@ -16,7 +16,7 @@ WRITERS = {
     CONVOLUTION: "funcgrad.compiler.llvm.windows.conv_library",
 }
 # Loops around calls of tiles: their own speed hardly counts, and level 0 compiles in an eighth of the time.
-LOOPS = (GEMM + "loops", CONVOLUTION + "direct.")
+LOOPS = (GEMM + "loops", GEMM + "pack.", CONVOLUTION + "direct.")
 
 
 def module_of(name: str) -> tuple[str, Callable[[], Source]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.kernels.masked import masked_load, masked_store
 from funcgrad.compiler.llvm.kernels.registers import from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.products.matrix_copy import transposed
-from funcgrad.compiler.llvm.products.microkernel import adding, complex_part
+from funcgrad.compiler.llvm.products.microkernel import adding, complex_part, lane_mask
 from funcgrad.compiler.llvm.strided import at, index, repeat
+from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.types import Value, vector
 
 # to, to_row, source, row, column, rows, columns: strides in bytes, rows of `to` are contiguous
@@ -46,16 +48,23 @@ def raw_type(size: int) -> str:
 def _rows(f: Function, itemsize: int, lanes: int) -> None:
     """Rows that are contiguous already."""
     to, to_row, source, row, _, rows, columns = f.arguments
-    size = index(itemsize)
-    whole = f.op("sub", columns, f.op("urem", columns, index(lanes)))
+    size, type = index(itemsize), vector(lanes, raw_type(itemsize))
+    rest = f.op("urem", columns, index(lanes))
+    whole, is_ragged = f.op("sub", columns, rest), f.icmp("ne", rest, index(0))
+    mask = lane_mask(f, lanes, rest) if host().has_masks else None
     with repeat(f, index(0), rows) as loop:
         line, into = at(f, source, (loop.index, row)), at(f, to, (loop.index, to_row))
         with repeat(f, index(0), whole, lanes) as inner:
-            value = f.load(vector(lanes, raw_type(itemsize)), at(f, line, (inner.index, size)))
+            value = f.load(type, at(f, line, (inner.index, size)))
             f.store(value, at(f, into, (inner.index, size)))
-        with repeat(f, whole, columns) as inner:
-            value = f.load(raw_type(itemsize), at(f, line, (inner.index, size)))
-            f.store(value, at(f, into, (inner.index, size)))
+        if mask is not None:
+            with f.when(is_ragged):
+                value = masked_load(f, type, at(f, line, (whole, size)), 1, mask)
+                masked_store(f, value, at(f, into, (whole, size)), 1, mask)
+        else:
+            with repeat(f, whole, columns) as inner:
+                value = f.load(raw_type(itemsize), at(f, line, (inner.index, size)))
+                f.store(value, at(f, into, (inner.index, size)))
 
 
 def _elements(f: Function, itemsize: int, lanes: int) -> None:

@@ -20,6 +20,7 @@ NUMBERS = (
     *("m", "n", "k", "k_block", "rows", "columns", "tile_row", "size"),
     *("x_row", "x_column", "y_row", "y_column", "out_row", "out_column"),
     *("panel_row", "panel_column", "is_inner", "scratch", "is_direct", "is_single", "accumulate"),
+    *("x_start", "x_in_panels", "y_in_panels"),
     *("batch_axes", "by_columns", "unit", "extent", "tiles", "units", "positions"),
     *("least_chunks", "most_chunks"),
 )
@@ -138,7 +139,8 @@ class Panel:
         # What is not copied is read in place, and the last tile moves back to have all its columns inside.
         inside = least(f, j, f.op("sub", t.n, t.columns))
         self.column = f.select(t.holds("scratch"), j, inside)
-        self.start = at(f, self.y, (self.column, t.y_column))
+        first = f.select(t.holds("y_in_panels"), j, self.column)
+        self.start = at(f, self.y, (first, t.y_column))
 
     def copy(self, scratch: Value) -> None:
         """Copy it to scratch if the plan says so."""
@@ -166,7 +168,8 @@ class Panel:
         is_whole = t.holds("is_direct")
         for a, b in ((row, i), (rows, t.rows), (self.column, self.j), (self.columns, t.columns)):
             is_whole = f.op("and", is_whole, f.icmp("eq", a, b))
-        left = [at(f, self.x, (row, t.x_row)), t.x_row, t.x_column]
+        first = f.select(t.holds("x_in_panels"), i, row)
+        left = [at(f, self.x, (first, t.x_start)), t.x_row, t.x_column]
         right = [self.start, t.panel_row, t.panel_column, self.k_size]
         with f.when(is_whole):
             call_pointer(f, t.tile, [*left, *right, out, t.out_row, t.columns, self.adds])

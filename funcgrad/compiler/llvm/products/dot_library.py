@@ -14,6 +14,7 @@ from funcgrad.compiler.llvm.products.dot_copy import (
     write_store,
 )
 from funcgrad.compiler.llvm.products.dot_driver import BLOCK_PARAMETERS, write_driver
+from funcgrad.compiler.llvm.products.dot_panels import write_pack
 from funcgrad.compiler.llvm.products.microkernel import PARAMETERS, parse_tile, write_tile
 
 
@@ -33,6 +34,8 @@ def module_text(name: str) -> str:
         dtype, lanes = text.split(".")
         store = module.function(name, "void", STORE_PARAMETERS)
         write_store(store, np.dtype(dtype), int(lanes))
+    elif kind == "pack":
+        write_pack(module)
     elif kind == "blas":
         write_blas(module.function(name, "void", BLOCK_PARAMETERS), text)
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,15 +34,20 @@ COMMON_TILES = {32: (6, 4), 16: (6, 2)}  # by the number of registers
 COMMON_FACTOR = 0.96
 ROWS = (1, 2, 3, 4, 5, 6, 8, 12)
 
-# A panel of y under a row of tiles stays in the second cache, or even in the first.
-PANEL_BYTES = 1 << 17
+# A panel of y under a row of tiles stays in the second cache, or even in the first: there if tiles can be added to the
+# result again and again because it is in the second one, or if the columns of x take much of that.
+PANEL_BYTES, NEAR_PANEL = 1 << 17, 3 << 14
+SMALL_RESULT = 1 << 19
 NEAR_BYTES = 1 << 14
 # Rows of y this far apart fall into few sets of the caches, and from the second on there are more pages than addresses
 # are remembered of: panels that many tiles use are copied.
 FAR_BYTES = 8192
 FAR_ROWS = 1024
-FAR_PANEL = 1 << 18
+FAR_PANEL = 1 << 17
 COPY_TILES = 8
+# The same for columns of x, which are copied for so many panels of y.
+FAR_COLUMNS = 2048
+MANY_PANELS = 4
 
 # Rows or columns of the smallest part of a product that is given to BLAS.
 BLAS_UNIT = 48
@@ -55,6 +61,16 @@ CHUNK_CYCLES = 40_000
 POLL_CYCLES = 5_000_000
 
 
+class Panels(NamedTuple):
+    """Which operands of a product are copied to panels before."""
+
+    x: bool = False
+    y: bool = False
+
+
+NO_PANELS = Panels()
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a product is computed.
@@ -64,6 +80,7 @@ class Plan:
         is_swapped: whether the result is computed as the transpose of y.T @ x.T.
         tile: the register tile.
         packs: whether panels of y are copied to scratch.
+        packs_x: whether all of x is copied to panels before, if the product is done as a whole.
         k_block: the part of k done at once.
         by_columns: whether threads divide the columns of the result, not the rows.
         cycles: the estimate.
@@ -76,6 +93,7 @@ class Plan:
     k_block: int
     by_columns: bool
     cycles: float
+    packs_x: bool = False
 
     @property
     def columns(self) -> int:
@@ -195,12 +213,32 @@ def _outer_plan(spec: DotSpec, is_swapped: bool, lanes: int, target: Target) -> 
     by_columns = ceil(spec.m, rows) < ceil(spec.n, tile.columns) or packs
     if by_columns and ceil(spec.n, tile.columns) * spec.batches == 1:
         by_columns = False
-    k_block = _k_block(spec, PANEL_BYTES // (tile.columns * spec.dtype.itemsize))
+    is_small = spec.m * spec.n * spec.dtype.itemsize < SMALL_RESULT
+    panel = NEAR_PANEL if is_small or is_turned(spec) else PANEL_BYTES
+    k_block = _k_block(spec, panel // (tile.columns * spec.dtype.itemsize))
     if packs:
         cycles += spec.n * spec.k * copy_cycles(spec)
     if spec.out_strides[1] != 1:
         cycles += SCATTER_CYCLES * spec.m * spec.n * ceil(spec.k, k_block)
-    return Plan(spec, is_swapped, tile, packs, k_block, by_columns, cycles * spec.batches)
+    plan = Plan(spec, is_swapped, tile, packs, k_block, by_columns, cycles * spec.batches)
+    return replace(plan, packs_x=by_columns and is_far(plan))
+
+
+def fills_panels(plan: Plan) -> bool:
+    """Whether operands can be copied to panels before: a product of two matrices in tiles that are whole."""
+    return plan.spec.batches == 1 and plan.tile.kind == "outer" and not plan.tile.masked
+
+
+def is_far(plan: Plan) -> bool:
+    """Whether what a step of a tile reads of x lies on another page than for the next, and many tiles read it."""
+    spec = plan.spec
+    is_far = is_turned(spec) and abs(spec.x_strides[1]) * spec.dtype.itemsize >= FAR_COLUMNS
+    return is_far and fills_panels(plan) and ceil(spec.n, plan.columns) >= MANY_PANELS
+
+
+def is_turned(spec: DotSpec) -> bool:
+    """Whether the columns of x are contiguous."""
+    return spec.x_strides[0] == 1 and spec.x_strides[1] != 1
 
 
 def short_tail(n: int, lanes: int, target: Target) -> int:

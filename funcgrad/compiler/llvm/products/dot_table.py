@@ -11,7 +11,9 @@ from funcgrad.compiler.llvm.products.dot_copy import copy_text
 from funcgrad.compiler.llvm.products.dot_driver import table
 from funcgrad.compiler.llvm.products.dot_plan import (
     CHUNK_CYCLES,
+    NO_PANELS,
     POLL_CYCLES,
+    Panels,
     Plan,
     ceil,
     lanes_of_dtype,
@@ -21,8 +23,8 @@ from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.lowering.dot_spec import DotSpec
 
 
-def plan_table(module: Module, plan: Plan) -> Value:
-    """The constant that tells the shared loops all about a product."""
+def plan_table(module: Module, plan: Plan, panels: Panels = NO_PANELS) -> Value:
+    """The constant that tells the shared loops all about a product, of whose operands some may lie in panels."""
     spec, tile, size = plan.spec, plan.tile, plan.spec.dtype.itemsize
     y_row, y_column = (stride * size for stride in spec.y_strides)
     fields: dict[str, str | int] = {
@@ -39,6 +41,7 @@ def plan_table(module: Module, plan: Plan) -> Value:
         "x_column": spec.x_strides[1] * size,
         "y_row": y_row,
         "y_column": y_column,
+        "x_start": spec.x_strides[0] * size,
         "out_row": spec.out_strides[0] * size,
         "out_column": spec.out_strides[1] * size,
         "panel_row": tile.columns * size if plan.packs else y_row,
@@ -52,14 +55,23 @@ def plan_table(module: Module, plan: Plan) -> Value:
         **_functions(module, plan),
         **_division(plan),
     }
-    return table(module, f"fg_dot_table_{spec.text}{'_swapped' * plan.is_swapped}", fields)
+    if panels.x:
+        row = tile.rows * size
+        fields |= {"x_in_panels": 1, "x_start": spec.k * size, "x_row": size, "x_column": row}
+    if panels.y:
+        row, column = tile.columns * size, spec.k * size
+        fields |= {"y_in_panels": 1, "y_row": row, "y_column": column, "scratch": 0}
+        fields |= {"panel_row": row, "panel_column": column}
+    turned = "_swapped" * plan.is_swapped
+    packed = "_x" * panels.x + "_y" * panels.y
+    return table(module, f"fg_dot_table_{spec.text}{turned}{packed}", fields)
 
 
 def _functions(module: Module, plan: Plan) -> dict[str, str]:
     """What the loops call."""
     spec, tile = plan.spec, plan.tile
     if tile.kind == "blas":
-        return {"block": _shared(module, f"{GEMM}blas.{LETTERS[spec.dtype.name]}")}
+        return {"block": shared(module, f"{GEMM}blas.{LETTERS[spec.dtype.name]}")}
     names = {
         "block": "block",
         "tile": f"tile.{tile.text}",
@@ -67,11 +79,11 @@ def _functions(module: Module, plan: Plan) -> dict[str, str]:
     if plan.packs:
         row, column = spec.y_strides[::-1] if tile.kind == "inner" else spec.y_strides
         names["copy"] = f"copy.{copy_text(spec.dtype, row, column, tile.lanes)}"
-    shared = {field: _shared(module, GEMM + name) for field, name in names.items()}
-    return {**shared, "store": _shared(module, store_name(spec.dtype))}
+    functions = {field: shared(module, GEMM + name) for field, name in names.items()}
+    return {**functions, "store": shared(module, store_name(spec.dtype))}
 
 
-def _shared(module: Module, name: str) -> str:
+def shared(module: Module, name: str) -> str:
     """The address of a function of `dot_library`."""
     # Only the address is used here, so any type does.
     module.declare(name, "void", [])

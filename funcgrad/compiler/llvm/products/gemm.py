@@ -8,7 +8,8 @@ from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.products.dot_copy import stored_type
 from funcgrad.compiler.llvm.products.dot_driver import PRODUCT, SPAN
-from funcgrad.compiler.llvm.products.dot_plan import Plan, count_parts, plan_dot
+from funcgrad.compiler.llvm.products.dot_panels import write_panels
+from funcgrad.compiler.llvm.products.dot_plan import NO_PANELS, Panels, Plan, count_parts, plan_dot
 from funcgrad.compiler.llvm.products.dot_table import plan_table, store_name
 from funcgrad.compiler.llvm.strided import at, index, repeat
 from funcgrad.compiler.llvm.target import host
@@ -56,6 +57,7 @@ def write_dot_rows(
     start: Value,
     stop: Value,
     by_columns: bool = False,
+    panels: Panels = NO_PANELS,
 ) -> None:
     """Compute some rows of a product at this place of a function, by the thread that runs it.
 
@@ -66,6 +68,7 @@ def write_dot_rows(
         f, spec, x, y, out: as for `write_dot`; the addresses are those of the whole product.
         start, stop: the rows, as i64.
         by_columns: whether these are columns, of a product that `simplified` makes one of two matrices.
+        panels: which operands `write_panels` has copied; blocks of rows then begin with whole tiles.
     """
     if not (spec.m and spec.n and spec.batches and spec.k):
         _without_terms(f, spec, out, start, stop)
@@ -73,7 +76,7 @@ def write_dot_rows(
     plan = plan_dot(simplified(spec), host())
     operands = (y, x) if plan.is_swapped else (x, y)
     turned = index(int(plan.is_swapped != by_columns))
-    arguments = [plan_table(f.module, plan), *operands, out, start, stop, turned]
+    arguments = [plan_table(f.module, plan, panels), *operands, out, start, stop, turned]
     f.external(SPAN, "void", arguments)
 
 
@@ -98,8 +101,12 @@ def dot(module: Module, spec: DotSpec) -> str:
 
 
 def _write_product(f: Function, plan: Plan, x: Value, y: Value, out: Value) -> None:
+    panels = Panels(x=plan.packs_x)
+    (x, y), made = write_panels(f, plan, panels, x, y)
     operands = (y, x) if plan.is_swapped else (x, y)
-    f.external(PRODUCT, "void", [plan_table(f.module, plan), *operands, out])
+    f.external(PRODUCT, "void", [plan_table(f.module, plan, panels), *operands, out])
+    for memory in made:
+        f.external("fg_free", "void", [memory])
 
 
 def _write_parts(f: Function, spec: DotSpec, count: int, x: Value, y: Value, out: Value) -> None:

@@ -78,6 +78,11 @@ def operands(writer: ProgramWriter, step: Step) -> tuple[Value, Value]:
     return writer.operand(x), writer.operand(w)
 
 
+def prepared(writer: ProgramWriter, unit: Fused) -> tuple[tuple[Value, Value], list[Value]]:
+    """The operands as parts read them, and no memory to be freed."""
+    return operands(writer, unit.step), []
+
+
 def write_part(
     f: Function,
     unit: Fused,

@@ -7,7 +7,16 @@ from typing import Any
 
 from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.kernels.registers import is_native
-from funcgrad.compiler.llvm.products.dot_plan import COPY_TILES, Plan, count_parts, plan_dot
+from funcgrad.compiler.llvm.products.dot_panels import write_panels
+from funcgrad.compiler.llvm.products.dot_plan import (
+    COPY_TILES,
+    Panels,
+    Plan,
+    count_parts,
+    fills_panels,
+    is_far,
+    plan_dot,
+)
 from funcgrad.compiler.llvm.products.gemm import call_dot, write_dot, write_dot_rows
 from funcgrad.compiler.llvm.program import ProgramWriter
 from funcgrad.compiler.llvm.target import host
@@ -90,7 +99,7 @@ def divisions(step: Step, in_memory: set[Node]) -> list[Division]:
     for by_columns in (False, True):
         are_rows = by_columns == plan.is_swapped  # of the product as it is planned
         wanted = wanted_parts(plan.cycles)
-        if are_rows and plan.packs and plan.spec.batches < wanted:
+        if are_rows and plan.packs and plan.spec.batches < wanted and not fills_panels(plan):
             wanted = min(wanted, copying_parts(plan))
         count = spec.n if by_columns else spec.batches * spec.m
         unit = plan.tile.rows if are_rows else plan.columns
@@ -147,6 +156,25 @@ def power_of_two(parts: int) -> int:
     return 1 << parts.bit_length() - 1 if parts else 0
 
 
+def panels_of(unit: Fused, in_memory: set[Node]) -> Panels:
+    """Which operands all parts read from panels: those that each part would copy, and that are there before."""
+    plan, division = plan_dot(simplified(spec_of(unit.step, in_memory)), host()), unit.division
+    are_rows = division.by_columns == plan.is_swapped
+    with_tiles = not are_rows or unit.size % plan.tile.rows == 0
+    panels = Panels(is_far(plan) and with_tiles, are_rows and plan.packs and fills_panels(plan))
+    if unit.before is not None:  # which writes the first operand, part by part
+        panels = Panels(panels.x and plan.is_swapped, panels.y and not plan.is_swapped)
+    return panels
+
+
+def prepared(writer: ProgramWriter, unit: Fused) -> tuple[tuple[Value, Value], list[Value]]:
+    """The operands as parts read them, and memory to be freed after the last part."""
+    in_memory = writer.plan.in_memory
+    plan = plan_dot(simplified(spec_of(unit.step, in_memory)), host())
+    x, y = operands(writer, unit.step)
+    return write_panels(writer.f, plan, panels_of(unit, in_memory), x, y)
+
+
 def write_part(
     f: Function,
     unit: Fused,
@@ -157,4 +185,4 @@ def write_part(
     """Compute some rows or columns; the pointers are those of both operands and the result."""
     x, y, out = pointers
     spec, by_columns = spec_of(unit.step, in_memory), unit.division.by_columns
-    write_dot_rows(f, spec, x, y, out, *span, by_columns)
+    write_dot_rows(f, spec, x, y, out, *span, by_columns, panels_of(unit, in_memory))

@@ -51,7 +51,8 @@ def write(writer: ProgramWriter, unit: Fused, step: Any) -> None:
     """
     in_memory = writer.plan.in_memory
     out = NOWHERE if unit.is_local else writer.pointer(unit.result)
-    given = [*step.operands(writer, unit.step), out]
+    sources, temporary = step.prepared(writer, unit)
+    given = [*sources, out]
     calls = {}
     for kernel in unit.kernels:
         calls[kernel] = call = KernelCall(writer, kernel, len(given))
@@ -79,6 +80,8 @@ def write(writer: ProgramWriter, unit: Fused, step: Any) -> None:
     elif unit.after is not None:
         calls[unit.after].write(task)
     task.run(unit.parts, is_interruptible=True)
+    for made in temporary:
+        writer.f.external("fg_free", "void", [made])
     writer.writer.work += step.work(unit.step, in_memory)
     for kernel in unit.kernels:
         writer.count_work(kernel)

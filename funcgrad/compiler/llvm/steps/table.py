@@ -35,7 +35,7 @@ STEPS = StepTable(
 )
 
 # Kinds of steps that can be done in parts, on each of which a kernel runs: the module with the functions `divisions`,
-# `operands`, `write_part` and `work`.
+# `prepared`, `write_part` and `work`.
 IN_PARTS = {"dot": "dots", "convolution": "convolutions"}
 
 
