@@ -230,7 +230,7 @@ FITS = {
     ),
     "CBRT": Fit(lambda f: mp.cbrt(1 + f), lambda f: 1 / mp.cbrt(1 + f), -0.25, 0.5, (None, 5)),
     "EXP2_SHORT": Fit(
-        lambda r: mp.expm1(r * LN2) / r, lambda r: r / mp.exp(r * LN2), -0.5, 0.5, (None, 7)
+        lambda r: mp.expm1(r * LN2) / r, lambda r: r / mp.exp(r * LN2), -0.5, 0.5, (None, 6)
     ),
     "SIN": Fit(
         lambda r: (mp.sin(r) - r) / r**3,
@@ -279,7 +279,7 @@ FITS = {
         lambda x: -mp.log(mp.erfc(x)) / x, lambda x: x * mp.erfc(x) / mp.erf(x), 0.9, 6, (7, 19)
     ),
     "ERFC_SHORT": Fit(
-        scaled_erfc, lambda t: 1 / scaled_erfc(t), -1, mp.mpf(10.1 - 3) / (10.1 + 3), (None, 12)
+        scaled_erfc, lambda t: 1 / scaled_erfc(t), -1, mp.mpf(10.1 - 3) / (10.1 + 3), (None, 10)
     ),
     "ERFC": Fit(
         scaled_erfc,

@@ -22,7 +22,7 @@ from funcgrad.compiler.llvm.mathlib.coefficients import (
     ERFINV_NEAR_SHORT,
 )
 from funcgrad.compiler.llvm.mathlib.double_word import Double, sum_of_any, two_product, two_sum
-from funcgrad.compiler.llvm.mathlib.exponential import exp, exp_of_sum
+from funcgrad.compiler.llvm.mathlib.exponential import LOG2_E, exp2_short, exp_in_range, exp_of_sum
 from funcgrad.compiler.llvm.mathlib.logarithm import log
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
@@ -43,14 +43,14 @@ def erf(x: Number) -> Number:
     size = at_most(abs(x), 6.0)
     square = size * size
     near = fma(size, polynomial(square, ERF), size)
-    far = 1.0 - exp(-(size * polynomial(size, ERFC_LOG)))
+    far = 1.0 - exp_in_range(-(size * polynomial(size, ERFC_LOG)))
     return copysign(select(size > 1.0, far, near), x)
 
 
 def erfc(x: Number) -> Number:
     """`1 - erf(x)` near 0, else `exp(-x**2)` times a polynomial of `t = (x - 3) / (x + 3)` over `x + 3`."""
     if not x.is_double:
-        return erfc_short(x.widen()).narrow()
+        return erfc_float(x)
     size = abs(x)
     square = size * size
     near = 1.0 - fma(x, polynomial(square, ERF), x)
@@ -78,12 +78,18 @@ def precise_polynomial(t: Number) -> Double:
     return Double(total.high, total.low + (low + first_low))
 
 
-def erfc_short(x: Number) -> Number:
-    """Only as exact as a float needs."""
+def erfc_float(x: Number) -> Number:
+    """Doubles where their digits are needed; the division is one of floats, and a step of Newton's method."""
     size = at_most(abs(x), ERFC_LIMIT_SHORT)
-    inverse = 1.0 / (size + 3.0)
-    tail = exp(-(size * size)) * inverse * polynomial((size - 3.0) * inverse, ERFC_SHORT)
+    tail = erfc_tail(size.widen(), (1.0 / (size + 3.0)).widen()).narrow()
     return select(x < 0.0, 2.0 - tail, tail)
+
+
+def erfc_tail(size: Number, guess: Number) -> Number:
+    """As exact as a float needs, from a guess of `1 / (size + 3)`."""
+    inverse = fma(fma(-guess, size + 3.0, 1.0), guess, guess)
+    ratio = inverse * polynomial(fma(inverse, -6.0, 1.0), ERFC_SHORT)
+    return exp2_short(size * size * -LOG2_E) * ratio
 
 
 def erfinv(x: Number) -> Number:

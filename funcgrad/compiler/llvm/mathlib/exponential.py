@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcgrad.compiler.llvm.mathlib.coefficients import EXP2, EXPM1
+from funcgrad.compiler.llvm.mathlib.coefficients import EXP2, EXP2_SHORT, EXPM1
 from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, round_to_power, scale
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
@@ -41,8 +41,19 @@ def reduce(x: Number) -> tuple[Number, Number]:
 def exp(x: Number) -> Number:
     low, high = EXP_RANGE[x.element]
     vanishes = x < low
-    r, n = reduce(select(vanishes, 0.0, at_most(x, high)))
-    return select(vanishes, 0.0, scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n))
+    return select(vanishes, 0.0, exp_in_range(select(vanishes, 0.0, at_most(x, high))))
+
+
+def exp_in_range(x: Number) -> Number:
+    """`exp(x)` where it neither vanishes nor overflows."""
+    r, n = reduce(x)
+    return scale(polynomial(r, (1.0, 1.0, *EXPM1[x.element])), n)
+
+
+def exp2_short(t: Number) -> Number:
+    """`2**t` for doubles of moderate size, precise enough for a result that becomes a float."""
+    n, power = round_to_power(t, 1.0)
+    return polynomial(t - n, (1.0, *EXP2_SHORT["double"])) * power
 
 
 def exp_of_sum(high: Number, low: Number, factor: Number | None = None) -> Number:

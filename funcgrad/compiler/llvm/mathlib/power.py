@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from funcgrad.compiler.llvm.mathlib.coefficients import CBRT, EXP2_SHORT, LOG2_SHORT, LOG_CUBE
+from funcgrad.compiler.llvm.mathlib.coefficients import CBRT, LOG2_SHORT, LOG_CUBE
 from funcgrad.compiler.llvm.mathlib.double_word import Double, add, multiply, two_product, two_sum
-from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, round_to_power, split
-from funcgrad.compiler.llvm.mathlib.exponential import EXP_RANGE, LOG_2, exp_of_sum
+from funcgrad.compiler.llvm.mathlib.exponent import power_of_two, split
+from funcgrad.compiler.llvm.mathlib.exponential import EXP_RANGE, LOG_2, exp2_short, exp_of_sum
 from funcgrad.compiler.llvm.mathlib.logarithm import with_specials
 from funcgrad.compiler.llvm.mathlib.number import (
     Number,
@@ -51,8 +51,7 @@ def power_float(x: Number, y: Number) -> Number:
     factor = fma(square, polynomial(square, LOG2_SHORT), 2.0 / math.log(2.0))
     logarithm = with_specials(x, fma(s, factor, exponent.widen()))
     t = at_least(at_most(y.widen() * logarithm, 200.0), -200.0)
-    n, scaling = round_to_power(t, 1.0)
-    return (polynomial(t - n, (1.0, *EXP2_SHORT["double"])) * scaling).narrow()
+    return exp2_short(t).narrow()
 
 
 def power_double(x: Number, y: Number) -> Number:
@@ -109,23 +108,33 @@ def hypot(x: Number, y: Number) -> Number:
 
 def cbrt(x: Number) -> Number:
     """A polynomial of the mantissa, a step of Halley's method, and for doubles an exact one of Newton's."""
-    if not x.is_double:
-        return cbrt(x.widen()).narrow()
     mantissa, exponent = split(abs(x))
     third = rint(exponent * (1.0 / 3.0))
     left = exponent - third * 3.0
-    value = mantissa * select(left > 0.0, 2.0, select(left < 0.0, x.constant(0.5), 1.0))
-    guess = polynomial(mantissa - 1.0, CBRT)
-    guess = guess * select(
-        left > 0.0, 2.0 ** (1 / 3), select(left < 0.0, x.constant(2.0 ** (-1 / 3)), 1.0)
-    )
+
+    def shifted(value: Number, base: float) -> Number:
+        """`value * base**left`."""
+        return value * select(left > 0.0, base, select(left < 0.0, x.constant(1 / base), 1.0))
+
+    value = shifted(mantissa, 2.0)
+    guess = shifted(polynomial(mantissa - 1.0, CBRT["double"]), 2.0 ** (1 / 3))
+    root = (cbrt_double if x.is_double else cbrt_float)(value, guess) * power_of_two(third)
+    is_special = x.equals(0.0) | ~(abs(x) < math.inf)
+    return select(is_special, x, copysign(root, x))
+
+
+def cbrt_float(value: Number, guess: Number) -> Number:
+    value, guess = value.widen(), guess.widen()
+    cube = guess * guess * guess
+    return (guess * (fma(value, 2.0, cube) / fma(cube, 2.0, value))).narrow()
+
+
+def cbrt_double(value: Number, guess: Number) -> Number:
     cube = guess * guess * guess
     root = guess * ((cube + value * 2.0) / (cube * 2.0 + value))
     square = two_product(root, root)
     rest = fma(square.high, root, -value) + square.low * root
-    root = (root - rest / (square.high * 3.0)) * power_of_two(third)
-    is_special = x.equals(0.0) | ~(abs(x) < math.inf)
-    return select(is_special, x, copysign(root, x))
+    return root - rest / (square.high * 3.0)
 
 
 FUNCTIONS = {"cbrt": cbrt, "hypot": hypot, "power": power, "sqrt": sqrt, "rsqrt": rsqrt}
