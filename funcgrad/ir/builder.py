@@ -133,7 +133,7 @@ class Builder(Trace):
             self.frozen.freeze(value, str(user))
         return self.captured[key][1]
 
-    def adopt(self, value: Any, target: Tracer) -> BuilderTracer:
+    def adopt(self, value: Any, target: Tracer | None) -> BuilderTracer:
         """A tracer of this trace for `value`, for an in-place write into `target`."""
         if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
@@ -154,14 +154,16 @@ class Builder(Trace):
         return program, [value for value, _ in captured]
 
     def origin(self, tracer: Tracer) -> str:
-        variable = tracer.variable  # type: ignore[attr-defined]
+        assert isinstance(tracer, BuilderTracer)
+        variable = tracer.variable
         for equation in self.equations:
             if variable in equation.outputs and equation.source is not None:
                 return f"made by {equation.primitive} at {equation.source.describe()}"
         return f"an argument of {self.name}" if variable in self.inputs else ""
 
     def arguments_behind(self, tracer: Tracer) -> list[str]:
-        needed = {tracer.variable}  # type: ignore[attr-defined]
+        assert isinstance(tracer, BuilderTracer)
+        needed = {tracer.variable}
         for equation in reversed(self.equations):
             if not needed.isdisjoint(equation.outputs):
                 needed.update(atom for atom in equation.inputs if isinstance(atom, Variable))

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,8 @@ from funcgrad.config import config
 from funcgrad.ir.tracer import Tracer, state
 from funcgrad.tree.flattening import leaves
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +203,17 @@ def near(values: Iterable[Any]) -> Iterator[None]:
         PLACEMENT.near = saved
 
 
-def beside_arguments(fun: Function) -> Function:
+def beside_arguments(fun: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """A decorator: arrays that `fun` makes go to the device of its arguments."""
 
     @functools.wraps(fun)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         if only_numpy():
             return fun(*args, **kwargs)
         with near(leaves((args, kwargs))):
             return fun(*args, **kwargs)
 
-    return call  # type: ignore[return-value]
+    return call
 
 
 def new_arrays_on(device: Any) -> contextlib.AbstractContextManager[Any]:

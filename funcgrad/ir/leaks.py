@@ -9,21 +9,22 @@ import functools
 import gc
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from funcgrad import errors
 from funcgrad.config import config
 from funcgrad.ir import source
 from funcgrad.ir.tracer import Trace, Tracer, state
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-def leak_checked(function: Function) -> Function:
+def leak_checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Decorate a function that runs user code in traces of its own and returns none of their tracers."""
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         if not config.checking_leaks:
             return function(*args, **kwargs)
         opened: list[weakref.ref] = []
@@ -35,13 +36,13 @@ def leak_checked(function: Function) -> Function:
         raise_survivors(opened)
         return result
 
-    return call  # type: ignore[return-value]
+    return call
 
 
 def watched(trace: Trace) -> weakref.ref:
     """A reference to a trace that from now on notes which line makes each tracer."""
     trace.origins = {}
-    trace.process = functools.partial(process_and_note, weakref.ref(trace))  # type: ignore[method-assign]
+    vars(trace)["process"] = functools.partial(process_and_note, weakref.ref(trace))
     return weakref.ref(trace)
 
 

@@ -89,4 +89,4 @@ def _program_repr(self: Program) -> str:
     return program_text(self)
 
 
-Program.__repr__ = _program_repr  # type: ignore[method-assign]
+Program.__repr__ = _program_repr  # type: ignore[method-assign]  # programs know nothing of texts

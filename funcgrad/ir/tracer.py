@@ -105,8 +105,8 @@ class Trace:
         del tracer
         return []
 
-    def adopt(self, value: Any, target: Tracer) -> Tracer:
-        """A tracer of this trace that holds `value`, for an in-place write into `target`."""
+    def adopt(self, value: Any, target: Tracer | None) -> Tracer:
+        """A tracer of this trace that holds `value`, for an in-place write into `target`, None for a new array."""
         raise NotImplementedError
 
 
@@ -119,7 +119,7 @@ class Tracer:
 
     __slots__ = ("__weakref__", "inplace", "owner")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # Python's own way to say: not hashable
 
     owner: Trace
     inplace: InPlace | None
@@ -308,7 +308,7 @@ def _become(tracer: Tracer, value: Any) -> None:
     tracer.assume(value)
 
 
-def refuse_foreign_write(tracer: Tracer, value: Any) -> Any:
+def refuse_foreign_write(tracer: Tracer | None, value: Any) -> Any:
     """Raise for a write of an inner traced value into an array of an outer trace."""
     raise errors.UnexpectedTracerError(
         errors.compose(

@@ -59,7 +59,7 @@ def default_dtype(value: Any) -> Any:
 
 
 def asarray(
-    obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None, order: str = "K"
+    obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None, order: Any = "K"
 ) -> Any:
     """`obj` as an array; Python numbers become float32 or int64, arrays keep their dtype.
 
@@ -81,7 +81,7 @@ def asarray(
         if state.stack and type(obj) in PYTHON_SCALARS:
             return create.full((), obj, np.dtype(dtype))
         if not contains_tracer(obj):
-            array = np.asarray(obj, dtype, order=order, copy=copy)  # type: ignore[call-overload]
+            array = np.asarray(obj, dtype, order=order, copy=copy)
             return indexable(placed(array))
     out = as_operand(obj)
     out = as_array(out) if dtype is None else convert(out, np.dtype(dtype))
@@ -93,10 +93,10 @@ def asarray(
 def indexable(array: Any) -> Any:
     """An array that traced integers may index; those of transformations that only differentiate are plain."""
     if state.ambient is not None:
-        return state.ambient.adopt(array, None)  # type: ignore[arg-type]
+        return state.ambient.adopt(array, None)
     for trace in reversed(state.stack):
         if not trace.differentiates:
-            return trace.adopt(array, None)  # type: ignore[arg-type]
+            return trace.adopt(array, None)
     return array
 
 

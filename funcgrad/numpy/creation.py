@@ -32,7 +32,7 @@ def writeable(array: Any) -> Any:
         if is_inexact(array.dtype) or not trace.differentiates:
             if isinstance(array, Tracer) and array.owner is trace:
                 return array
-            return trace.adopt(array, None)  # type: ignore[arg-type]
+            return trace.adopt(array, None)
     return array
 
 
@@ -172,7 +172,7 @@ def arange(
     dtype = np.dtype(dtype)
     if state.ambient is None:
         with new_arrays_on(device):
-            return placed(np.arange(start, stop, step, dtype))  # type: ignore[call-overload]
+            return placed(np.arange(start, stop, step, dtype=dtype))
     index = create.iota((len(np.arange(start, stop, step)),), 0, dtype)
     return add(multiply(index, dtype.type(step)), dtype.type(start))
 

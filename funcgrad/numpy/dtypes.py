@@ -128,6 +128,7 @@ def isscalar(element: Any) -> bool:
     return np.isscalar(element)
 
 
+# The class has no public name.
 class NamespaceInfo(type(np.__array_namespace_info__())):  # type: ignore[misc]
     """What the array API asks a namespace about itself."""
 

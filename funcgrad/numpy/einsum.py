@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funcgrad.numpy.diagonals import diagonal
+from funcgrad.numpy.options import Casting
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.ufunc import write_output
 from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.cast import convert
-from funcgrad.ops.matmul import dot_general
+from funcgrad.ops.matmul import Axes, dot_general
 from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.products import promoted_arrays
 from funcgrad.ops.reduce import reduce_sum
@@ -35,7 +36,7 @@ def einsum(
     optimize: Any = False,
     dtype: Any = None,
     order: str = "K",
-    casting: str = "safe",
+    casting: Casting = "safe",
 ) -> Any:
     """Sums of products, described by one letter per axis.
 
@@ -57,7 +58,7 @@ def einsum(
     subscripts, arrays = split_operands(operands)
     arrays = promoted_arrays(*arrays)
     if dtype is not None:
-        if not all(np.can_cast(array.dtype, dtype, casting) for array in arrays):  # type: ignore[arg-type]
+        if not all(np.can_cast(array.dtype, dtype, casting) for array in arrays):
             raise TypeError(
                 f"[einsum] cannot cast {arrays[0].dtype} to {np.dtype(dtype)}, {casting=}."
             )
@@ -157,7 +158,8 @@ def contraction_path(terms: list[Term], output: str, optimize: Any) -> list[tupl
     stand_ins = [np.broadcast_to(np.empty(()), shape_of(term.array)) for term in terms]
     text = ",".join(term.letters for term in terms) + "->" + output
     how = "greedy" if isinstance(optimize, bool) else optimize
-    return np.einsum_path(text, *stand_ins, optimize=how)[0][1:]  # type: ignore[return-value]
+    path: list[Any] = np.einsum_path(text, *stand_ins, optimize=how)[0]
+    return path[1:]
 
 
 def take_diagonals(term: Term) -> Term:
@@ -195,6 +197,12 @@ def drop_stretched(term: Term, other: Term) -> Term:
     return Term(array, "".join(term.letters[i] for i in kept))
 
 
+def axes_of(x: Term, y: Term, letters: list[str]) -> Axes:
+    """The axes of two operands that have these letters."""
+    places = [tuple([term.letters.index(letter) for letter in letters]) for term in (x, y)]
+    return places[0], places[1]
+
+
 def multiply_pair(x: Term, y: Term, needed: set[str]) -> Term:
     """The product of two operands, summed over what they share and nothing needs."""
     x, y = drop_stretched(x, y), drop_stretched(y, x)
@@ -205,11 +213,7 @@ def multiply_pair(x: Term, y: Term, needed: set[str]) -> Term:
     summed = [letter for letter in shared if letter not in needed]
     if not summed and set(y.letters) <= set(x.letters):
         return Term(multiply(x.array, aligned(y, x.letters)), x.letters)
-    axes = [
-        tuple(tuple(term.letters.index(letter) for letter in group) for term in (x, y))
-        for group in (summed, batch)
-    ]
-    array = dot_general(x.array, y.array, axes[0], axes[1])  # type: ignore[arg-type]
+    array = dot_general(x.array, y.array, axes_of(x, y, summed), axes_of(x, y, batch))
     rest = [[letter for letter in term.letters if letter not in shared] for term in (x, y)]
     return Term(array, "".join(batch + rest[0] + rest[1]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.tracer import Tracer, rebind
+from funcgrad.numpy.options import Casting, OutOfBounds
 from funcgrad.numpy.rearranging import along
 from funcgrad.numpy.register import is_plain, numpy_function
 from funcgrad.numpy.shape import normalize_axis, ravel, reshape
@@ -142,10 +143,10 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Non
 
 
 @numpy_function(np.put)
-def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+def put(a: Any, ind: Any, v: Any, mode: OutOfBounds = "raise") -> None:
     """Write values at positions of the flattened array, in place; too few values are repeated."""
     if not isinstance(a, Tracer):
-        return np.put(a, ind, v, mode)  # type: ignore[arg-type]
+        return np.put(a, ind, v, mode)
     ind, v = ravel(ind), ravel(v)
     values = v[np.arange(shape_of(ind)[0]) % shape_of(v)[0]]
     new = at(ravel(a))[ind].set(convert(values, a.dtype), mode=index_mode("put", mode))
@@ -154,11 +155,11 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 
 
 @numpy_function(np.copyto)
-def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+def copyto(dst: Any, src: Any, casting: Casting = "same_kind", where: Any = True) -> None:
     """Write `src` into `dst`, in place, where `where` holds."""
     src = as_array(src)
     if not isinstance(dst, Tracer):
-        return np.copyto(dst, src, casting, where)  # type: ignore[arg-type]
+        return np.copyto(dst, src, casting, where)
     value = fit_output("copyto", src, shape_of(dst), dst.dtype, casting)
     rebind(dst, value if where is True else ops.select(where, value, dst))
     return None

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.numpy.options import Casting
 from funcgrad.numpy.register import copy_of, numpy_function
 from funcgrad.numpy.shape import (
     atleast_1d,
@@ -42,7 +43,7 @@ def concatenate(
     out: Any = None,
     *,
     dtype: Any = None,
-    casting: str = "same_kind",
+    casting: Casting = "same_kind",
 ) -> Any:
     """Arrays one after the other along an axis.
 
@@ -64,7 +65,7 @@ def concatenate(
     check_joinable(items, axis)
     items = promoted_arrays(*items)
     if dtype is not None:
-        if not all(np.can_cast(item.dtype, dtype, casting) for item in items):  # type: ignore[arg-type]
+        if not all(np.can_cast(item.dtype, dtype, casting) for item in items):
             raise TypeError(
                 f"[concatenate] cannot cast {items[0].dtype} to {np.dtype(dtype)} with casting={casting!r}."
             )
@@ -93,7 +94,12 @@ def check_joinable(items: list[Any], axis: int) -> None:
 
 @numpy_function(np.stack)
 def stack(
-    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+    arrays: Any,
+    axis: int = 0,
+    out: Any = None,
+    *,
+    dtype: Any = None,
+    casting: Casting = "same_kind",
 ) -> Any:
     """Arrays of equal shape along a new axis; arguments as in `concatenate`."""
     items = items_of("stack", arrays)
@@ -116,13 +122,13 @@ def join_after(prepare: Any, axis: int, arrays: Any, options: dict) -> Any:
 
 
 @numpy_function(np.vstack)
-def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def vstack(tup: Any, *, dtype: Any = None, casting: Casting = "same_kind") -> Any:
     """Rows (or matrices) on top of each other."""
     return join_after(atleast_2d, 0, tup, {"dtype": dtype, "casting": casting})
 
 
 @numpy_function(np.hstack)
-def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: Casting = "same_kind") -> Any:
     """Arrays side by side: along axis 1, or axis 0 for vectors."""
     items = [atleast_1d(item) for item in items_of("hstack", tup)]
     axis = 0 if ndim_of(items[0]) == 1 else 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from funcgrad.ir.devices import is_cupy_array, near, only_numpy
 from funcgrad.ir.tracer import FUNCTIONS, Tracer, state
 from funcgrad.tree import leaves
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def is_plain(*values: Any) -> bool:
@@ -30,7 +31,9 @@ def has_gpu_array(values: Any) -> bool:
     return not only_numpy() and any(map(is_cupy_array, leaves(values)))
 
 
-def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], Function]:
+def numpy_function(
+    *originals: Any, view: bool = False
+) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
     """Make the decorated function the meaning of NumPy functions on traced values.
 
     Args:
@@ -39,13 +42,13 @@ def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], 
     """
     eager = originals[0]
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         traced = function if view else fresh(function)
         for original in originals:
             FUNCTIONS[original] = traced
 
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
             if state.stack or config.checks_values:
                 return traced(*args, **kwargs)
             if has_gpu_array((args, kwargs)):
@@ -53,7 +56,7 @@ def numpy_function(*originals: Any, view: bool = False) -> Callable[[Function], 
                     return traced(*args, **kwargs)
             return eager(*args, **kwargs)
 
-        return call  # type: ignore[return-value]
+        return call
 
     return decorate
 

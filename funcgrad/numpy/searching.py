@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.ir.tracer import Tracer
+from funcgrad.numpy.options import Order
 from funcgrad.numpy.reductions import Unset, given, truth
 from funcgrad.numpy.register import numpy_function
 from funcgrad.numpy.shape import normalize_axis, ravel, reshape
@@ -76,10 +77,10 @@ def flatnonzero(a: Any) -> Any:
 
 
 @numpy_function(np.unravel_index)
-def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple:
+def unravel_index(indices: Any, shape: Any, order: Order = "C") -> tuple:
     """Positions in a flattened array as one index array per axis."""
     if not isinstance(indices, Tracer):
-        return np.unravel_index(indices, shape, order)  # type: ignore[call-overload]
+        return np.unravel_index(indices, shape, order)
     lengths = tuple(shape) if order == "C" else tuple(shape)[::-1]
     places = []
     for length in lengths[::-1]:
@@ -89,11 +90,11 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple:
 
 
 @numpy_function(np.ravel_multi_index)
-def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: Order = "C") -> Any:
     """Positions in the flattened array from one index array per axis; "clip" and "wrap" limit them."""
     indices = list(multi_index)
     if not any(isinstance(index, Tracer) for index in indices):
-        return np.ravel_multi_index(tuple(indices), dims, mode, order)  # type: ignore[arg-type]
+        return np.ravel_multi_index(tuple(indices), dims, mode, order)
     modes = [mode] * len(indices) if isinstance(mode, str) else mode
     if "raise" in modes:
         raise ValueError('[ravel_multi_index] traced indices need mode="clip" or mode="wrap".')

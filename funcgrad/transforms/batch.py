@@ -106,7 +106,7 @@ class BatchTrace(Trace):
     def wrap(self, value: Any, axis: Axis) -> Any:
         return value if axis is None else BatchTracer(self, value, axis)
 
-    def adopt(self, value: Any, target: Tracer) -> BatchTracer:
+    def adopt(self, value: Any, target: Tracer | None) -> BatchTracer:
         if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return BatchTracer(self, broadcast_to(value, (self.size, *shape_of(value))), 0)

@@ -128,7 +128,7 @@ class JvpTrace(Trace):
     def wrap(self, primal: Any, tangent: Any) -> Any:
         return primal if tangent is None else JvpTracer(self, primal, tangent)
 
-    def adopt(self, value: Any, target: Tracer) -> JvpTracer:
+    def adopt(self, value: Any, target: Tracer | None) -> JvpTracer:
         if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return JvpTracer(self, value, None)

@@ -159,7 +159,7 @@ class Tape(Trace):
         self.frozen.freeze(array, primitive.name)
         return array
 
-    def adopt(self, value: Any, target: Tracer) -> TapeTracer:
+    def adopt(self, value: Any, target: Tracer | None) -> TapeTracer:
         if isinstance(value, Tracer) and value.owner.level > self.level:
             refuse_foreign_write(target, value)
         return self.watch(value)

@@ -35,17 +35,19 @@ def register_pytree_with_keys(
 
 def register_pytree_node_class(cls: Class) -> Class:
     """Class decorator: a node through its methods `tree_flatten` and `tree_unflatten`."""
-    register_pytree_node(cls, lambda value: value.tree_flatten(), cls.tree_unflatten)  # pyright: ignore
+    node: Any = cls
+    register_pytree_node(cls, lambda value: value.tree_flatten(), node.tree_unflatten)
     return cls
 
 
 def register_pytree_with_keys_class(cls: Class) -> Class:
     """Class decorator: a node through `tree_flatten_with_keys` and `tree_unflatten`."""
+    node: Any = cls
     flatten = getattr(cls, "tree_flatten", None)
     register_pytree_with_keys(
         cls,
         lambda value: value.tree_flatten_with_keys(),
-        cls.tree_unflatten,  # pyright: ignore
+        node.tree_unflatten,
         None if flatten is None else lambda value: value.tree_flatten(),
     )
     return cls

@@ -107,14 +107,15 @@ class NamedTupleNode(NodeType):
 
     access = "sequence"
 
-    def __init__(self, cls: type):
+    def __init__(self, cls: Any):
+        self.fields: tuple[str, ...] = cls._fields
         # tuple.__new__ and not cls(...): user code in __new__ must not see placeholder leaves.
         super().__init__(
             cls, lambda value: (value, None), lambda _, children: tuple.__new__(cls, children)
         )
 
     def keys(self, aux: Any, count: int) -> tuple[Any, ...]:
-        return tuple([GetAttrKey(name) for name in self.cls._fields])  # pyright: ignore
+        return tuple([GetAttrKey(name) for name in self.fields])
 
     def show(self, aux: Any, children: list[str]) -> str:
         return f"CustomNode(namedtuple[{self.cls.__name__}], [{', '.join(children)}])"

@@ -148,13 +148,14 @@ class PyTreeDef:
     @staticmethod
     def from_tuple(treedefs: Iterable["PyTreeDef"]) -> "PyTreeDef":
         """The structure of a tuple of trees."""
-        children, leaves, nodes = [], 0, 0
+        children: list[Structure] = []
+        leaves = nodes = 0
         for treedef in treedefs:
             children.append(shift(treedef.root, leaves, nodes))
             leaves += treedef.num_leaves
             nodes += _count_instances(treedef.root)
-        kind = kind_of(tuple)
-        return PyTreeDef(Node(kind, None, tuple(children)))  # pyright: ignore
+        kind: Any = kind_of(tuple)
+        return PyTreeDef(Node(kind, None, tuple(children)))
 
     # --- equality ---
 

@@ -122,13 +122,19 @@ class _Axes:
                 first = f.load("i64", f.gep(self.slot(level + 1), 1, "i64"), 8)
                 store_entry(f, target, first, following)
                 self.write_level(level + 1, following)
-        self.index.pop(self.axes[level], None)  # type: ignore[arg-type]
+        self.unbind(level)
 
     def bind(self, axis: int, index: Value) -> None:
         """A loop over an axis of the result has come to an index."""
         of = self.axes[axis]
         if of is not None:
             self.index[of] = index
+
+    def unbind(self, axis: int) -> None:
+        """The loop over an axis is over."""
+        of = self.axes[axis]
+        if of is not None:
+            self.index.pop(of, None)
 
     # --- rows, whose axes have known lengths ---
 
@@ -148,7 +154,7 @@ class _Axes:
         with f.loop(ZERO, constant("i64", shape[axis]), hint="axis") as loop:
             self.bind(axis, loop.index)
             self.write_row(axis + 1, f.gep(target, f.op("mul", loop.index, stride)))
-        self.index.pop(self.axes[axis], None)  # type: ignore[arg-type]
+        self.unbind(axis)
 
     def is_contiguous(self, axis: int) -> bool:
         """Whether the elements from an axis of the result on lie in the operand as in the result."""
