@@ -37,7 +37,7 @@ def shifted(x: Any, axis: int, reverse: bool = False, fill: float = 0) -> Any:
 class LinearRecurrence(Primitive):
     """`s[k] = factor[k] * s[k - 1] + term[k]` along `axis`, from `s[-1] = 0`; from the end if `reverse`.
 
-    Linear in `term`. No division, so that products with zeros have exact derivatives.
+    Linear in `term`. No division, so that products with zeros have exact derivatives. Zeros are 0, never -0.
     """
 
     def type_rule(self, factor: ArrayType, term: ArrayType, **params: Any) -> ArrayType:
@@ -83,6 +83,7 @@ def recur_by_doubling(xp: Any, factor: Any, term: Any, axis: int) -> Any:
     """All results in log2(n) whole-array steps. A carried 0 stays 0, even if products of factors overflow."""
     wide = accumulator(term.dtype)
     dtype, factor, term = term.dtype, xp.array(factor, wide), xp.array(term, wide)
+    term += 0  # no result is -0, in whatever order parts are added up
     length, step = term.shape[axis], 1
     with np.errstate(all="ignore"):
         while step < length:

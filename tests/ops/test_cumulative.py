@@ -1,5 +1,7 @@
 """Running operations: zeros, ties, NaN, infinities, dtypes, recurrences."""
 
+import itertools
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from funcgrad.ops.extremal_reduce import reduce_max
 from funcgrad.ops.index import getitem
 from funcgrad.ops.recurrence import linear_recurrence
 from funcgrad.ops.reduce import reduce_sum
-from funcgrad.transforms.grad import grad
+from funcgrad.transforms.forward import jvp
+from funcgrad.transforms.grad import grad, vjp
 from funcgrad.transforms.jit import jit
 from funcgrad.transforms.vmap import vmap
 from tests.ops.derivatives import check_derivatives
@@ -133,3 +136,50 @@ def test_recurrence_of_every_length(length):
     run = lambda f, t: linear_recurrence(f, t, axis=0)
     np.testing.assert_allclose(run(factor, term), expected)
     check_derivatives(run, factor, term, order=1)
+
+
+def by_products(x, dx):
+    """The tangent of a running product as the sum of products in which one factor is a tangent."""
+    out = np.zeros_like(x)
+    for k in range(len(x)):
+        for i in range(k + 1):
+            out[k] += np.prod([dx[j] if j == i else x[j] for j in range(k + 1)])
+    return out
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5])
+def test_derivatives_of_products_with_zeros(length):
+    """Of both signs, several at once; compiled and not they have the same bits, and no zero is -0."""
+    push = lambda x, dx: jvp(cumprod, (x,), (dx,))[1]
+    pull = lambda x, dx: vjp(cumprod, x)[1](dx)[0]
+    rng = np.random.default_rng(length)
+    compiled_push, compiled_pull = jit(push), jit(pull)
+    identity = np.eye(length)
+    for x in itertools.product([0.0, -0.0, 2.0, -3.0], repeat=length):
+        x = np.array(x)
+        dx = rng.choice([0.0, -0.0, 1.5, -0.5], length)
+        pushed, pulled = push(x, dx), pull(x, dx)
+        np.testing.assert_array_equal(pushed, by_products(x, dx))
+        columns = [by_products(x, column) for column in identity]
+        np.testing.assert_array_equal(pulled, [column @ dx for column in columns])
+        assert compiled_push(x, dx).tobytes() == pushed.tobytes()
+        assert compiled_pull(x, dx).tobytes() == pulled.tobytes()
+        assert not np.signbit(pushed[pushed == 0]).any()
+
+
+@pytest.mark.parametrize(
+    "x", [[1, np.inf, 0, 2], [np.inf, 2, 3], [0, np.inf, 1], [2, np.nan, 3], [np.nan, 0, 3]]
+)
+def test_derivatives_of_products_with_infinities_and_nan(x):
+    x = np.array(x, float)
+    ones = np.ones_like(x)
+    with np.errstate(all="ignore"):
+        expected = by_products(x, ones)
+        pulled = np.sum([by_products(x, column) * ones for column in np.eye(len(x))], axis=1)
+        defined = ~np.isnan(pulled)
+        for run in (lambda f: f, jit):
+            np.testing.assert_array_equal(
+                run(lambda x: jvp(cumprod, (x,), (ones,))[1])(x), expected
+            )
+            found = run(lambda x: vjp(cumprod, x)[1](ones)[0])(x)
+            np.testing.assert_array_equal(found[defined], pulled[defined])

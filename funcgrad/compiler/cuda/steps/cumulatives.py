@@ -61,7 +61,8 @@ def write_recurrence(writer: LaunchWriter, step: Step) -> None:
     state = f"""  struct S {{ {type} f, t; }};
   auto then = [](const S& a, const S& b) -> S {{ return S{{{factor}, {term}}}; }};
 """
-    read = f"S{{{load(dtype, 'x', 'at')}, {load(dtype, 'y', 'at')}}}"
+    positive = combine("add", wide, load(dtype, "y", "at"), f"{type}{{}}")  # 0 of -0
+    read = f"S{{{load(dtype, 'x', 'at')}, {positive}}}"
     write_step(writer, step, "recurrence", state, 2 * wide.itemsize, ("x", "y"), read, "value.t")
 
 

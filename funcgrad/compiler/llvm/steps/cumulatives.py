@@ -33,6 +33,7 @@ CHUNK_WORK = 1 << 16  # elements that are worth handing to a thread
 MAX_CHUNKS = 64
 POLL_ELEMENTS = 1 << 20  # of a row, after which Ctrl-C is looked for
 
+Begin = Callable[[Function, list[Value]], Value]
 Advance = Callable[[Function, Value, list[Value]], Value]
 Part = Callable[[list[Value], Value, Value], list[Value]]
 
@@ -62,7 +63,13 @@ def write_cumulative(writer: ProgramWriter, step: Step) -> None:
     def advance(f: Function, state: Value, read: list[Value]) -> Value:
         return combine(f, name, dtype, state, read[0])
 
-    rows.run(writer, lambda task: RunningWriter(task, rows, advance).write())
+    rows.run(writer, lambda task: RunningWriter(task, rows, itself, advance).write())
+
+
+def itself(f: Function, read: list[Value]) -> Value:
+    """The first result of a running operation."""
+    del f
+    return read[0]
 
 
 def write_recurrence(writer: ProgramWriter, step: Step) -> None:
@@ -70,15 +77,20 @@ def write_recurrence(writer: ProgramWriter, step: Step) -> None:
     dtype = accumulator(step.types[0].dtype)
     rows = Rows(step)
 
+    def begin(f: Function, read: list[Value]) -> Value:
+        """A term, 0 for -0: no result is -0, in whatever order parts are added up."""
+        elements = Elements(f, dtype, lanes_of(read[-1].type))
+        return elements.add(Element(dtype, read[-1]), elements.constant(0)).value
+
     def advance(f: Function, state: Value, read: list[Value]) -> Value:
-        factor, term, last = (Element(dtype, value) for value in (*read, state))
+        factor, term, last = (Element(dtype, value) for value in (read[0], begin(f, read), state))
         elements = Elements(f, dtype, lanes_of(state.type))
         is_zero = elements.equal(last, elements.constant(0))
         carried = elements.select(is_zero, last, elements.multiply(factor, last))
         return elements.add(carried, term).value
 
     if rows.size:
-        rows.run(writer, lambda task: RunningWriter(task, rows, advance).write())
+        rows.run(writer, lambda task: RunningWriter(task, rows, begin, advance).write())
 
 
 class Member(NamedTuple):
@@ -223,8 +235,9 @@ class UnitWriter:
 class RunningWriter(UnitWriter):
     """Computes the runs of a unit side by side, each in a register."""
 
-    def __init__(self, task: Task, rows: Rows, advance: Advance) -> None:
+    def __init__(self, task: Task, rows: Rows, begin: Begin, advance: Advance) -> None:
         super().__init__(task, rows)
+        self.begin = begin
         self.advance = advance
 
     def write_unit(self, unit: Value) -> None:
@@ -248,13 +261,13 @@ class RunningWriter(UnitWriter):
             self.in_parts(first, 1, length, lambda *part: self.write_part(base, members, *part))
 
     def first(self, base: Value, members: list[Member]) -> list[Value]:
-        """The first elements are what they are."""
+        """The first results, which need no others."""
         f = self.f
         found = []
         for member in members:
             begin = f.op("add", base, self.rows.place(f, constant("i64", 0)))
             place = f.op("add", begin, constant("i64", member.offset))
-            value = self.read(place, member.lanes)[-1]
+            value = self.begin(f, self.read(place, member.lanes))
             self.store(value, place)
             found.append(value)
         return found
