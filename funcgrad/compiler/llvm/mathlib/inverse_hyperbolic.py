@@ -1,4 +1,4 @@
-"""Inverse hyperbolic functions: logarithms of sums in two words. Floats are computed as doubles."""
+"""Inverse hyperbolic functions: logarithms of sums in two words."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import math
 
 from funcgrad.compiler.llvm.mathlib.double_word import two_sum
 from funcgrad.compiler.llvm.mathlib.logarithm import log1p_of_sum
-from funcgrad.compiler.llvm.mathlib.number import Number, copysign, fma, select, sqrt
+from funcgrad.compiler.llvm.mathlib.number import Number, at_least, copysign, fma, select, sqrt
 
 # From here on 1 is negligible, and the square may overflow.
-LARGE = 2.0**500
+LARGE = {"float": 2.0**50, "double": 2.0**500}
 
 
 def arcsinh(x: Number) -> Number:
     """`log(1 + a + a**2 / (1 + sqrt(1 + a**2)))` for `a = |x|`; `log(2 a)` for large ones."""
-    if not x.is_double:
-        return arcsinh(x.widen()).narrow()
     size = abs(x)
-    is_large = size > LARGE
+    is_large = size > LARGE[x.element]
     a = select(is_large, 1.0, size)
     square = a * a
     bend = select(is_large, 0.0, square / (sqrt(square + 1.0) + 1.0))
@@ -25,22 +23,19 @@ def arcsinh(x: Number) -> Number:
 
 
 def arccosh(x: Number) -> Number:
-    """`log(1 + t + sqrt(t * (x + 1)))` with `t = x - 1`; `log(2 x)` for large ones."""
-    if not x.is_double:
-        return arccosh(x.widen()).narrow()
-    is_large = x > LARGE
-    t = x - 1.0
-    root = select(is_large, 0.0, sqrt(t * (x + 1.0)))
-    result = log1p_of_sum(
-        *two_sum(select(is_large, x, root), select(is_large, 0.0, t)), doubled=is_large
-    )
+    """`log(1 + t + sqrt(t**2 + 2 t))` with `t = x - 1`; `log(2 x)` for large ones."""
+    is_large = x > LARGE[x.element]
+    t = select(is_large, 0.0, x - 1.0)
+    square = fma(t, t, t + t)
+    root = sqrt(square)
+    lost = fma(-root, root, square) * 0.5 / at_least(root, x.format.smallest_normal)
+    high, low = two_sum(select(is_large, x, root), t)
+    result = log1p_of_sum(high, low + lost, doubled=is_large)
     return select(x < 1.0, math.nan, result)
 
 
 def arctanh(x: Number) -> Number:
     """`log(1 + 2 a / (1 - a)) / 2` for `a = |x|`."""
-    if not x.is_double:
-        return arctanh(x.widen()).narrow()
     size = abs(x)
     below = 1.0 - size
     lost = (1.0 - below) - size
