@@ -6,11 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.ir.primitive import Operation
 from funcgrad.ir.types import ArrayType, is_complex, real_dtype
 from funcgrad.ops.arithmetic import add, divide, multiply, subtract
 from funcgrad.ops.cast import convert
 from funcgrad.ops.compare import equal
 from funcgrad.ops.complex import imag, real
+from funcgrad.ops.lu import (
+    FACTORED_SOLVE,
+    LU_DETERMINANT,
+    LU_FACTOR,
+    LU_LOGARITHM,
+    LU_SIGN,
+    factors_known,
+)
 from funcgrad.ops.matrices import (
     INDEX,
     MatrixOperation,
@@ -20,17 +29,17 @@ from funcgrad.ops.matrices import (
     column_vector,
     diagonal,
     diagonal_matrix,
+    identity,
     inexact,
     is_diagonal,
     row_vector,
     swap,
-    trace_of,
 )
 from funcgrad.ops.operands import shape_of
 from funcgrad.ops.product import reduce_prod
 from funcgrad.ops.reduce import reduce_sum
 from funcgrad.ops.select import select
-from funcgrad.ops.solve import INV
+from funcgrad.ops.shape import broadcast_to
 from funcgrad.ops.spectral import SVD
 
 
@@ -46,6 +55,10 @@ class Det(MatrixOperation):
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         cofactors = swap(ADJUGATE(*primals))
         return self(*primals), reduce_sum(multiply(tangents[0], cofactors), (-2, -1))
+
+    def simplify(self, known: Any, a: Any) -> Any:
+        factors = factors_known(known, a)
+        return factors and Operation(LU_DETERMINANT, *factors)
 
 
 class Adjugate(MatrixOperation):
@@ -109,16 +122,48 @@ class Slogdet(MatrixOperation):
         return list(xp.linalg.slogdet(a))
 
     def jvp(self, primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
-        (a,) = primals
-        sign, logarithm = self(a)
-        change = trace_of(chain(INV(a), tangents[0]))
+        factors = LU_FACTOR(*primals)
+        return FACTORED_SLOGDET.jvp((*primals, *factors), (*tangents, None, None))
+
+    def simplify(self, known: Any, a: Any) -> Any:
+        factors = factors_known(known, a)
+        return factors and slogdet_of(*factors)
+
+
+class FactoredSlogdet(MatrixOperation):
+    """`Slogdet` of a matrix whose factors are known."""
+
+    multiple = True
+
+    def type_rule(self, a: ArrayType, factors: ArrayType, pivots: ArrayType) -> list[ArrayType]:
+        del factors, pivots
+        return SLOGDET.type_rule(a)
+
+    def numpy(self, xp: Any, a: Any, factors: Any, pivots: Any) -> list[Any]:
+        del a
+        return [LU_SIGN.numpy(xp, factors, pivots), LU_LOGARITHM.numpy(xp, factors)]
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
+        a = primals[0]
+        sign, logarithm = self(*primals)
+        one = broadcast_to(identity(shape_of(a)[-1], a.dtype), shape_of(a))
+        inverse = FACTORED_SOLVE(*primals, one, transposed=True)  # its transpose
+        change = reduce_sum(multiply(tangents[0], inverse), (-2, -1))
         if not is_complex(a.dtype):
             return [sign, logarithm], [None, change]
         turn = multiply(multiply(sign, 1j), imag(change))
         return [sign, logarithm], [turn, real(change)]
 
+    def simplify(self, known: Any, a: Any, factors: Any, pivots: Any) -> Any:
+        del known, a
+        return slogdet_of(factors, pivots)
 
-DET, ADJUGATE, SLOGDET = Det(), Adjugate(), Slogdet()
+
+def slogdet_of(factors: Any, pivots: Any) -> list[Operation]:
+    return [Operation(LU_SIGN, factors, pivots), Operation(LU_LOGARITHM, factors)]
+
+
+DET, ADJUGATE, SLOGDET, FACTORED_SLOGDET = Det(), Adjugate(), Slogdet(), FactoredSlogdet()
 
 
 def det(a: Any) -> Any:

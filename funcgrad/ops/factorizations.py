@@ -41,6 +41,9 @@ class Cholesky(MatrixOperation):
     def numpy(self, xp: Any, a: Any) -> Any:
         return xp.linalg.cholesky(symmetric(xp, a))
 
+    def lower(self, emit: Any, a: Any) -> Any:
+        return emit.step("cholesky", (emit.traced(hermitian_part, a),))
+
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         out = self(*primals)
         left = triangular_solve(out, hermitian_part(tangents[0]), left_side=True, lower=True)

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import LinearInput
+from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.types import ArrayType
 from funcgrad.ops.arithmetic import negative, subtract
-from funcgrad.ops.batching import move_batch_first
+from funcgrad.ops.cast import CONVERT
+from funcgrad.ops.compare import EQUAL
 from funcgrad.ops.cotangents import sum_terms
+from funcgrad.ops.create import IOTA
+from funcgrad.ops.lu import FACTORED_SOLVE, LU_FACTOR, LU_SOLVE, factors_known, solved_as_columns
 from funcgrad.ops.matrices import (
+    INDEX,
     MatrixOperation,
     adjoint,
     chain,
@@ -25,7 +29,8 @@ from funcgrad.ops.matrices import (
 )
 from funcgrad.ops.operands import broadcast_shapes, ndim_of, shape_of
 from funcgrad.ops.products import matmul
-from funcgrad.ops.shape import moveaxis, reshape
+from funcgrad.ops.shape import reshape
+from funcgrad.ops.substitution import substitute
 
 
 class LinearSolve(MatrixOperation):
@@ -61,11 +66,7 @@ class LinearSolve(MatrixOperation):
         a, b = args
         if axes[0] is not None or ndim_of(a) > 2:
             return super().batch(size, args, axes, **params)
-        # One matrix for all examples: their right-hand sides become columns of one system.
-        (b,) = move_batch_first([b], axes[1:])
-        _, n, count = shape_of(b)
-        wide = reshape(moveaxis(b, 0, 1), (n, size * count))
-        return reshape(self(a, wide, **params), (n, size, count)), 1
+        return solved_as_columns(lambda wide: self(a, wide, **params), size, b, axes[1])
 
 
 class Solve(LinearSolve):
@@ -73,6 +74,15 @@ class Solve(LinearSolve):
 
     def numpy(self, xp: Any, a: Any, b: Any) -> Any:
         return xp.linalg.solve(a, b)
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
+        (a, b), (da, db) = primals, tangents
+        factors = LU_FACTOR(a)
+        return FACTORED_SOLVE.jvp((a, *factors, b), (da, None, None, db), transposed=False)
+
+    def simplify(self, known: Any, a: Any, b: Any) -> Any:
+        factors = factors_known(known, a)
+        return factors and Operation(LU_SOLVE, *factors, b, transposed=False)
 
 
 class TriangularSolve(LinearSolve):
@@ -102,17 +112,8 @@ class TriangularSolve(LinearSolve):
     def transposed(self, a: Any, ct: Any, *, lower: bool, unit_diagonal: bool) -> Any:
         return self(swap(a), ct, lower=not lower, unit_diagonal=unit_diagonal)
 
-
-def substitute(xp: Any, a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
-    """Row by row, for all systems at once: faster where there are many small ones."""
-    n = a.shape[-1]
-    out = xp.empty(b.shape, b.dtype)
-    with np.errstate(all="ignore"):
-        for i in range(n) if lower else range(n)[::-1]:
-            known = slice(0, i) if lower else slice(i + 1, n)
-            row = b[..., i, :] - (a[..., i, None, known] @ out[..., known, :])[..., 0, :]
-            out[..., i, :] = row if unit_diagonal else row / a[..., i, i, None]
-    return out
+    def lower(self, emit: Any, a: Any, b: Any, *, lower: bool, unit_diagonal: bool) -> Any:
+        return emit.triangular_solve(a, b, lower, unit_diagonal)
 
 
 def blas_solver(dtype: np.dtype) -> Any:
@@ -151,6 +152,10 @@ class Inv(MatrixOperation):
         out = self(*primals)
         return out, negative(chain(out, tangents[0], out))
 
+    def simplify(self, known: Any, a: Any) -> Any:
+        factors = factors_known(known, a)
+        return factors and Operation(LU_SOLVE, *factors, identity_like(a), transposed=False)
+
 
 class Pinv(MatrixOperation):
     """Moore-Penrose pseudoinverse; singular values up to `cutoff` times the largest count as zero.
@@ -176,6 +181,13 @@ class Pinv(MatrixOperation):
         left = chain(out, inverse, subtract(turned, chain(turned, a, out)))
         right = chain(subtract(turned, chain(out, a, turned)), inverse, out)
         return out, sum_terms([change, left, right])
+
+
+def identity_like(a: Any) -> Operation:
+    """For a `simplify` rule: the identities of the shape of an operand."""
+    shape, index = a.type.shape, {"shape": a.type.shape, "dtype": INDEX}
+    row, column = (Operation(IOTA, axis=len(shape) - k, **index) for k in (2, 1))
+    return Operation(CONVERT, Operation(EQUAL, row, column), dtype=a.type.dtype)
 
 
 SOLVE, TRIANGULAR_SOLVE, INV, PINV = Solve(), TriangularSolve(), Inv(), Pinv()

@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from funcgrad.ops import determinant, eigen, factorizations, norms, solve, spectral
-from funcgrad.ops.arithmetic import multiply
-from funcgrad.ops.matrices import adjoint, chain, column_vector, columns
+from funcgrad.ops import determinant, eigen, factorizations, lu, norms, solve, spectral
+from funcgrad.ops.arithmetic import add, multiply, subtract
+from funcgrad.ops.matrices import (
+    adjoint,
+    chain,
+    column_vector,
+    columns,
+    identity,
+    strictly_lower,
+    swap,
+)
+from funcgrad.ops.products import matmul
 from tests.ops.case import REAL, Builder, Case, fixed, uniform
 
 LAPACK = ("float32", "float64", "complex64", "complex128")
@@ -106,6 +115,31 @@ def right_solve(a, b):
 def right_reference(a, b):
     unit = np.tril(a, -1) + np.eye(len(a), dtype=a.dtype)
     return np.linalg.solve(unit.conj(), b.T).T
+
+
+def factored_solve(a, b, transposed):
+    return lu.FACTORED_SOLVE(a, *lu.LU_FACTOR(a), b, transposed=transposed)
+
+
+def lu_solve(a, b, transposed):
+    return lu.LU_SOLVE(*lu.LU_FACTOR(a), b, transposed=transposed)
+
+
+def solve_reference(a, b, transposed):
+    return np.linalg.solve(np.swapaxes(a, -1, -2) if transposed else a, b)
+
+
+def lu_product(a):
+    """The rows of the matrix in the order of its factors."""
+    factors, _ = lu.LU_FACTOR(a)
+    lower = add(strictly_lower(swap(factors)), identity(a.shape[-1], a.dtype))
+    upper = subtract(swap(factors), strictly_lower(swap(factors)))
+    return matmul(lower, upper)
+
+
+def rows_in_order(a):
+    order, _, _ = scipy.linalg.lu(a, p_indices=True)
+    return a[np.argsort(order)]
 
 
 VALUES = fixed(np.array([0.5, 1.0, 2.5]))
@@ -234,6 +268,67 @@ CASES = [
         determinant.det,
         (fixed(np.array([[1.0, 2, 3], [2, 4, 6], [1, 1, 2]])),),
         label="singular",
+        **COMMON,
+    ),
+    Case(
+        "lu_factor",
+        lu_product,
+        (uniform(-1, 1, SQUARE),),
+        reference=rows_in_order,
+        argnums=(),
+        dtypes=LAPACK,
+        tolerance=64.0,
+    ),
+    *(
+        Case(
+            primitive,
+            function,
+            (build, uniform(-1, 1, shape)),
+            params={"transposed": transposed},
+            label=f"{'transposed ' * transposed}{label}",
+            reference=solve_reference,
+            argnums=argnums,
+            **COMMON,
+        )
+        for primitive, function, argnums in (
+            ("factored_solve", factored_solve, None),
+            ("lu_solve", lu_solve, ()),
+        )
+        for build, shape, label in (
+            (near_identity(SQUARE), (3, 2), "one"),
+            (many_near_identity, (5, 3, 2), "many"),
+        )
+        for transposed in (False, True)
+    ),
+    Case(
+        "factored_slogdet",
+        lambda a: determinant.FACTORED_SLOGDET(a, *lu.LU_FACTOR(a)),
+        (near_identity(SQUARE),),
+        reference=np.linalg.slogdet,
+        **COMMON,
+    ),
+    Case(
+        "lu_sign",
+        lambda a: lu.LU_SIGN(*lu.LU_FACTOR(a)),
+        (uniform(-1, 1, SQUARE),),
+        reference=lambda a: np.linalg.slogdet(a)[0],
+        argnums=(),
+        **COMMON,
+    ),
+    Case(
+        "lu_logarithm",
+        lambda a: lu.LU_LOGARITHM(lu.LU_FACTOR(a)[0]),
+        (near_identity(SQUARE),),
+        reference=lambda a: np.linalg.slogdet(a)[1],
+        argnums=(),
+        **COMMON,
+    ),
+    Case(
+        "lu_determinant",
+        lambda a: lu.LU_DETERMINANT(*lu.LU_FACTOR(a)),
+        (near_identity(SQUARE),),
+        reference=np.linalg.det,
+        argnums=(),
         **COMMON,
     ),
     Case("adjugate", determinant.ADJUGATE, (near_identity(SQUARE),), **COMMON),

@@ -142,10 +142,12 @@ class Lowering:
 
     def traced(self, function: Callable[..., Any], *values: Node) -> Any:
         """What a function composed of other primitives gives for these nodes."""
-        type = self.type
         program, captured = trace_flat(lambda *xs: [function(*xs)], [v.type for v in values])
-        assert not captured and program.output_types[0] == type
-        return run_program(self, program, values)[0]
+        equation = self.equation
+        assert not captured and program.output_types[0] == self.type
+        found = run_program(self, program, values)[0]
+        self.equation = equation
+        return found
 
     # --- steps ---
 
@@ -175,6 +177,18 @@ class Lowering:
             return x
         type = ArrayType(tuple([x.shape[i] for i in order]), x.dtype)
         return self.add(View(type, x, "transpose", order))
+
+    def triangular_solve(self, a: Node, b: Node, lower: bool, unit_diagonal: bool) -> Any:
+        """Matrices are read as they lie in memory, also those that are transposed there."""
+        (a, transposed), (b, right) = untransposed(a), untransposed(b)
+        params = {"lower": lower != transposed, "unit_diagonal": unit_diagonal}
+        params |= {"transposed": transposed, "right": right}
+        if not self.takes("triangular_solve", (a, b), params):
+            return NotImplemented
+        step = Step("triangular_solve", (a, b), [b.type], params, self.equation)
+        self.add(step)
+        step.results = [self.add(Result(step, 0))]
+        return self.permuted(step.results[0], swapped(b)) if right else step.results[0]
 
     def dynamic_update(self, x: Node, updates: Node, starts: Sequence[Node]) -> Any:
         return self.change("dynamic_update", x, (updates, *starts))
@@ -226,6 +240,18 @@ class Lowering:
 
     def call(self, program: Program, values: Sequence[Node]) -> Any:
         return run_program(self, program, values)
+
+
+def swapped(x: Node) -> tuple[int, ...]:
+    """The axes with the last two exchanged."""
+    rank = len(x.shape)
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
+def untransposed(x: Node) -> tuple[Node, bool]:
+    """Matrices, or what they are the transposes of, and whether they are."""
+    is_turned = isinstance(x, View) and x.how == "transpose" and x.argument == swapped(x)
+    return (x.operands[0], True) if is_turned else (x, False)
 
 
 def may_warn(primitive: Any, node: Node) -> bool:

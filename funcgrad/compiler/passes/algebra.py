@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.ir.primitive import Operation
+from funcgrad.ir.primitive import Operation, Primitive
 from funcgrad.ir.program import Atom, Equation, Literal, Program, Variable, has_effect
 from funcgrad.ops.create import FULL
 from funcgrad.ops.families import Elementwise
@@ -68,15 +68,18 @@ class Simplifier:
         """The result of an operation that a rule needs for another one."""
         return self._record(operation, self.current)
 
+    def results(self, primitive: Primitive, *inputs: Any) -> tuple[Atom, ...]:
+        """All results of an operation that a rule needs for another one."""
+        return self._record_all(Operation(primitive, *inputs), self.current)
+
     # --- recording ---
 
     def append(self, equation: Equation) -> tuple[Atom, ...]:
         """Add an equation, unless its results are at hand; these results, or its own."""
-        if not equation.primitive.multiple:
-            simpler = self._simpler(equation)
-            if simpler is not None:
-                self._drop(equation)
-                return (simpler,)
+        simpler = self._simpler(equation)
+        if simpler is not None:
+            self._drop(equation)
+            return simpler
         key = None if _has_effect(equation) else equation_key(equation)
         place = self.seen.get(key)
         if place is not None:
@@ -123,7 +126,7 @@ class Simplifier:
                     self.dead.add(operand)
                     waiting.append(maker)
 
-    def _simpler(self, equation: Equation) -> Atom | None:
+    def _simpler(self, equation: Equation) -> tuple[Atom, ...] | None:
         primitive = equation.primitive
         outer, self.current = self.current, equation
         is_elementwise = primitive.kind == "elementwise"
@@ -133,28 +136,39 @@ class Simplifier:
             found = primitive.simplify(self, *equation.inputs, **equation.params)
         if found is None and is_elementwise:
             found = self._unstretched(equation)
-        atom = None if found is None else self._fitted(self._record(found, equation), equation)
+        atoms = () if found is None else self._all_fitted(found, equation)
         self.current = outer
-        return atom
+        return atoms or None
+
+    def _all_fitted(self, found: Any, equation: Equation) -> tuple[Atom, ...]:
+        """The results that a rule found, in the types that are wanted; () if one cannot be had."""
+        parts = found if equation.primitive.multiple else (found,)
+        atoms = [
+            self._fitted(self._record(part, equation), out, equation)
+            for part, out in zip(parts, equation.outputs, strict=True)
+        ]
+        return () if None in atoms else tuple(atoms)  # type: ignore[arg-type]
 
     def _record(self, found: Any, origin: Equation) -> Atom:
         """The atom for what a rule asks for in place of the equation `origin`."""
         if not isinstance(found, Operation):
             return found if isinstance(found, Variable | Literal) else Literal(found)
+        return self._record_all(found, origin)[0]
+
+    def _record_all(self, found: Operation, origin: Equation) -> tuple[Atom, ...]:
+        """The results of an operation, which takes the place of the equation `origin`."""
         inputs = [self._record(item, origin) for item in found.inputs]
         for atom in inputs:
             self._use(atom)
-        type = found.primitive.type_rule(*[atom.type for atom in inputs], **found.params)
+        types = found.primitive.type_rule(*[atom.type for atom in inputs], **found.params)
         like = found.origin or origin
         is_quiet = found.is_quiet or like.is_quiet
-        outputs = [Variable(type)]
+        outputs = [Variable(type) for type in (types if found.primitive.multiple else [types])]
         made = Equation(found.primitive, inputs, outputs, found.params, like.source, is_quiet)
-        (atom,) = self.append(made)
-        return atom
+        return self.append(made)
 
-    def _fitted(self, atom: Atom, equation: Equation) -> Atom | None:
+    def _fitted(self, atom: Atom, out: Variable, equation: Equation) -> Atom | None:
         """A found result in the type that is wanted; None if a Python number would change dtypes elsewhere."""
-        (out,) = equation.outputs
         wanted = out.type
         if atom.type.weak and not wanted.weak:
             if type(atom) is not Literal:

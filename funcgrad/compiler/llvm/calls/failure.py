@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+import numpy as np
+
 from funcgrad.compiler.llvm.builder import Function, Module
 from funcgrad.compiler.llvm.instructions import Block
 from funcgrad.compiler.llvm.runtime import system
@@ -18,6 +20,15 @@ from funcgrad.ops.bounds import out_of_bounds_error, window_error
 # The first word of the record. A program answers 0, RAISED, or RECORDED for the other two.
 RAISED, INDEX, RECORDED = 1, 2, 3
 RECORD_BYTES = 64
+
+# Errors of linear algebra, in NumPy's words.
+SINGULAR, NOT_POSITIVE, NO_EIGENVALUES, NO_SINGULAR_VALUES = range(4)
+LINEAR_ALGEBRA = (
+    "Singular matrix",
+    "Matrix is not positive definite",
+    "Eigenvalues did not converge",
+    "SVD did not converge",
+)
 
 
 class Pending(threading.local):
@@ -37,6 +48,12 @@ def _index_error(index: int, axis: int, length: int, window: int, site: int) -> 
     PENDING.site = site
 
 
+@ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
+def _linalg_error(fault: int, site: int) -> None:
+    PENDING.error = np.linalg.LinAlgError(LINEAR_ALGEBRA[fault])
+    PENDING.site = site
+
+
 @ctypes.CFUNCTYPE(None, ctypes.c_int64)
 def _out_of_memory(size: int) -> None:
     PENDING.error = MemoryError(
@@ -47,8 +64,9 @@ def _out_of_memory(size: int) -> None:
 
 @functools.cache
 def register() -> None:
-    """Make the reporting function known to the loader."""
+    """Make the reporting functions known to the loader."""
     system.add_symbol("fg_index_error", system.function_address(_index_error))
+    system.add_symbol("fg_linalg_error", system.function_address(_linalg_error))
     system.add_symbol("fg_out_of_memory", system.function_address(_out_of_memory))
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from funcgrad.compiler.llvm.loading.load import share
 from funcgrad.compiler.llvm.loading.machine_code import LEVEL, Source
 
-GEMM, CONVOLUTION = "fg_gemm.", "fg_convolution."
+GEMM, CONVOLUTION, LINALG = "fg_gemm.", "fg_convolution.", "fg_linalg."
 # By prefix of their names, the modules whose `module_text(name)` defines functions. A name says all about a function.
 # These modules are imported only where the machine code is not in the cache.
 WRITERS = {
     GEMM: "funcgrad.compiler.llvm.products.dot_library",
     CONVOLUTION: "funcgrad.compiler.llvm.windows.conv_library",
+    LINALG: "funcgrad.compiler.llvm.linalg.library",
 }
 # Loops around calls of tiles: their own speed hardly counts, and level 0 compiles in an eighth of the time.
 LOOPS = (GEMM + "loops", GEMM + "pack.", CONVOLUTION + "direct.")

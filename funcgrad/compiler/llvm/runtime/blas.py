@@ -135,6 +135,8 @@ def section() -> str:
 
 # --- what SciPy has ---
 
+BLAS = "scipy.linalg.cython_blas"
+
 # Pairs of functions that ask for and change a thread count, under the names of different builds.
 CONTROLS = (
     *[
@@ -151,8 +153,13 @@ def functions() -> dict[str, int]:
 
     Functions with a complex result are left out: compilers differ in how they return it.
     """
+    return published(BLAS)
+
+
+def published(module: str) -> dict[str, int]:
+    """The same for a module of SciPy that publishes C functions."""
     found = {}
-    for name, capsule in _module().__pyx_capi__.items():
+    for name, capsule in _module(module).__pyx_capi__.items():
         signature = system.capsule_name(capsule)
         if " int *" in signature and "complex" not in signature.split(" (")[0]:
             found[name] = system.capsule_address(capsule)
@@ -162,7 +169,7 @@ def functions() -> dict[str, int]:
 def controls() -> tuple[int, int] | None:
     """The addresses of `int get()` and `void set(int)` for the thread count of this BLAS, None if they are unknown."""
     # A search in a library goes on in those that it was linked with.
-    library = ctypes.CDLL(_module().__file__)
+    library = ctypes.CDLL(_module(BLAS).__file__)
     for names in CONTROLS:
         if all(hasattr(library, name) for name in names):
             get, set_ = (system.function_address(library[name]) for name in names)
@@ -170,11 +177,10 @@ def controls() -> tuple[int, int] | None:
     return None
 
 
-def _module() -> Any:
-    """`scipy.linalg.cython_blas`, without the rest of `scipy.linalg`, whose import takes a quarter of a second."""
+def _module(name: str) -> Any:
+    """A module of `scipy.linalg` without the rest of that, whose import takes a quarter of a second."""
     import scipy
 
-    name = "scipy.linalg.cython_blas"
     if name not in sys.modules:
         loader = (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES)
         directory = os.path.join(scipy.__path__[0], "linalg")

@@ -25,6 +25,7 @@ from funcgrad.compiler.llvm.runtime import (
     clock,
     handler,
     interrupts,
+    lapack,
     limits,
     pool,
     system,
@@ -210,6 +211,13 @@ def _blas_function(name: str) -> int:
     return system.symbols[name]
 
 
+def _lapack_function(name: str) -> int:
+    ensure_blas()
+    for known, address in lapack.functions().items():
+        system.symbols.setdefault(f"fg_lapack_{known}", address)
+    return system.symbols[name]
+
+
 def _function(name: str) -> int:
     ensure()
     return system.symbols.get(name, 0)
@@ -217,4 +225,5 @@ def _function(name: str) -> int:
 
 provide("fg_", _function)
 provide("fg_blas_", _blas_function)
+provide("fg_lapack_", _lapack_function)
 share("fg_", lambda name: module_of(abilities()))

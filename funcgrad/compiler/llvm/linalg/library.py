@@ -1,0 +1,288 @@
+"""Factorizations and solutions for stacks of matrices, as functions that all programs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from funcgrad.compiler.llvm.builder import Function, Module
+from funcgrad.compiler.llvm.linalg.calls import (
+    blas,
+    integer,
+    lapack,
+    letter,
+    number,
+    section,
+    unnoticed,
+)
+from funcgrad.compiler.llvm.linalg.matrices import ONE, ZERO, Matrix, Numbers, counted
+from funcgrad.compiler.llvm.linalg.small import (
+    substitution,
+    write_cholesky,
+    write_exchange,
+    write_lu,
+)
+from funcgrad.compiler.llvm.loading.libraries import LINALG
+from funcgrad.compiler.llvm.strided import index
+from funcgrad.compiler.llvm.types import Value, constant
+
+# Up to so many rows loops of our own are faster, and up to so many right-hand sides.
+SMALL, FEW = 8, 16
+TILE = 16  # of a transposition: so many lines of memory are written at a time
+
+LOWER, UNIT, TRANSPOSED, RIGHT = 1, 2, 4, 8
+
+
+def module_text(name: str) -> str:
+    """The LLVM text of the module that defines a function, such as "fg_linalg.lu_factor.float64"."""
+    module = Module()
+    kind, dtype = name.removeprefix(LINALG).split(".")
+    parameters, write = ROUTINES[kind]
+    f = module.function(name, "i32", parameters)
+    failed = f.alloca("i32", align=4)
+    f.store(constant("i32", 0), failed, 4)
+    with unnoticed(f):
+        write(f, np.dtype(dtype), failed)
+    f.ret(f.load("i32", failed, 4))
+    return module.text()
+
+
+def each_matrix(
+    f: Function, dtype: np.dtype, count: Value, arrays: list[tuple[Value, Value]]
+) -> tuple[Callable[..., None], Numbers]:
+    """A loop over the matrices of stacks: the arrays, and how many elements lie between their matrices."""
+    do = Numbers(f, dtype)
+
+    def run(body: Callable[..., None]) -> None:
+        def one(number: Value, _: list[Value]) -> list[Value]:
+            body(*[do.advance(base, f.op("mul", number, step)) for base, step in arrays], number)
+            return []
+
+        counted(f, ZERO, count, [], one)
+
+    return run, do
+
+
+def either(f: Function, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+    with f.when(condition):
+        yes()
+    with f.when(f.op("xor", condition, constant("i1", 1))):
+        no()
+
+
+# --- LU ---
+
+
+def write_lu_factor(f: Function, dtype: np.dtype, failed: Value) -> None:
+    """`(ptr a, ptr factors, ptr pivots, i64 n, i64 count)`."""
+    del failed
+    a, factors, pivots, n, count = f.arguments
+    square = f.op("mul", n, n)
+    run, do = each_matrix(f, dtype, count, [(a, square), (factors, square)])
+    is_small = f.icmp("sle", n, index(SMALL))
+
+    def one(source: Value, target: Value, place: Value) -> None:
+        here = f.gep(pivots, f.op("mul", place, n), "i32")
+        write_transposition(do, source, target, n)
+
+        def large() -> None:
+            size = integer(f, n)
+            with section(f):
+                lapack(f, dtype, "getrf", [size, size, target, size, here])
+            counted(f, ZERO, n, [], lambda i, _: from_zero(f, f.gep(here, i, "i32")))
+
+        small = Matrix(target, ONE, n)
+        either(f, is_small, lambda: write_lu(f, dtype, small, here, n), large)
+
+    run(one)
+
+
+def from_zero(f: Function, place: Value) -> list[Value]:
+    f.store(f.op("sub", f.load("i32", place, 4), constant("i32", 1)), place, 4)
+    return []
+
+
+def write_transposition(do: Numbers, source: Value, target: Value, n: Value) -> None:
+    """Copy a square matrix transposed, some columns at a time."""
+    f = do.f
+    given, made = Matrix(source, n, ONE), Matrix(target, ONE, n)
+
+    def tile(number: Value, _: list[Value]) -> list[Value]:
+        start = f.op("mul", number, index(TILE))
+        stop = f.intrinsic("llvm.smin", "i64", [f.op("add", start, index(TILE)), n])
+
+        def row(i: Value, _: list[Value]) -> list[Value]:
+            def element(j: Value, _: list[Value]) -> list[Value]:
+                do.store(do.load(given, i, j), made, i, j)
+                return []
+
+            counted(f, start, stop, [], element)
+            return []
+
+        counted(f, ZERO, n, [], row)
+        return []
+
+    tiles = f.op("sdiv", f.op("add", n, index(TILE - 1)), index(TILE))
+    counted(f, ZERO, tiles, [], tile)
+
+
+def write_lu_solve(f: Function, dtype: np.dtype, failed: Value) -> None:
+    """`(ptr factors, ptr pivots, ptr x, i64 n, i64 k, i64 count, i64 transposed)`: x is b first; 1 if singular."""
+    factors, pivots, x, n, k, count, flag = f.arguments
+    square, size = f.op("mul", n, n), f.op("mul", n, k)
+    run, do = each_matrix(f, dtype, count, [(factors, square), (x, size)])
+    is_transposed = f.icmp("ne", flag, ZERO)
+
+    def one(matrix: Value, columns: Value, place: Value) -> None:
+        here = f.gep(pivots, f.op("mul", place, n), "i32")
+        note_zeros(do, Matrix(matrix, n, ONE), n, failed)
+        given = Matrix(columns, k, ONE)
+
+        def exchange(number: Value, is_backward: bool) -> list[Value]:
+            last = f.op("sub", f.op("sub", n, ONE), number)
+            i = last if is_backward else number
+            other = f.cast("sext", f.load("i32", f.gep(here, i, "i32"), 4), "i64")
+            with f.when(f.icmp("ne", i, other)):
+                write_exchange(do, given, i, other, k)
+            return []
+
+        def plain() -> None:
+            counted(f, ZERO, n, [], lambda i, _: exchange(i, False))
+            write_triangular(f, dtype, matrix, columns, n, k, TRANSPOSED | UNIT)
+            write_triangular(f, dtype, matrix, columns, n, k, TRANSPOSED | LOWER)
+
+        def turned() -> None:
+            write_triangular(f, dtype, matrix, columns, n, k, LOWER)
+            write_triangular(f, dtype, matrix, columns, n, k, UNIT)
+            counted(f, ZERO, n, [], lambda i, _: exchange(i, True))
+
+        either(f, is_transposed, turned, plain)
+
+    run(one)
+
+
+def note_zeros(do: Numbers, m: Matrix, n: Value, failed: Value) -> None:
+    """Set the i32 at `failed` if an element of the diagonal is 0."""
+    f = do.f
+
+    def look(i: Value, found: list[Value]) -> list[Value]:
+        is_zero = do.compare("equal", do.load(m, i, i), do.zero()).value
+        return [f.op("or", found[0], f.cast("zext", is_zero, "i32"))]
+
+    (found,) = counted(f, ZERO, n, [f.load("i32", failed, 4)], look)
+    f.store(found, failed, 4)
+
+
+# --- triangles ---
+
+
+def write_triangular(
+    f: Function, dtype: np.dtype, a: Value, x: Value, n: Value, k: Value, flags: int
+) -> None:
+    """Solve a system in place: `a` is a square matrix, `x` has n rows, or n columns for RIGHT, row by row in memory.
+
+    The flags say which triangle of the memory of `a` is read, whether its diagonal counts as ones, and whether
+    the matrix of the system is the transpose of that.
+    """
+    is_small = f.op("and", f.icmp("sle", n, index(SMALL)), f.icmp("sle", k, index(FEW)))
+    either(
+        f,
+        is_small,
+        lambda: _substitute(f, dtype, a, x, n, k, flags),
+        lambda: _trsm(f, dtype, a, x, n, k, flags),
+    )
+
+
+def _substitute(
+    f: Function, dtype: np.dtype, a: Value, x: Value, n: Value, k: Value, flags: int
+) -> None:
+    matrix, rows = Matrix(a, n, ONE), Matrix(x, k, ONE)
+    if flags & TRANSPOSED:
+        matrix = matrix.turned()
+    if flags & RIGHT:
+        rows = Matrix(x, ONE, n)
+    is_forward = bool(flags & LOWER) != bool(flags & TRANSPOSED)
+    name = substitution(f.module, dtype, is_forward, bool(flags & UNIT))
+    f.call(name, "void", [*matrix, *rows, n, k])
+
+
+def _trsm(f: Function, dtype: np.dtype, a: Value, x: Value, n: Value, k: Value, flags: int) -> None:
+    # BLAS reads columns first: to it both matrices are transposed, and so is the triangle.
+    triangle = letter(f, "U" if flags & LOWER else "L")
+    diagonal = letter(f, "U" if flags & UNIT else "N")
+    as_it_is, turned = letter(f, "N"), letter(f, "T")
+    if flags & TRANSPOSED:
+        as_it_is, turned = turned, as_it_is
+    rows, columns = integer(f, n), integer(f, k)
+
+    def vector() -> None:
+        given = [triangle, turned, diagonal, rows, a, rows, x, integer(f, ONE)]
+        blas(f, dtype, "trsv", given)
+
+    def matrix() -> None:
+        one = number(f, dtype, 1.0)
+        if flags & RIGHT:
+            given = [letter(f, "L"), triangle, turned, diagonal, rows, columns, one, a, rows]
+            blas(f, dtype, "trsm", [*given, x, rows])
+        else:
+            given = [letter(f, "R"), triangle, as_it_is, diagonal, columns, rows, one, a, rows]
+            blas(f, dtype, "trsm", [*given, x, columns])
+
+    with section(f):
+        either(f, f.icmp("eq", k, ONE), vector, matrix)
+
+
+def write_triangular_solve(f: Function, dtype: np.dtype, failed: Value) -> None:
+    """`(ptr a, ptr x, i64 n, i64 k, i64 count, i64 flags)`: x is b first."""
+    del failed
+    a, x, n, k, count, flags = f.arguments
+    run, _ = each_matrix(f, dtype, count, [(a, f.op("mul", n, n)), (x, f.op("mul", n, k))])
+    for value in range(16):
+        with f.when(f.icmp("eq", flags, index(value))):
+            run(lambda m, columns, _, v=value: write_triangular(f, dtype, m, columns, n, k, v))
+
+
+# --- Cholesky ---
+
+
+def write_cholesky_factor(f: Function, dtype: np.dtype, failed: Value) -> None:
+    """`(ptr x, i64 n, i64 count)`: in place; 1 if a matrix is not positive definite."""
+    x, n, count = f.arguments
+    run, do = each_matrix(f, dtype, count, [(x, f.op("mul", n, n))])
+    is_small = f.icmp("sle", n, index(SMALL))
+
+    def one(matrix: Value, _: Value) -> None:
+        lower = Matrix(matrix, n, ONE)
+
+        def large() -> None:
+            size = integer(f, n)
+            with section(f):
+                # The upper triangle of what BLAS takes for the transpose is the lower one.
+                answer = lapack(f, dtype, "potrf", [letter(f, "U"), size, matrix, size])
+            bad = f.cast("zext", f.icmp("ne", answer, constant("i32", 0)), "i32")
+            f.store(f.op("or", f.load("i32", failed, 4), bad), failed, 4)
+            counted(f, ZERO, n, [], lambda i, _: clear_right(do, lower, i, n))
+
+        either(f, is_small, lambda: write_cholesky(f, dtype, lower, n, failed), large)
+
+    run(one)
+
+
+def clear_right(do: Numbers, m: Matrix, i: Value, n: Value) -> list[Value]:
+    """Set what is right of the diagonal in a row to zero."""
+    f = do.f
+    start = f.op("add", i, ONE)
+    size = f.op("mul", f.op("sub", n, start), index(do.dtype.itemsize))
+    f.module.declare("llvm.memset.p0.i64", "void", ["ptr", "i8", "i64", "i1"])
+    address = do.advance(m.base, do.place(m, i, start))
+    f.call("llvm.memset.p0.i64", "void", [address, constant("i8", 0), size, constant("i1", 0)])
+    return []
+
+
+ROUTINES: dict[str, tuple[list[str], Callable[[Function, np.dtype, Value], None]]] = {
+    "lu_factor": (["ptr", "ptr", "ptr", "i64", "i64"], write_lu_factor),
+    "lu_solve": (["ptr", "ptr", "ptr", "i64", "i64", "i64", "i64"], write_lu_solve),
+    "triangular_solve": (["ptr", "ptr", "i64", "i64", "i64", "i64"], write_triangular_solve),
+    "cholesky": (["ptr", "i64", "i64"], write_cholesky_factor),
+}
