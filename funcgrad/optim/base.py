@@ -286,8 +286,13 @@ def at_step(value: Any, count: Any) -> Any:
 
 
 def check_decays(name: str, **decays: Any) -> None:
-    """Raise ValueError for a decay outside 0 <= decay < 1; traced ones pass."""
+    """Raise ValueError for a decay outside 0 <= decay < 1, TypeError for several in one; traced ones pass."""
     for parameter, value in decays.items():
+        if isinstance(value, tuple | list):
+            raise TypeError(
+                f"[{name}] {parameter} must be a number, but got {value!r:.60}. Write each decay by its name: "
+                "b1=0.9, b2=0.999."
+            )
         if isinstance(value, int | float) and not 0 <= value < 1:
             raise ValueError(
                 f"[{name}] {parameter} must be at least 0 and less than 1, but got {value}."

@@ -84,10 +84,10 @@ def scale_by_learning_rate(learning_rate: Any, *, flip_sign: bool = True) -> Gra
         >>> scale_by_learning_rate(0.1).update(np.ones(2), ())[0]
         array([-0.1, -0.1])
     """
-    if is_module(learning_rate):
+    if is_module(learning_rate) or isinstance(learning_rate, list | tuple | dict):
         raise TypeError(
-            "[scale_by_learning_rate] learning_rate must be a number or a schedule, but got the module "
-            f"{type(learning_rate).__name__}. Its parameters go to init: state = optimizer.init(model)."
+            "[scale_by_learning_rate] learning_rate must be a number or a schedule, but got a "
+            f"{type(learning_rate).__name__}. Parameters go to init: state = optimizer.init(params)."
         )
     sign: Any = -1 if flip_sign else 1
     if not callable(learning_rate):

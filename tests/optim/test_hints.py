@@ -27,7 +27,9 @@ from funcgrad.optim.foreign_names import RENAMED
         (optim.sgd, (0.1,), {"momemtum": 0.9}, r"it takes learning_rate, momentum, .*mean 'momentum'"),
         (optim.adam, (), {}, r"\[adam\] needs learning_rate, .*Write adam\(0\.001\)"),
         (optim.sgd, (0.1, 0.9, True, None, 3), {}, r"\[sgd\] takes .* It takes learning_rate, "),
-        (optim.adam, (nn.Linear(2, 2, key=0),), {}, r"the module Linear.*optimizer\.init\(model"),
+        (optim.adam, (nn.Linear(2, 2, key=0),), {}, r"got a Linear\. .*optimizer\.init\(params"),
+        (optim.sgd, ([np.ones(2)], 0.1), {}, r"got a list\. .*optimizer\.init\(params"),
+        (optim.adamw, (0.1, (0.9, 0.99)), {}, r"b1 must be a number, .*Write .*b1=0\.9, b2=0\.999"),
     ],
 )  # fmt: skip
 def test_arguments(make, args, options, text):
