@@ -26,7 +26,7 @@ PACK, TASK = GEMM + "pack.panels", "pack"
 
 # Panels that a chunk of work makes, and the steps of k for which it does so before it goes on: lines of the caches that
 # belong to several panels are read once.
-CHUNK_PANELS, CHUNK_STEPS = 8, 64
+CHUNK_PANELS, CHUNK_STEPS = 32, 64
 
 
 def write_panels(

@@ -23,7 +23,7 @@ from funcgrad.compiler.llvm.kernels.registers import (
     to_memory,
 )
 from funcgrad.compiler.llvm.strided import index
-from funcgrad.compiler.llvm.types import Value, lanes_of, vector, zero
+from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector, zero
 
 # x, x_row, x_column, y, y_row, y_column, k, out, out_row, columns (only masked tiles need these), and whether the
 # tile is added to `out` (only by outer tiles)
@@ -31,6 +31,11 @@ PARAMETERS = ("ptr", "i64", "i64", "ptr", "i64", "i64", "i64", "ptr", "i64", "i6
 
 # Rows that one pointer reaches by the addressing modes of common CPUs: itself, plus one and plus two strides.
 ROWS_PER_POINTER = 3
+
+# Tiles of so few vectors a row read x so fast that it should be on its way from memory; of others the next lines of the
+# caches come in time.
+FEW_VECTORS = 2
+LINE_BYTES = 64
 
 # The latency of a fused multiply-add is about four cycles, and two start per cycle.
 SUMS_SIDE_BY_SIDE = 8
@@ -150,6 +155,8 @@ def _outer(f: Function, tile: Tile) -> None:
     masks = [None] * (tile.width - 1) + [mask]
     starts = _starting_totals(f, tile, masks, out, out_row, adds)
     with f.loop(index(0), k) as loop:
+        if tile.width <= FEW_VECTORS:
+            _prefetch(f, loop, tile)
         pointers = _row_pointers(f, loop, x, x_row, x_column, tile.rows)
         row = f.carry(loop, y)
         totals = [[f.carry(loop, start) for start in of_row] for of_row in starts]
@@ -198,6 +205,23 @@ def _starting_totals(
         )
         source = f.gep(source, step)
     return found
+
+
+def _prefetch(f: Function, loop: Loop, tile: Tile) -> None:
+    """Bring a part of what the next tile reads of x at each step of k: of rows side by side, or else of columns."""
+    x, x_row, x_column, *_, k = f.arguments[:7]
+    size = tile.dtype.itemsize
+    with f.at(loop.preheader):
+        are_rows = f.icmp("eq", x_column, index(size))
+        are_near = f.icmp("eq", x_row, f.op("mul", k, index(size)))
+        step = f.select(are_near, index(tile.rows * size), index(0))
+        step = f.select(are_rows, step, x_column)
+        distance = f.op("mul", x_row, index(tile.rows))
+        start = f.gep(x, f.select(are_rows, distance, index(LINE_BYTES)))
+    place = f.carry(loop, start)
+    to_read, to_keep, data = (constant("i32", flag) for flag in (0, 3, 1))
+    f.intrinsic("llvm.prefetch", "void", [place, to_read, to_keep, data], "p0")
+    f.update(loop, place, f.gep(place, step))
 
 
 def _row_pointers(
