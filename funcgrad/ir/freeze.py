@@ -37,16 +37,16 @@ class FrozenArrays:
     """Arrays made read-only for a while, and who needs them."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[np.ndarray, str]] = []
+        self.held: list[tuple[np.ndarray, str, source.SourceLocation | None]] = []
 
     def freeze(self, array: Any, needed_by: str) -> None:
         """Make a writeable ndarray, and the arrays it is a view of, read-only until `release`."""
-        where = ""
+        where = None
         while type(array) is np.ndarray:
             if array.flags.writeable:
-                where = where or source.where()
+                where = where or source.user_location()
                 array.flags.writeable = False
-                self.held.append((array, f"{needed_by} at {where}"))
+                self.held.append((array, needed_by, where))
             array = array.base
 
     def release(self) -> None:
@@ -54,7 +54,7 @@ class FrozenArrays:
         if not self.held and not _waiting:
             return
         # Last one first: a view can be made writeable only after its base.
-        arrays = [array for array, _ in reversed(self.held)]
+        arrays = [array for array, *_ in reversed(self.held)]
         arrays += [array for array in (ref() for ref in _waiting) if array is not None]
         self.held.clear()
         _waiting[:] = [weakref.ref(array) for array in arrays if not thaw(array)]
@@ -63,7 +63,10 @@ class FrozenArrays:
         """The error to raise for `error`: a write to a frozen array says who still needs it."""
         if not self.held or not isinstance(error, ValueError) or "read-only" not in str(error):
             return error
-        readers = dict.fromkeys(f"needed by {needed_by}" for _, needed_by in self.held)
+        readers = dict.fromkeys(
+            f"needed by {needed_by} at {where.describe() if where else '?'}"
+            for _, needed_by, where in self.held
+        )
         return errors.MutatedResidualError(
             errors.compose(
                 "An array was written to that a traced operation reads again later.",
