@@ -144,6 +144,7 @@ IMPORTED_BY_NAME = {
     "funcgrad.compiler.cuda.stages",
     "funcgrad.compiler.cuda.runtime.callable",
     "funcgrad.compiler.cuda.runtime.cuda_device",
+    "funcgrad.compiler.llvm.fourier.passes",
     "funcgrad.compiler.llvm.linalg.library",
     "funcgrad.compiler.llvm.products.dot_library",
     "funcgrad.compiler.llvm.windows.conv_library",

@@ -47,6 +47,9 @@ class Fft(Linear):
             return xp.fft.irfftn(x, lengths, axes)
         return getattr(xp.fft, transform + "n")(x, axes=axes)
 
+    def lower(self, emit: Any, *values: Any, **params: Any) -> Any:
+        return emit.step("fourier", values, **params)
+
     def transpose(
         self, ct: Any, x: LinearInput, *, transform: str, axes: tuple[int, ...], length: int
     ) -> list[Any]:

@@ -9,11 +9,13 @@ from funcgrad.compiler.llvm.loading.load import share
 from funcgrad.compiler.llvm.loading.machine_code import LEVEL, Source
 
 GEMM, CONVOLUTION, LINALG = "fg_gemm.", "fg_convolution.", "fg_linalg."
+FOURIER = "fg_fourier."
 # By prefix of their names, the modules whose `module_text(name)` defines functions. A name says all about a function.
 # These modules are imported only where the machine code is not in the cache.
 WRITERS = {
     GEMM: "funcgrad.compiler.llvm.products.dot_library",
     CONVOLUTION: "funcgrad.compiler.llvm.windows.conv_library",
+    FOURIER: "funcgrad.compiler.llvm.fourier.passes",
     LINALG: "funcgrad.compiler.llvm.linalg.library",
 }
 # Loops around calls of tiles: their own speed hardly counts, and level 0 compiles in an eighth of the time.

@@ -28,6 +28,7 @@ STEPS = StepTable(
         "scatter": ("scatters", "takes", "write"),
         "scatter_in_full": ("scatters", "takes", "write"),
         "windows": ("convolutions", "takes_windows", "write_windows"),
+        "fourier": ("fourier", "takes", "write"),
         "stack": ("stack_operations", None, "write"),
         "lu_factor": ("linear_algebra", "takes", "write_lu_factor"),
         "lu_solve": ("linear_algebra", "takes", "write_lu_solve"),
