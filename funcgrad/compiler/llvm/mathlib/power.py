@@ -124,9 +124,11 @@ def cbrt(x: Number) -> Number:
 
 
 def cbrt_float(value: Number, guess: Number) -> Number:
-    value, guess = value.widen(), guess.widen()
-    cube = guess * guess * guess
-    return (guess * (fma(value, 2.0, cube) / fma(cube, 2.0, value))).narrow()
+    """The step is so small that only the difference it starts from needs more digits."""
+    square = two_product(guess, guess)
+    cube = two_product(square.high, guess)
+    missing = (value - cube.high) - fma(square.low, guess, cube.low)
+    return fma(guess, missing / fma(cube.high, 2.0, value), guess)
 
 
 def cbrt_double(value: Number, guess: Number) -> Number:
