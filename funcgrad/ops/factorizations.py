@@ -28,12 +28,14 @@ from funcgrad.ops.matrices import (
 )
 from funcgrad.ops.operands import shape_of
 from funcgrad.ops.products import matmul
-from funcgrad.ops.solve import triangular_solve
 from funcgrad.ops.spectral import symmetric
+from funcgrad.ops.triangular import triangular_solve
 
 
 class Cholesky(MatrixOperation):
     """Lower triangular `l` with `l @ l^H` the Hermitian part of the matrix, which must be positive definite."""
+
+    triangle = "lower"
 
     def type_rule(self, a: ArrayType) -> ArrayType:
         return a

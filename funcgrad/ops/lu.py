@@ -16,7 +16,6 @@ import numpy as np
 from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.types import ArrayType, is_complex, real_dtype
 from funcgrad.ops.arithmetic import multiply, negative
-from funcgrad.ops.batching import move_batch_first
 from funcgrad.ops.compare import equal, less
 from funcgrad.ops.cotangents import sum_terms
 from funcgrad.ops.create import iota
@@ -28,8 +27,8 @@ from funcgrad.ops.product import reduce_prod
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_or, reduce_sum
 from funcgrad.ops.select import select
-from funcgrad.ops.shape import moveaxis, reshape
 from funcgrad.ops.substitution import eliminate, substitute_factors
+from funcgrad.ops.triangular import solved_as_columns, solved_by_substitution
 
 LETTERS = {"f": "s", "d": "d", "F": "c", "D": "z"}
 PIVOT = np.dtype(np.int32)
@@ -133,14 +132,6 @@ def cupy_solver() -> Any:
     return lambda lu, pivots, b, trans: lu_solve((lu, pivots), b, trans, check_finite=False)
 
 
-def solved_as_columns(solver: Any, size: int, b: Any, axis: int) -> tuple[Any, int]:
-    """Solutions with one matrix for all examples: their right-hand sides become columns of one system."""
-    (b,) = move_batch_first([b], [axis])
-    _, n, count = shape_of(b)
-    wide = reshape(moveaxis(b, 0, 1), (n, size * count))
-    return reshape(solver(wide), (n, size, count)), 1
-
-
 class FactoredSolve(MatrixOperation):
     """`x` with `a @ x = b`, or `a^T @ x = b`, where the factors of `a` are known. Linear in `b`.
 
@@ -184,8 +175,8 @@ class FactoredSolve(MatrixOperation):
     def simplify(
         self, known: Any, a: Any, factors: Any, pivots: Any, b: Any, *, transposed: bool
     ) -> Any:
-        del known, a
-        return Operation(LU_SOLVE, factors, pivots, b, transposed=transposed)
+        found = solved_by_substitution(known, a, b, transposed)
+        return found or Operation(LU_SOLVE, factors, pivots, b, transposed=transposed)
 
 
 # --- determinants ---

@@ -9,7 +9,7 @@ import funcgrad as fg
 from funcgrad.compiler.llvm.runtime import lapack
 from funcgrad.compiler.lowering.graph import Step
 from funcgrad.lax import scan
-from funcgrad.ops.solve import triangular_solve
+from funcgrad.ops.triangular import triangular_solve
 
 pytest.importorskip("llvmlite")
 pytestmark = pytest.mark.filterwarnings("ignore:.*was compiled .* times")
@@ -146,8 +146,10 @@ def test_what_is_not_finite(n):
         assert np.isnan(fg.jit(np.linalg.det)(a))
         for found, expected in zip(fg.jit(np.linalg.slogdet)(a), np.linalg.slogdet(a), strict=True):
             np.testing.assert_array_equal(found, expected)
-    with pytest.raises(np.linalg.LinAlgError):
-        fg.jit(np.linalg.cholesky)(np.full((n, n), np.nan))
+    last = np.eye(n)
+    last[-1, -1] = np.nan
+    for positive in (last, np.full((n, n), np.nan)):
+        np.testing.assert_array_equal(fg.jit(np.linalg.cholesky)(positive), np.linalg.cholesky(positive))
     zeros = np.zeros((n, n))
     assert fg.jit(np.linalg.det)(zeros) == 0
     assert tuple(fg.jit(np.linalg.slogdet)(zeros)) == (0, -np.inf)
@@ -173,6 +175,23 @@ def test_one_factorization_for_all_that_is_computed_from_a_matrix():
     assert steps(several, a, b).count("lu_factor") == 1
     gradient = lambda a, b: fg.grad(several, (0, 1))(a, b)
     assert steps(gradient, a, b).count("lu_factor") == 1
+    for found, expected in zip(fg.jit(gradient)(a, b), gradient(a, b), strict=True):
+        assert_near(found, expected)
+
+
+def test_a_system_with_a_cholesky_factor_is_triangular():
+    a, b = matrices("complex128", (), 4), random("complex128", 4, 2)
+    a = a @ turned(a).conj()
+
+    def whitened(a, b):
+        lower = np.linalg.cholesky(a)
+        half = np.linalg.solve(lower, b)
+        return np.linalg.solve(lower.conj().T, half) + np.linalg.solve(lower.T, b)
+
+    assert steps(whitened, a, b) == ["cholesky", *["triangular_solve"] * 3]
+    assert_near(fg.jit(whitened)(a, b), whitened(a, b))
+    gradient = lambda a, b: fg.grad(lambda a, b: abs(whitened(a, b)).sum(), (0, 1))(a, b)
+    assert not {"lu_factor", "lu_solve"} & {*steps(gradient, a, b)}
     for found, expected in zip(fg.jit(gradient)(a, b), gradient(a, b), strict=True):
         assert_near(found, expected)
 

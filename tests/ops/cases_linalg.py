@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from funcgrad.ops import determinant, eigen, factorizations, lu, norms, solve, spectral
+from funcgrad.ops import determinant, eigen, factorizations, lu, norms, solve, spectral, triangular
 from funcgrad.ops.arithmetic import add, multiply, subtract
 from funcgrad.ops.matrices import (
     adjoint,
@@ -95,11 +95,11 @@ def qr_parts(a, full_matrices):
 
 
 def lower_solve(a, b):
-    return solve.triangular_solve(a, b, left_side=True, lower=True)
+    return triangular.triangular_solve(a, b, left_side=True, lower=True)
 
 
 def upper_solve(a, b):
-    return solve.triangular_solve(a, b, left_side=True)
+    return triangular.triangular_solve(a, b, left_side=True)
 
 
 def many_near_identity(rng, dtype):
@@ -107,7 +107,7 @@ def many_near_identity(rng, dtype):
 
 
 def right_solve(a, b):
-    return solve.triangular_solve(
+    return triangular.triangular_solve(
         a, b, transpose_a=True, conjugate_a=True, unit_diagonal=True, lower=True
     )
 

@@ -117,8 +117,7 @@ def write_cholesky(f: Function, dtype: np.dtype, m: Matrix, n: Value, failed: Va
 
         first = real_part(f, do.load(m, j, j).value)
         (left,) = counted(f, ZERO, j, [first], squares)
-        is_positive = f.fcmp("ogt", left, none)
-        bad = f.cast("zext", f.op("xor", is_positive, constant("i1", 1)), "i32")
+        bad = f.cast("zext", f.fcmp("ole", left, none), "i32")  # NaN goes on, as in LAPACK
         f.store(f.op("or", f.load("i32", failed, 4), bad), failed, 4)
         root = f.intrinsic("llvm.sqrt", part, [left])
         pivot = do.element(root if dtype.kind == "f" else f.pair(root, none))
