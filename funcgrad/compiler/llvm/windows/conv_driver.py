@@ -79,28 +79,40 @@ class _Driver(TaskWriter):
         f, chunk, (table, x, padded, stopped) = self.task("pad", ["ptr"] * 4)
         t = Table(f, table, HEAD_PLACES)
         start, stop = share(f, chunk, t.lines, t.pad_chunks)
-        with unless_stopped(f, stopped, t.holds("pad_polls")), repeat(f, start, stop) as loop:
-            line = at(f, padded, (loop.index, t.line_bytes))
-            inside, source = self.source_line(f, t, x, loop.index)
-            f.call(clear_function(self.module, self.size), "void", [line, t.low_bytes])
-            line = f.gep(line, t.low_bytes)
-            count = f.select(inside, t.length, index(0))
-            raw = f"i{8 * self.size}"
-            self.copy_line(f, t, line, source, count, raw)
-            blank = f.op("mul", f.op("sub", t.length, count), index(self.size))
-            f.call(clear_function(self.module, self.size), "void", [line, blank])
-            line = at(f, line, (t.length, index(self.size)))
-            f.call(clear_function(self.module, self.size), "void", [line, t.high_bytes])
+        axes = f.gep(table, 8 * len(PADDING))
+        extent, low, length, stride = (f.load("i64", f.gep(axes, 8 * i), 8) for i in range(4))
+        with (
+            unless_stopped(f, stopped, t.holds("pad_polls")),
+            runs(f, start, stop, extent) as (number, first, count),
+        ):
+            inside, origin = self.source_plane(f, t, x, number)
+            before = f.op("sub", first, f.op("mul", number, extent))
+            with repeat(f, index(0), count) as loop:
+                to = at(f, padded, (f.op("add", first, loop.index), t.line_bytes))
+                along = f.op("sub", f.op("add", before, loop.index), low)
+                here = f.op("and", inside, f.icmp("ult", along, length))
+                self.pad_line(f, t, to, at(f, origin, (along, stride)), here)
         f.ret()
         return f
 
-    def source_line(self, f: Function, t: Table, x: Value, number: Value) -> tuple[Value, Value]:
-        """Whether a line of the padded array is one of x, and where that begins."""
+    def pad_line(self, f: Function, t: Table, to: Value, source: Value, inside: Value) -> None:
+        """A line of x with zeros around it, or one of zeros."""
+        clear = clear_function(self.module, self.size)
+        f.call(clear, "void", [to, t.low_bytes])
+        to = f.gep(to, t.low_bytes)
+        count = f.select(inside, t.length, index(0))
+        self.copy_line(f, t, to, source, count)
+        blank = f.op("mul", f.op("sub", t.length, count), index(self.size))
+        f.call(clear, "void", [to, blank])
+        f.call(clear, "void", [at(f, to, (t.length, index(self.size))), t.high_bytes])
+
+    def source_plane(self, f: Function, t: Table, x: Value, number: Value) -> tuple[Value, Value]:
+        """Whether lines along the last axis but one can be such of x, and where the first of them begins."""
         axes = f.gep(t.pointer, 8 * len(PADDING))
         state = f.alloca("i64", 3)
         for i, value in enumerate((number, index(0), index(1))):
             f.store(value, f.gep(state, 8 * i), 8)
-        with repeat(f, index(0), t.line_axes) as loop:
+        with repeat(f, index(1), t.line_axes) as loop:
             axis = f.gep(axes, f.op("mul", loop.index, index(8 * AXIS_WORDS)))
             extent, low, length, stride = (f.load("i64", f.gep(axis, 8 * i), 8) for i in range(4))
             rest, offset, inside = (f.load("i64", f.gep(state, 8 * i), 8) for i in range(3))
@@ -112,11 +124,8 @@ class _Driver(TaskWriter):
         offset, inside = (f.load("i64", f.gep(state, 8 * i), 8) for i in (1, 2))
         return f.icmp("ne", inside, index(0)), f.gep(x, offset)
 
-    def copy_line(
-        self, f: Function, t: Table, to: Value, source: Value, count: Value, raw: str
-    ) -> None:
+    def copy_line(self, f: Function, t: Table, to: Value, source: Value, count: Value) -> None:
         arguments = [index(0), index(self.size), source, index(0), t.x_step, index(1), count]
-        del raw
         kinds = (f"fg_convolution.copy.{kind}.{self.size}" for kind in ("rows", "elements"))
         is_close = f.icmp("eq", t.x_step, index(self.size))
         near, far, after = (f.new_block(hint) for hint in ("near", "far", "after"))

@@ -128,6 +128,12 @@ def head_words(spec: ConvSpec, parts: int) -> list[str]:
     *outer, length = spec.padded_shape
     lines = total([(n,) for n in outer])
     low, high = spec.padding[-1]
+    axes = [
+        (n, before, own, stride * size)
+        for n, (before, _), own, stride in zip(
+            outer, spec.padding, spec.shape, spec.strides, strict=False
+        )
+    ] or [(1, 0, 1, 0)]
     values = {
         "padded_bytes": lines * length * size if spec.is_padded else 0,
         "lines": lines,
@@ -138,15 +144,9 @@ def head_words(spec: ConvSpec, parts: int) -> list[str]:
         "x_step": spec.strides[-1] * size,
         "pad_chunks": max(lines * length * size // LEAST_BYTES, 1),
         "pad_polls": lines * length > POLL_WORK,
-        "line_axes": len(outer),
+        "line_axes": len(axes),
         "parts": parts,
     }
-    axes = [
-        (n, before, own, stride * size)
-        for n, (before, _), own, stride in zip(
-            outer, spec.padding, spec.shape, spec.strides, strict=False
-        )
-    ]
     return [f"i64 {int(values[name])}" for name in PADDING] + axis_words(axes)
 
 

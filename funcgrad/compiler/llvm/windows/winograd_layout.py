@@ -22,6 +22,11 @@ SQUARES_BYTES = 5 << 17
 MOST_PARTS = 16
 # Cycles per square and channel for turning, transforms and stores.
 TRANSFORM_CYCLES = 12
+# More bytes of transformed w than these leave the second cache: all lines that are worked on together read them again,
+# in gradients these are sums that are read, written and added. So many bytes arrive in the time of one product.
+CACHED_BYTES = 3 << 19
+ARRIVING_BYTES = 4
+GRADIENT_TRAFFIC = 4
 
 
 def pays(spec: ConvSpec) -> bool:
@@ -37,7 +42,18 @@ def pays(spec: ConvSpec) -> bool:
     cycles = PRODUCTS * products + TRANSFORM_CYCLES * (channels + outputs) * 16 / lanes
     direct = 9 * products * total(p.examples) * height * width
     is_large = squares >= 16 and min(channels, outputs) >= lanes
-    return is_large and squares * cycles < 0.8 * direct
+    work = squares * cycles
+    return is_large and work < 0.8 * direct and work + traffic(spec, p) / ARRIVING_BYTES < direct
+
+
+def traffic(spec: ConvSpec, p: Planes) -> int:
+    """Bytes of transformed w that come from beyond the second cache."""
+    size = PRODUCTS * p.channels[0] * p.outputs[0] * spec.dtype.itemsize
+    if size <= CACHED_BYTES:
+        return 0
+    layout = layout_of(spec, p)
+    times = -(-layout.lines // layout.at_once)
+    return size * times * (GRADIENT_TRAFFIC if p.sums_examples else 1)
 
 
 @dataclass(frozen=True)
