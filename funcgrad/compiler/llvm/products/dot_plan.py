@@ -45,9 +45,10 @@ FAR_BYTES = 8192
 FAR_ROWS = 1024
 FAR_PANEL = 1 << 17
 COPY_TILES = 8
-# The same for columns of x, which are copied for so many panels of y.
+# The same for columns of x, which are copied for so many panels of y, all at once unless they are too many bytes.
 FAR_COLUMNS = 2048
 MANY_PANELS = 4
+MOST_COPIED = 1 << 25
 
 # Rows or columns of the smallest part of a product that is given to BLAS.
 BLAS_UNIT = 48
@@ -231,9 +232,11 @@ def fills_panels(plan: Plan) -> bool:
 
 def is_far(plan: Plan) -> bool:
     """Whether what a step of a tile reads of x lies on another page than for the next, and many tiles read it."""
-    spec = plan.spec
-    is_far = is_turned(spec) and abs(spec.x_strides[1]) * spec.dtype.itemsize >= FAR_COLUMNS
-    return is_far and fills_panels(plan) and ceil(spec.n, plan.columns) >= MANY_PANELS
+    spec, size = plan.spec, plan.spec.dtype.itemsize
+    lies_apart = is_turned(spec) and abs(spec.x_strides[1]) * size >= FAR_COLUMNS
+    is_affordable = spec.m * spec.k * size <= MOST_COPIED
+    is_read_often = ceil(spec.n, plan.columns) >= MANY_PANELS
+    return lies_apart and is_affordable and is_read_often and fills_panels(plan)
 
 
 def is_turned(spec: DotSpec) -> bool:
