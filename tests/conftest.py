@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests import other_cpu
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Not the cache of the person who runs the tests, but one that the next run finds again.
 os.environ.setdefault(
@@ -23,6 +25,10 @@ collect_ignore_glob = ["*/make_*reference.py"]
 if any(importlib.util.find_spec(name) is None for name in ("cupy", "nvmath")):
     collect_ignore_glob += ["gpu/emulator/*.py", "gpu/rows.py"]
     collect_ignore_glob += ["compiler/cuda/emulated.py", "compiler/cuda/step_rows.py"]
+if importlib.util.find_spec("unicorn") is None:  # the same for an ARM processor
+    collect_ignore_glob += ["compiler/arm/processor.py", "compiler/arm/programs.py"]
+
+other_cpu.pretend()
 
 TABLE_COLUMNS = ("passed", "failed", "skipped", "seconds")
 

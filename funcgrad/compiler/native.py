@@ -24,6 +24,7 @@ from funcgrad.compiler.llvm.loading.load import (
     stored,
 )
 from funcgrad.compiler.llvm.loading.machine_code import Source
+from funcgrad.compiler.llvm.runtime import halves
 from funcgrad.compiler.llvm.runtime.memory import allocate_output
 from funcgrad.compiler.lowering.ragged import is_native
 from funcgrad.compiler.pipeline import implementation
@@ -108,6 +109,7 @@ def compile_native(program: Program, donated: Sequence[int] = ()) -> NativeProgr
         callbacks.register()
         recheck.register()
         libraries.register()
+        halves.register()
     with timed("find"):
         text = fingerprint(program)
         key = None if text is None else program_key("program", text, *map(str, donated))

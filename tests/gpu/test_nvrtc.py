@@ -17,9 +17,9 @@ from funcgrad.compiler.cuda import stages  # noqa: E402
 from funcgrad.compiler.cuda.listing import sources  # noqa: E402
 from funcgrad.compiler.cuda.runtime import nvrtc  # noqa: E402
 from funcgrad.compiler.cuda.runtime.modules import module_text  # noqa: E402
-from tests.gpu import rows  # noqa: E402
 from tests.gpu.emulator.device import emulated  # noqa: E402
 from tests.gpu.emulator.memory import put  # noqa: E402
+from tests.ops import rows  # noqa: E402
 
 try:
     nvrtc.version()

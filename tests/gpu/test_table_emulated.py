@@ -7,6 +7,7 @@ from tests.gpu.emulator.available import require_emulator
 require_emulator()
 
 from tests.gpu import rows  # noqa: E402
+from tests.ops.rows import batched_rows, derivative_rows, value_rows  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*was compiled .* times"),
@@ -16,9 +17,9 @@ pytestmark = [
 CHUNK = 60  # rows whose kernels are compiled together
 ORDERS = 3  # of threads; each chunk is run in one of them
 ROWS = {
-    "values": list(rows.value_rows()),
-    "derivatives": list(rows.derivative_rows()),
-    "batched": list(rows.batched_rows()),
+    "values": list(value_rows()),
+    "derivatives": list(derivative_rows()),
+    "batched": list(batched_rows()),
 }
 
 

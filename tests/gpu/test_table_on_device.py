@@ -13,11 +13,11 @@ from funcgrad import tree
 from tests.numpy import cases as numpy_cases
 from tests.ops import cases
 from tests.ops.case import BFLOAT16
+from tests.ops.rows import batched_rows, derivative_rows, values as row_of
 from tests.ops.test_contract import assert_same
 
 pytest.importorskip("cupy", reason="CuPy is not installed")
 
-from tests.gpu import rows  # noqa: E402
 from tests.gpu.progress import is_lost, note  # noqa: E402
 
 pytestmark = [
@@ -45,12 +45,12 @@ def one_of_each_kind(dtypes):
 def grouped(kind):
     """The rows of a kind, some of each family in every group."""
     makers = {
-        "values": lambda: [rows.values(c, d) for c in cases.CASES for d in c.dtypes],
+        "values": lambda: [row_of(c, d) for c in cases.CASES for d in c.dtypes],
         "one of each kind": lambda: [
-            rows.values(c, d) for c in cases.CASES for d in one_of_each_kind(c.dtypes)
+            row_of(c, d) for c in cases.CASES for d in one_of_each_kind(c.dtypes)
         ],
-        "derivatives": rows.derivative_rows,
-        "batched": rows.batched_rows,
+        "derivatives": derivative_rows,
+        "batched": batched_rows,
     }
     groups = defaultdict(list)
     for number, row in enumerate(makers[kind]()):

@@ -5,7 +5,10 @@ Elements of 16 bytes, which have no such instructions, move as two of 8.
 
 from __future__ import annotations
 
+import numpy as np
+
 from funcgrad.compiler.llvm.builder import Function
+from funcgrad.compiler.llvm.kernels.registers import BFLOAT16
 from funcgrad.compiler.llvm.types import (
     Value,
     constant,
@@ -28,13 +31,42 @@ def first_lanes(lanes: int, count: int) -> Value:
     return Value(vector(lanes, "i1"), f"<{bits}>")
 
 
-def masked_load(f: Function, type: str, pointer: Value, align: int, mask: Value) -> Value:
-    """Elements next to each other; 0 in the lanes that are off."""
+def masked_load(
+    f: Function, type: str, pointer: Value, align: int, mask: Value, off: Value | None = None
+) -> Value:
+    """Elements next to each other; `off`, or 0, in the lanes that are off."""
     if element_of(type) == WIDE:
-        raw = masked_load(f, halves_type(type), pointer, align, twice(f, mask))
+        halves = halves_type(type)
+        off = None if off is None else f.cast("bitcast", off, halves)
+        raw = masked_load(f, halves, pointer, align, twice(f, mask), off)
         return f.cast("bitcast", raw, type)
-    arguments = [pointer, constant("i32", align), mask, zero(type)]
+    arguments = [pointer, constant("i32", align), mask, off or zero(type)]
     return f.intrinsic("llvm.masked.load", type, arguments, mangled(type) + ".p0")
+
+
+def off_lanes(type: str, dtype: np.dtype, mask: Value | None, is_narrow: bool) -> Value | None:
+    """What the lanes that are off should hold so that LLVM may know it: 1, and None for 0.
+
+    LLVM 22 takes 0 / 0 for 0 in the lanes of which it knows the numbers, and then leaves out the choice of others for
+    them. It knows those of vectors that it puts together from elements: of one, and on CPUs without masks of any.
+
+    Args:
+        type: of the vector in memory.
+        dtype: of its elements.
+        mask: the lanes that are on.
+        is_narrow: whether the CPU has no loads with masks.
+    """
+    is_number = dtype.kind in "fc" or dtype == BFLOAT16
+    if not is_number or mask is None or not mask.text.startswith("<"):
+        return None
+    if not is_narrow and mask.text != first_lanes(lanes_of(type), 1).text:
+        return None
+    element = element_of(type)
+    if element in ("float", "double"):
+        return constant(type, 1)
+    bits = int.from_bytes(np.ones((), dtype).tobytes(), "little")
+    number = f"0xH{bits:04X}" if element == "half" else str(bits)
+    return Value(type, f"splat ({element} {number})")
 
 
 def masked_store(f: Function, value: Value, pointer: Value, align: int, mask: Value) -> None:
@@ -50,17 +82,26 @@ def masked_store(f: Function, value: Value, pointer: Value, align: int, mask: Va
     f.intrinsic("llvm.masked.store", "void", arguments, mangled(value.type) + ".p0")
 
 
-def gather(f: Function, type: str, pointers: Value, align: int, mask: Value | None) -> Value:
-    """Elements at a vector of addresses; 0 in the lanes that are off."""
+def gather(
+    f: Function,
+    type: str,
+    pointers: Value,
+    align: int,
+    mask: Value | None,
+    off: Value | None = None,
+) -> Value:
+    """Elements at a vector of addresses; `off`, or 0, in the lanes that are off."""
     lanes = lanes_of(type)
     if element_of(type) == WIDE:
+        # Both halves of a number of two doubles are off in the same lanes, and may hold the same there.
+        part = None if off is None else constant(vector(lanes, HALF), 1)
         first, second = (
-            gather(f, vector(lanes, HALF), place, align, mask) for place in ends(f, pointers)
+            gather(f, vector(lanes, HALF), place, align, mask, part) for place in ends(f, pointers)
         )
         order = [lane + half for lane in range(lanes) for half in (0, lanes)]
         return f.cast("bitcast", f.shuffle(first, second, order), type)
     mask = mask or constant(vector(lanes, "i1"), 1)
-    arguments = [pointers, constant("i32", align), mask, zero(type)]
+    arguments = [pointers, constant("i32", align), mask, off or zero(type)]
     return f.intrinsic("llvm.masked.gather", type, arguments, f"{mangled(type)}.v{lanes}p0")
 
 

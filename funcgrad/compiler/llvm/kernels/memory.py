@@ -6,9 +6,16 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.kernels.indices import IndexWriter
-from funcgrad.compiler.llvm.kernels.masked import gather, masked_load, masked_store, scatter
+from funcgrad.compiler.llvm.kernels.masked import (
+    gather,
+    masked_load,
+    masked_store,
+    off_lanes,
+    scatter,
+)
 from funcgrad.compiler.llvm.kernels.registers import alignment, from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.kernels.scopes import Placed
+from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector, with_element
 from funcgrad.compiler.lowering.index import Affine, combine, constant as constant_index
 from funcgrad.compiler.lowering.schedule import Schedule
@@ -131,12 +138,13 @@ class MemoryWriter(IndexWriter):
     def load_from(self, address: Address, dtype: np.dtype, mask: Value | None) -> Value:
         f, align = self.f, alignment(dtype)
         type = vector(abs(address.lanes), memory_type(dtype))
+        off = off_lanes(type, dtype, mask, host().vector_bytes == 16)
         if address.lanes < 0:
-            raw = gather(f, type, address.pointer, align, mask)
+            raw = gather(f, type, address.pointer, align, mask, off)
         elif mask is None or not address.lanes:
             raw = f.load(type, address.pointer, align)
         else:
-            raw = masked_load(f, type, address.pointer, align, mask)
+            raw = masked_load(f, type, address.pointer, align, mask, off)
         return from_memory(f, dtype, raw)
 
     # --- stores ---
