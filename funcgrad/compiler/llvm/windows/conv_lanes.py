@@ -91,6 +91,11 @@ class AlongPlaces(LanesWriter):
         self.lanes = Lanes(spec.dtype, length, self.step, host())
         self.type = vector(self.lanes.count, self.element)
         self.at_once = max(SUMS // 2 // self.columns, 1)
+        self.vectors = -(-self.lanes.length // self.lanes.count)
+        # Neighbouring lines side by side, where those of one are too few sums.
+        *self.outer, self.beside = part.rows[:-1] or [(1, 0, 0)]
+        wanted = SUMS // (self.columns * min(self.vectors, self.at_once))
+        self.height = max(min(wanted, self.beside[0]), 1)
 
     def write(self, f: Function, operands: list[Value]) -> None:
         part = self.part
@@ -100,26 +105,40 @@ class AlongPlaces(LanesWriter):
         ]
         for which, table in enumerate(tables, 1):
             write_offsets(f, table, part.terms, index(0), index(terms), terms - 1, which)
-        lines = (*part.groups, *((n, x, 0, out) for n, x, out in part.rows[:-1]))
-        count = total(lines)
-        vectors = -(-self.lanes.length // self.lanes.count)
-        work = terms * self.columns * vectors
+        lines = (*part.groups, *((n, x, 0, out) for n, x, out in self.outer))
+        blocks = -(-self.beside[0] // self.height)
+        count = total(lines) * blocks
+        work = terms * self.columns * self.vectors * self.height
         chunks = max(min(count, count * work // LEAST_WORK), 1)
         g, chunk, values = self.writer.task(f"places{self.number}", ["ptr"] * 6)
         *bases, x_table, w_table, stopped = values
         with unless_stopped(g, stopped, count * work > POLL_WORK):
             start, stop = share(g, chunk, count, chunks)
             with g.when(g.icmp("slt", start, stop)), g.loop(start, stop) as loop:
-                self.line(g, self.starts(g, bases, loop.index, lines), (x_table, w_table), terms)
+                outer, block = divided(g, loop.index, blocks)
+                starts = self.moved(g, self.starts(g, bases, outer, lines), block)
+                self.line(g, starts, (x_table, w_table), terms)
         g.ret()
         self.writer.parallel(f, g, [*operands, *tables, flag(f)], index(chunks))
         for table in tables:
             f.external("fg_free", "void", [table])
 
+    def moved(self, f: Function, bases: list[Value], block: Value) -> list[Value]:
+        """Where a block of lines begins; the last one moves back to end with the axis."""
+        length, *steps = self.beside
+        first = f.op("mul", block, index(self.height))
+        first = f.intrinsic("llvm.smin", "i64", [first, index(length - self.height)])
+        x, w, out = bases
+        x, out = (
+            self.at(f, base, f.op("mul", first, index(step)))
+            for base, step in zip((x, out), steps, strict=True)
+        )
+        return [x, w, out]
+
     def line(
         self, f: Function, bases: list[Value], tables: tuple[Value, Value], terms: int
     ) -> None:
-        """All places of a line, some vectors at a time."""
+        """All places of a block of lines, some vectors of each at a time."""
         count, length = self.lanes.count, self.lanes.length
         block = count * self.at_once
         whole = length // block * block
@@ -141,17 +160,24 @@ class AlongPlaces(LanesWriter):
     ) -> None:
         x, w, out = bases
         x = self.at(f, x, f.op("mul", first, index(self.step)))
-        distance = self.lanes.count * self.step * self.size
+        distance = self.lanes.count * self.step
+        _, x_line, out_line = self.beside
+        # Of each vector: where it begins in x, its line in the result, its place there, how many lanes it has.
+        places = [
+            (row * x_line + i * distance, row * out_line, i * self.lanes.count, n)
+            for row in range(self.height)
+            for i, n in enumerate(active)
+        ]
         with f.loop(index(0), index(terms)) as loop:
-            totals = [[f.carry(loop, zero(self.type)) for _ in active] for _ in range(self.columns)]
+            totals = [[f.carry(loop, zero(self.type)) for _ in places] for _ in range(self.columns)]
             x_offset, w_offset = (
                 f.cast("sext", f.load("i32", f.gep(table, loop.index, "i32"), 4), "i64")
                 for table in tables
             )
             source, weight = self.at(f, x, x_offset), self.at(f, w, w_offset)
             vectors = [
-                self.lanes.load_apart(f, f.gep(source, i * distance), n)
-                for i, n in enumerate(active)
+                self.lanes.load_apart(f, f.gep(source, offset * self.size), n)
+                for offset, _, _, n in places
             ]
             sums = []
             for column, of_column in enumerate(totals):
@@ -160,9 +186,9 @@ class AlongPlaces(LanesWriter):
                 pairs = zip(vectors, of_column, strict=True)
                 sums.append([f.update(loop, t, multiply_add(f, number, v, t)) for v, t in pairs])
         for column, of_column in enumerate(sums):
-            to = f.gep(out, column * self.out_column * self.size)
-            for i, (value, n) in enumerate(zip(of_column, active, strict=True)):
-                self.store(f, value, to, f.op("add", first, index(i * self.lanes.count)), n)
+            for value, (_, line, start, n) in zip(of_column, places, strict=True):
+                to = f.gep(out, (column * self.out_column + line) * self.size)
+                self.store(f, value, to, f.op("add", first, index(start)), n)
 
     def store(self, f: Function, value: Value, out: Value, first: Value, active: int) -> None:
         to = self.at(f, out, f.op("mul", first, index(self.out_step)))
