@@ -11,7 +11,7 @@ PACKAGE = Path(fg.__file__).parent
 LISTS = [
     *[f"{name}/__init__.py" for name in ("nn", "optim", "random", "distributions", "train")],
     *["optim/contrib/__init__.py", "optim/tree/__init__.py", "nn/losses/names.py"],
-    *["numpy/linalg/__init__.py", "numpy/fft/__init__.py"],
+    *["numpy/linalg/__init__.py", "numpy/fft/__init__.py", "scipy/linalg/__init__.py"],
 ]
 
 

@@ -15,20 +15,26 @@ import numpy as np
 
 from funcgrad.ir.primitive import LinearInput, Operation
 from funcgrad.ir.types import ArrayType, is_complex, real_dtype
-from funcgrad.ops.arithmetic import multiply, negative
+from funcgrad.ops.arithmetic import add, multiply, negative, subtract
 from funcgrad.ops.compare import equal, less
 from funcgrad.ops.cotangents import sum_terms
 from funcgrad.ops.create import iota
 from funcgrad.ops.exponential import exp, log
 from funcgrad.ops.floats import absolute, sign
-from funcgrad.ops.matrices import MatrixOperation, diagonal, swap
+from funcgrad.ops.matrices import MatrixOperation, diagonal, identity, strictly_lower, swap
 from funcgrad.ops.operands import ndim_of, shape_of
 from funcgrad.ops.product import reduce_prod
 from funcgrad.ops.products import matmul
 from funcgrad.ops.reduce import reduce_or, reduce_sum
 from funcgrad.ops.select import select
-from funcgrad.ops.substitution import eliminate, substitute_factors
-from funcgrad.ops.triangular import solved_as_columns, solved_by_substitution
+from funcgrad.ops.shape import TRANSPOSE
+from funcgrad.ops.substitution import eliminate, exchange_all, substitute_factors
+from funcgrad.ops.triangular import (
+    solved_as_columns,
+    solved_by_substitution,
+    swapped,
+    triangular_solve,
+)
 
 LETTERS = {"f": "s", "d": "d", "F": "c", "D": "z"}
 PIVOT = np.dtype(np.int32)
@@ -179,6 +185,51 @@ class FactoredSolve(MatrixOperation):
         return found or Operation(LU_SOLVE, factors, pivots, b, transposed=transposed)
 
 
+class Lu(MatrixOperation):
+    """The factors of square matrices as SciPy holds them, not transposed, and with derivatives."""
+
+    multiple = True
+
+    def type_rule(self, a: ArrayType) -> list[ArrayType]:
+        return LU_FACTOR.type_rule(a)
+
+    def numpy(self, xp: Any, a: Any) -> list[Any]:
+        factors, pivots = LU_FACTOR.numpy(xp, a)
+        return [xp.ascontiguousarray(factors.swapaxes(-1, -2)), pivots]
+
+    def jvp(self, primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
+        (a,), (da,) = primals, tangents
+        lu, pivots = self(a)
+        below = strictly_lower(lu)
+        lower, upper = add(below, identity(shape_of(a)[-1], a.dtype)), subtract(lu, below)
+        # What the exchanged rows of `da` are between the factors: l^-1 @ p @ da @ u^-1.
+        moved = matmul(upper, FACTORED_SOLVE(a, *LU_FACTOR(a), da, transposed=False))
+        inner = triangular_solve(upper, moved)
+        inside = strictly_lower(inner)
+        change = add(matmul(lower, inside), matmul(subtract(inner, inside), upper))
+        return [lu, pivots], [change, None]
+
+    def simplify(self, known: Any, a: Any) -> Any:
+        found = factors_known(known, a)
+        return found and [Operation(TRANSPOSE, found[0], permutation=swapped(a)), found[1]]
+
+
+class LuPermutation(MatrixOperation):
+    """The rows of a matrix that its factors have, in their order, from those that changed places."""
+
+    def type_rule(self, pivots: ArrayType) -> ArrayType:
+        return pivots
+
+    def numpy(self, xp: Any, pivots: Any) -> Any:
+        n = pivots.shape[-1]
+        rows = xp.broadcast_to(xp.arange(n, dtype=PIVOT)[:, None], (pivots.size // max(1, n), n, 1))
+        found = exchange_all(xp, rows, pivots.reshape(-1, n), is_backward=False)
+        return found.reshape(pivots.shape)
+
+    def lower(self, emit: Any, pivots: Any) -> Any:
+        return emit.step("lu_permutation", (pivots,))
+
+
 # --- determinants ---
 
 
@@ -252,6 +303,7 @@ def determinant_of(factors: Any, pivots: Any) -> Any:
 
 
 LU_FACTOR, LU_SOLVE, FACTORED_SOLVE = LuFactor(), LuSolve(), FactoredSolve()
+LU, LU_PERMUTATION = Lu(), LuPermutation()
 LU_SIGN, LU_LOGARITHM, LU_DETERMINANT = LuSign(), LuLogarithm(), LuDeterminant()
 
 

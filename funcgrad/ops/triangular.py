@@ -138,7 +138,7 @@ def triangle_of(known: Any, a: Any) -> str:
         return ""
     if maker.primitive.name == "conjugate":
         return triangle_of(known, maker.inputs[0])
-    if maker.primitive is TRANSPOSE and is_swap(maker.params["permutation"]):
+    if maker.primitive is TRANSPOSE and maker.params["permutation"] == swapped(a):
         return OTHER[triangle_of(known, maker.inputs[0])]
     return getattr(maker.primitive, "triangle", "")
 
@@ -150,17 +150,17 @@ def solved_by_substitution(known: Any, a: Any, b: Any, transposed: bool = False)
         return None
     lower = (triangle == "lower") != transposed
     if transposed:
-        rank = len(a.type.shape)
-        a = Operation(TRANSPOSE, a, permutation=(*range(rank - 2), rank - 1, rank - 2))
+        a = Operation(TRANSPOSE, a, permutation=swapped(a))
     return Operation(TRIANGULAR_SOLVE, a, b, lower=lower, unit_diagonal=False)
 
 
 OTHER = {"": "", "lower": "upper", "upper": "lower"}
 
 
-def is_swap(permutation: tuple[int, ...]) -> bool:
-    rank = len(permutation)
-    return permutation == (*range(rank - 2), rank - 1, rank - 2)
+def swapped(a: Any) -> tuple[int, ...]:
+    """The order of axes that makes the transpose of each matrix."""
+    rank = len(a.type.shape)
+    return (*range(rank - 2), rank - 1, rank - 2)
 
 
 def same_lead(name: str, a: Any, b: Any) -> list[Any]:

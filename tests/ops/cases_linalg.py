@@ -279,6 +279,21 @@ CASES = [
         dtypes=LAPACK,
         tolerance=64.0,
     ),
+    Case(
+        "lu",
+        lambda a: lu.LU(a)[0],
+        (near_identity(SQUARE),),
+        reference=lambda a: scipy.linalg.lu_factor(a)[0],
+        **COMMON,
+    ),
+    Case(
+        "lu_permutation",
+        lu.LU_PERMUTATION,
+        (lambda rng, _: np.array([[2, 1, 2], [0, 2, 2]], np.int32),),
+        reference=lambda pivots: np.array([[2, 1, 0], [0, 2, 1]], np.int32),
+        argnums=(),
+        dtypes=("int32",),
+    ),
     *(
         Case(
             primitive,

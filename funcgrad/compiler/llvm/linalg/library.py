@@ -174,6 +174,30 @@ def note_zeros(do: Numbers, m: Matrix, n: Value, failed: Value) -> None:
     f.store(found, failed, 4)
 
 
+def write_lu_permutation(f: Function, dtype: np.dtype, failed: Value) -> None:
+    """`(ptr pivots, ptr rows, i64 n, i64 count)`."""
+    del failed
+    pivots, rows, n, count = f.arguments
+    run, do = each_matrix(f, dtype, count, [(pivots, n), (rows, n)])
+
+    def one(given: Value, made: Value, _: Value) -> None:
+        row, column = Matrix(made, ONE, ZERO), Matrix(given, ONE, ZERO)
+
+        def number_row(i: Value, _: list[Value]) -> list[Value]:
+            do.store(do.element(f.cast("trunc", i, "i32")), row, i, ZERO)
+            return []
+
+        def exchange(i: Value, _: list[Value]) -> list[Value]:
+            other = f.cast("sext", do.load(column, i, ZERO).value, "i64")
+            write_exchange(do, row, i, other, ONE)
+            return []
+
+        counted(f, ZERO, n, [], number_row)
+        counted(f, ZERO, n, [], exchange)
+
+    run(one)
+
+
 # --- triangles ---
 
 
@@ -283,6 +307,7 @@ def clear_right(do: Numbers, m: Matrix, i: Value, n: Value) -> list[Value]:
 ROUTINES: dict[str, tuple[list[str], Callable[[Function, np.dtype, Value], None]]] = {
     "lu_factor": (["ptr", "ptr", "ptr", "i64", "i64"], write_lu_factor),
     "lu_solve": (["ptr", "ptr", "ptr", "i64", "i64", "i64", "i64"], write_lu_solve),
+    "lu_permutation": (["ptr", "ptr", "i64", "i64"], write_lu_permutation),
     "triangular_solve": (["ptr", "ptr", "i64", "i64", "i64", "i64"], write_triangular_solve),
     "cholesky": (["ptr", "i64", "i64"], write_cholesky_factor),
 }

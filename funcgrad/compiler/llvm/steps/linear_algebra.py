@@ -23,6 +23,7 @@ from funcgrad.compiler.llvm.steps.tasks import copy
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Node, Step
 from funcgrad.compiler.lowering.plan import nbytes
+from funcgrad.ops.lu import PIVOT
 
 libraries.register()
 
@@ -30,6 +31,20 @@ libraries.register()
 def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
     del params
     return operands[0].dtype.name in LETTERS and bool(operands[0].type.size) and lapack.is_known()
+
+
+def takes_pivots(operands: Sequence[Node], params: dict[str, Any]) -> bool:
+    del params
+    return operands[0].dtype == PIVOT
+
+
+def write_lu_permutation(writer: ProgramWriter, step: Step) -> None:
+    (pivots,) = step.operands
+    out = writer.result(step, 0)
+    if out is not None and pivots.type.size:
+        count = constant("i64", math.prod(pivots.shape[:-1]))
+        n = constant("i64", pivots.shape[-1])
+        call(writer, step, [writer.operand(pivots), out, n, count])
 
 
 def write_lu_factor(writer: ProgramWriter, step: Step) -> None:

@@ -31,6 +31,7 @@ STEPS = StepTable(
         "fourier": ("fourier", "takes", "write"),
         "stack": ("stack_operations", None, "write"),
         "lu_factor": ("linear_algebra", "takes", "write_lu_factor"),
+        "lu_permutation": ("linear_algebra", "takes_pivots", "write_lu_permutation"),
         "lu_solve": ("linear_algebra", "takes", "write_lu_solve"),
         "triangular_solve": ("linear_algebra", "takes", "write_triangular_solve"),
         "cholesky": ("linear_algebra", "takes", "write_cholesky"),
