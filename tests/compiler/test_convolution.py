@@ -11,7 +11,13 @@ from funcgrad.compiler.llvm.builder import Module
 from funcgrad.compiler.llvm.loading.load import load
 from funcgrad.compiler.llvm.runtime import runtime
 from funcgrad.compiler.llvm.target import Target, host
-from funcgrad.compiler.llvm.windows import conv_lanes, conv_table, winograd_layout
+from funcgrad.compiler.llvm.windows import (
+    conv_lanes,
+    conv_places,
+    conv_table,
+    conv_terms,
+    winograd_layout,
+)
 from funcgrad.compiler.llvm.windows.convolution import conv, supports
 from funcgrad.compiler.llvm.windows.winograd_layout import pays
 from funcgrad.compiler.lowering.conv_spec import contiguous, conv_spec
@@ -154,6 +160,19 @@ def test_few_channels_in_a_group(sizes, sliding, lengths, compared):
     assert len(compared) == 3
 
 
+@pytest.mark.parametrize("size", [5, 7, 17])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_lines_that_share_elements(size, stride, compared):
+    rng = np.random.default_rng(0)
+    labels = ("ng01", "g01", "ng01")
+    window = (Sliding(size, stride, size // 2, size // 2),) * 2
+    x = rng.normal(size=(1, 3, 19, 28)).astype(np.float32)
+    w = rng.normal(size=(3, size, size)).astype(np.float32)
+    out, pull = vjp(lambda x, w: CONVOLVE(x, w, labels=labels, window=window), x, w)
+    pull(rng.normal(size=out.shape).astype(np.float32))
+    assert len(compared) == 3
+
+
 def test_integers_wrap_as_in_numpy():
     x = np.arange(2 * 3 * 25, dtype=np.int32).reshape(2, 3, 5, 5) * 1_000_003
     w = np.arange(4 * 27, dtype=np.int32).reshape(4, 3, 3, 3) - 50
@@ -217,7 +236,7 @@ def other_machine(request, monkeypatch):
     target = host()
     other = Target(target.triple, target.cpu, target.features)
     other.vector_bytes, other.registers = request.param
-    for module in (conv_lanes, conv_table, winograd_layout):
+    for module in (conv_lanes, conv_places, conv_table, conv_terms, winograd_layout):
         monkeypatch.setattr(module, "host", lambda: other)
 
 

@@ -18,15 +18,15 @@ from funcgrad.compiler.llvm.types import Value
 from funcgrad.compiler.llvm.windows.conv_copy import fill, pad_lines, place
 from funcgrad.compiler.llvm.windows.conv_driver import PARAMETERS
 from funcgrad.compiler.llvm.windows.conv_lanes import (
-    AlongPlaces,
-    AlongTerms,
     has_few_columns,
     has_few_rows,
     runs_along_places,
     runs_along_terms,
 )
+from funcgrad.compiler.llvm.windows.conv_places import AlongPlaces
 from funcgrad.compiler.llvm.windows.conv_table import conv_table, fits, with_one_column_axis
 from funcgrad.compiler.llvm.windows.conv_tasks import LEAST_BYTES, TaskWriter, share
+from funcgrad.compiler.llvm.windows.conv_terms import AlongTerms
 from funcgrad.compiler.llvm.windows.winograd import write_winograd
 from funcgrad.compiler.llvm.windows.winograd_layout import pays
 from funcgrad.compiler.lowering.conv_spec import ConvSpec, Part, total
