@@ -74,6 +74,9 @@ class Qr(MatrixOperation):
     def numpy(self, xp: Any, a: Any, *, full_matrices: bool) -> list[Any]:
         return list(xp.linalg.qr(a, "complete" if full_matrices else "reduced"))
 
+    def lower(self, emit: Any, a: Any, *, full_matrices: bool) -> Any:
+        return emit.step("qr", (a,), full_matrices=full_matrices)
+
     def jvp(
         self, primals: Any, tangents: Any, *, full_matrices: bool
     ) -> tuple[list[Any], list[Any]]:

@@ -166,6 +166,9 @@ class Eigh(MatrixOperation):
     def numpy(self, xp: Any, a: Any) -> list[Any]:
         return list(xp.linalg.eigh(symmetric(xp, a)))
 
+    def lower(self, emit: Any, a: Any) -> Any:
+        return emit.step("eigh", (emit.traced(hermitian_part, a),))
+
     def jvp(self, primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
         w, v = self(*primals)
         rotated = chain(adjoint(v), hermitian_part(tangents[0]), v)
@@ -181,6 +184,9 @@ class Eigvalsh(MatrixOperation):
 
     def numpy(self, xp: Any, a: Any) -> Any:
         return xp.linalg.eigvalsh(symmetric(xp, a))
+
+    def lower(self, emit: Any, a: Any) -> Any:
+        return emit.step("eigh", (emit.traced(hermitian_part, a),))
 
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         w, v = EIGH(*primals)
@@ -204,6 +210,9 @@ class Svd(MatrixOperation):
 
     def numpy(self, xp: Any, a: Any, *, full_matrices: bool) -> list[Any]:
         return list(xp.linalg.svd(a, full_matrices))
+
+    def lower(self, emit: Any, a: Any, *, full_matrices: bool) -> Any:
+        return emit.step("svd", (a,), full_matrices=full_matrices)
 
     def jvp(
         self, primals: Any, tangents: Any, *, full_matrices: bool
@@ -230,6 +239,9 @@ class Svdvals(MatrixOperation):
 
     def numpy(self, xp: Any, a: Any) -> Any:
         return xp.linalg.svd(a, compute_uv=False)
+
+    def lower(self, emit: Any, a: Any) -> Any:
+        return emit.step("svd", (a,))
 
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         u, s, vh = SVD(*primals, full_matrices=False)

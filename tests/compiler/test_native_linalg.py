@@ -70,6 +70,48 @@ def test_systems(dtype, lead, n, k):
     assert_near(fg.jit(np.linalg.cholesky)(positive), np.linalg.cholesky(positive))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("lead", "n", "k"), SIZES)
+def test_decompositions(dtype, lead, n, k):
+    a = matrices(dtype, lead, n) + np.diag(np.arange(n)).astype(dtype)
+    hermitian = a + turned(a).conj()
+    w, v = fg.jit(np.linalg.eigh)(hermitian)
+    assert_near(w, np.linalg.eigvalsh(hermitian))
+    assert_near(fg.jit(np.linalg.eigvalsh)(hermitian), w)
+    assert_near((v * w[..., None, :]) @ turned(v).conj(), hermitian)
+    tall = random(dtype, *lead, n + k, n)
+    for x in (a, tall, turned(tall).copy()):
+        s = fg.jit(np.linalg.svdvals)(x)
+        assert_near(s, np.linalg.svd(x, compute_uv=False))
+        for full in (False, True):
+            for run in (lambda f, x: fg.jit(f)(x), lambda f, x: f(x)):
+                u, s, vh = run(lambda x, full=full: np.linalg.svd(x, full_matrices=full), x)
+                rank = s.shape[-1]
+                assert_near((u[..., :rank] * s[..., None, :]) @ vh[..., :rank, :], x)
+                assert_near(
+                    turned(u).conj() @ u,
+                    np.broadcast_to(np.eye(u.shape[-1], dtype=dtype), (*lead, *[u.shape[-1]] * 2)),
+                )
+        for mode in ("reduced", "complete", "r"):
+            function = lambda x, mode=mode: (
+                tuple(np.linalg.qr(x, mode)) if mode != "r" else (np.linalg.qr(x, mode),)
+            )
+            for found, expected in zip(fg.jit(function)(x), function(x), strict=True):
+                assert_near(found, expected)
+
+
+def test_only_what_is_read_is_computed():
+    a = random("float64", 20, 5)
+    values = lambda a: np.linalg.svd(a, full_matrices=False)[1]
+    assert_near(fg.jit(values)(a), np.linalg.svd(a, compute_uv=False))
+    left = lambda a: abs(np.linalg.svd(a, full_matrices=False)[0])
+    assert_near(fg.jit(left)(a), left(a))
+    vectors = lambda a: abs(np.linalg.eigh(a @ a.T)[1][:, -1])
+    assert_near(fg.jit(vectors)(a), vectors(a))
+    triangle = lambda a: np.linalg.qr(a)[1]
+    assert_near(fg.jit(triangle)(a), triangle(a))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "complex64"])
 @pytest.mark.parametrize(("lead", "n", "k"), SIZES)
 def test_triangles(dtype, lead, n, k):
@@ -119,6 +161,8 @@ def test_rows_change_places(n):
         (lambda a: np.linalg.solve(a, np.ones(len(a))), "Singular matrix"),
         (np.linalg.inv, "Singular matrix"),
         (lambda a: np.linalg.cholesky(a - np.eye(len(a))), "Matrix is not positive definite"),
+        (lambda a: np.linalg.svd(a * np.nan)[1], "SVD did not converge"),
+        (lambda a: np.linalg.svdvals(a * np.nan), "SVD did not converge"),
     ],
 )
 def test_failures_are_those_of_numpy(n, function, message):
@@ -149,10 +193,26 @@ def test_what_is_not_finite(n):
     last = np.eye(n)
     last[-1, -1] = np.nan
     for positive in (last, np.full((n, n), np.nan)):
-        np.testing.assert_array_equal(fg.jit(np.linalg.cholesky)(positive), np.linalg.cholesky(positive))
+        np.testing.assert_array_equal(
+            fg.jit(np.linalg.cholesky)(positive), np.linalg.cholesky(positive)
+        )
     zeros = np.zeros((n, n))
     assert fg.jit(np.linalg.det)(zeros) == 0
     assert tuple(fg.jit(np.linalg.slogdet)(zeros)) == (0, -np.inf)
+
+
+@pytest.mark.parametrize("n", [2, 30])
+@pytest.mark.parametrize("name", ["eigh", "eigvalsh", "qr"])
+def test_decompositions_of_what_is_not_finite(name, n):
+    def outcome(function):
+        try:
+            found = function(np.full((n, n), np.nan))
+        except np.linalg.LinAlgError as error:
+            return str(error)
+        return [np.isnan(x).sum() for x in (found if isinstance(found, tuple) else (found,))]
+
+    function = getattr(np.linalg, name)
+    assert outcome(fg.jit(function)) == outcome(function)
 
 
 def test_without_lapack(monkeypatch):

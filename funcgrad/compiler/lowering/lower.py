@@ -144,7 +144,7 @@ class Lowering:
         """What a function composed of other primitives gives for these nodes."""
         program, captured = trace_flat(lambda *xs: [function(*xs)], [v.type for v in values])
         equation = self.equation
-        assert not captured and program.output_types[0] == self.type
+        assert not captured
         found = run_program(self, program, values)[0]
         self.equation = equation
         return found

@@ -16,7 +16,17 @@ from funcgrad.compiler.llvm.linalg.calls import (
     section,
     unnoticed,
 )
-from funcgrad.compiler.llvm.linalg.matrices import ONE, ZERO, Matrix, Numbers, counted
+from funcgrad.compiler.llvm.linalg.decompositions import write_eigh, write_qr, write_svd
+from funcgrad.compiler.llvm.linalg.matrices import (
+    ONE,
+    ZERO,
+    Matrix,
+    Numbers,
+    counted,
+    each_matrix,
+    either,
+    write_transposition,
+)
 from funcgrad.compiler.llvm.linalg.small import (
     substitution,
     write_cholesky,
@@ -29,7 +39,6 @@ from funcgrad.compiler.llvm.types import Value, constant
 
 # Up to so many rows loops of our own are faster, and up to so many right-hand sides.
 SMALL, FEW = 8, 16
-TILE = 16  # of a transposition: so many lines of memory are written at a time
 
 LOWER, UNIT, TRANSPOSED, RIGHT = 1, 2, 4, 8
 
@@ -48,29 +57,6 @@ def module_text(name: str) -> str:
     return module.text()
 
 
-def each_matrix(
-    f: Function, dtype: np.dtype, count: Value, arrays: list[tuple[Value, Value]]
-) -> tuple[Callable[..., None], Numbers]:
-    """A loop over the matrices of stacks: the arrays, and how many elements lie between their matrices."""
-    do = Numbers(f, dtype)
-
-    def run(body: Callable[..., None]) -> None:
-        def one(number: Value, _: list[Value]) -> list[Value]:
-            body(*[do.advance(base, f.op("mul", number, step)) for base, step in arrays], number)
-            return []
-
-        counted(f, ZERO, count, [], one)
-
-    return run, do
-
-
-def either(f: Function, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
-    with f.when(condition):
-        yes()
-    with f.when(f.op("xor", condition, constant("i1", 1))):
-        no()
-
-
 # --- LU ---
 
 
@@ -84,7 +70,7 @@ def write_lu_factor(f: Function, dtype: np.dtype, failed: Value) -> None:
 
     def one(source: Value, target: Value, place: Value) -> None:
         here = f.gep(pivots, f.op("mul", place, n), "i32")
-        write_transposition(do, source, target, n)
+        write_transposition(do, source, target, n, n)
 
         def large() -> None:
             size = integer(f, n)
@@ -101,30 +87,6 @@ def write_lu_factor(f: Function, dtype: np.dtype, failed: Value) -> None:
 def from_zero(f: Function, place: Value) -> list[Value]:
     f.store(f.op("sub", f.load("i32", place, 4), constant("i32", 1)), place, 4)
     return []
-
-
-def write_transposition(do: Numbers, source: Value, target: Value, n: Value) -> None:
-    """Copy a square matrix transposed, some columns at a time."""
-    f = do.f
-    given, made = Matrix(source, n, ONE), Matrix(target, ONE, n)
-
-    def tile(number: Value, _: list[Value]) -> list[Value]:
-        start = f.op("mul", number, index(TILE))
-        stop = f.intrinsic("llvm.smin", "i64", [f.op("add", start, index(TILE)), n])
-
-        def row(i: Value, _: list[Value]) -> list[Value]:
-            def element(j: Value, _: list[Value]) -> list[Value]:
-                do.store(do.load(given, i, j), made, i, j)
-                return []
-
-            counted(f, start, stop, [], element)
-            return []
-
-        counted(f, ZERO, n, [], row)
-        return []
-
-    tiles = f.op("sdiv", f.op("add", n, index(TILE - 1)), index(TILE))
-    counted(f, ZERO, tiles, [], tile)
 
 
 def write_lu_solve(f: Function, dtype: np.dtype, failed: Value) -> None:
@@ -310,4 +272,7 @@ ROUTINES: dict[str, tuple[list[str], Callable[[Function, np.dtype, Value], None]
     "lu_permutation": (["ptr", "ptr", "i64", "i64"], write_lu_permutation),
     "triangular_solve": (["ptr", "ptr", "i64", "i64", "i64", "i64"], write_triangular_solve),
     "cholesky": (["ptr", "i64", "i64"], write_cholesky_factor),
+    "eigh": (["ptr"] * 3 + ["i64"] * 2, write_eigh),
+    "svd": (["ptr"] * 4 + ["i64"] * 4, write_svd),
+    "qr": (["ptr"] * 3 + ["i64"] * 4, write_qr),
 }

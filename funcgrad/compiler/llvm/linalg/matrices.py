@@ -12,11 +12,12 @@ from funcgrad.compiler.llvm.kernels.elements import Elements
 from funcgrad.compiler.llvm.kernels.registers import memory_type, register_type
 from funcgrad.compiler.llvm.steps.rows import load_at, store_at
 from funcgrad.compiler.llvm.strided import index
-from funcgrad.compiler.llvm.types import Value
+from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.elements import Element
 from funcgrad.ir.types import real_dtype
 
 ZERO, ONE = index(0), index(1)
+TILE = 16  # of a transposition: so many lines of memory are written at a time
 
 
 class Matrix(NamedTuple):
@@ -105,3 +106,52 @@ class Numbers(Elements):
 def part_type(dtype: np.dtype) -> str:
     """The LLVM type of a real number of this precision."""
     return register_type(real_dtype(dtype))
+
+
+def each_matrix(
+    f: Function, dtype: np.dtype, count: Value, arrays: list[tuple[Value, Value]]
+) -> tuple[Callable[..., None], Numbers]:
+    """A loop over the matrices of stacks: the arrays, and how many elements lie between their matrices."""
+    do = Numbers(f, dtype)
+
+    def run(body: Callable[..., None]) -> None:
+        def one(number: Value, _: list[Value]) -> list[Value]:
+            body(*[do.advance(base, f.op("mul", number, step)) for base, step in arrays], number)
+            return []
+
+        counted(f, ZERO, count, [], one)
+
+    return run, do
+
+
+def either(f: Function, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+    with f.when(condition):
+        yes()
+    with f.when(f.op("xor", condition, constant("i1", 1))):
+        no()
+
+
+def write_transposition(
+    do: Numbers, source: Value, target: Value, rows: Value, columns: Value
+) -> None:
+    """Copy a matrix of so many rows and columns transposed, some columns at a time."""
+    f = do.f
+    given, made = Matrix(source, columns, ONE), Matrix(target, ONE, rows)
+
+    def tile(number: Value, _: list[Value]) -> list[Value]:
+        start = f.op("mul", number, index(TILE))
+        stop = f.intrinsic("llvm.smin", "i64", [f.op("add", start, index(TILE)), columns])
+
+        def row(i: Value, _: list[Value]) -> list[Value]:
+            def element(j: Value, _: list[Value]) -> list[Value]:
+                do.store(do.load(given, i, j), made, i, j)
+                return []
+
+            counted(f, start, stop, [], element)
+            return []
+
+        counted(f, ZERO, rows, [], row)
+        return []
+
+    tiles = f.op("sdiv", f.op("add", columns, index(TILE - 1)), index(TILE))
+    counted(f, ZERO, tiles, [], tile)

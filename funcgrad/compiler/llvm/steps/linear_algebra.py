@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from funcgrad.compiler.llvm.calls.failure import (
+    NO_EIGENVALUES,
+    NO_SINGULAR_VALUES,
     NOT_POSITIVE,
     RECORDED,
     SINGULAR,
@@ -15,6 +17,7 @@ from funcgrad.compiler.llvm.calls.failure import (
     stop_if,
 )
 from funcgrad.compiler.llvm.linalg.calls import LETTERS
+from funcgrad.compiler.llvm.linalg.decompositions import FAILED
 from funcgrad.compiler.llvm.linalg.library import LOWER, RIGHT, TRANSPOSED, UNIT
 from funcgrad.compiler.llvm.loading import libraries
 from funcgrad.compiler.llvm.program import ProgramWriter
@@ -26,6 +29,8 @@ from funcgrad.compiler.lowering.plan import nbytes
 from funcgrad.ops.lu import PIVOT
 
 libraries.register()
+
+NULL = Value("ptr", "null")
 
 
 def takes(operands: Sequence[Node], params: dict[str, Any]) -> bool:
@@ -97,6 +102,43 @@ def write_cholesky(writer: ProgramWriter, step: Step) -> None:
     count_work(writer, a, a.shape[-1])
 
 
+def write_eigh(writer: ProgramWriter, step: Step) -> None:
+    (a,) = step.operands
+    vectors = writer.result(step, 1) if len(step.types) > 1 else None
+    with result_of(writer, step, 0) as values:
+        given = [writer.operand(a), values, vectors or NULL, *sizes(a)]
+        failed = call(writer, step, given)
+    stop_if_failed(writer, failed, NO_EIGENVALUES)
+    count_work(writer, a, 8 * a.shape[-1])
+
+
+def write_svd(writer: ProgramWriter, step: Step) -> None:
+    (a,) = step.operands
+    *lead, m, n = a.shape
+    numbers = [m, n, step.params.get("full_matrices", False), math.prod(lead)]
+    given = [constant("i64", number) for number in numbers]
+    if len(step.types) == 1 or writer.result(step, 0) is writer.result(step, 2) is None:
+        with result_of(writer, step, len(step.types) // 2) as s:
+            failed = call(writer, step, [writer.operand(a), NULL, s, NULL, *given])
+    else:
+        with contextlib.ExitStack() as stack:
+            parts = [stack.enter_context(result_of(writer, step, i)) for i in range(3)]
+            failed = call(writer, step, [writer.operand(a), *parts, *given])
+    stop_if_failed(writer, failed, NO_SINGULAR_VALUES)
+    count_work(writer, a, 16 * min(m, n))
+
+
+def write_qr(writer: ProgramWriter, step: Step) -> None:
+    (a,) = step.operands
+    *lead, m, n = a.shape
+    columns = step.types[0].shape[-1]
+    given = [constant("i64", number) for number in (m, n, columns, math.prod(lead))]
+    q = writer.result(step, 0) or NULL
+    with result_of(writer, step, 1) as r:
+        call(writer, step, [writer.operand(a), q, r, *given])
+    count_work(writer, a, 4 * min(m, n))
+
+
 def sizes(a: Node) -> tuple[Value, Value]:
     """The rows of square matrices, and how many there are."""
     return constant("i64", a.shape[-1]), constant("i64", math.prod(a.shape[:-2]))
@@ -112,7 +154,7 @@ def stop_if_failed(writer: ProgramWriter, failed: Value, fault: int) -> None:
     """Leave the program with an error of linear algebra if the answer is not 0."""
     f = writer.f
     bad = f.icmp("ne", failed, constant("i32", 0))
-    with f.when(bad):
+    with f.when(f.icmp("eq", failed, constant("i32", FAILED))):
         numbers = [constant("i64", fault), constant("i64", site_number(f))]
         f.external("fg_linalg_error", "void", numbers)
     stop_if(f, bad, writer.failure, RECORDED, writer.end)
