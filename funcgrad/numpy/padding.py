@@ -88,8 +88,31 @@ def extension(mode: Any, options: dict) -> Callable[[Any, int, int, int], Any]:
 
 
 def by_index(x: Any, axis: int, before: int, after: int, mode: Any) -> Any:
+    """New elements are copies: of slices, if no element is copied twice on one side."""
+    if 0 < max(before, after) <= shape_of(x)[axis] - (mode == "reflect"):
+        return attach(x, axis, *neighbours(x, axis, before, after, mode))
     order = np.pad(np.arange(shape_of(x)[axis]), (before, after), mode)
     return x[along(axis, order)]
+
+
+def neighbours(x: Any, axis: int, before: int, after: int, mode: Any) -> tuple[Any, Any]:
+    """What stands before and behind an axis, made of the slices that it copies."""
+    n, skipped = shape_of(x)[axis], int(mode == "reflect")
+
+    def part(start: int, stop: int) -> Any:
+        return x[along(axis, slice(start, stop))]
+
+    if mode == "edge":
+        first, last = part(0, 1), part(n - 1, n)
+        return (
+            broadcast_to(first, resized(x, axis, before)),
+            broadcast_to(last, resized(x, axis, after)),
+        )
+    if mode == "wrap":
+        return part(n - before, n), part(0, after)
+    backward = along(axis, slice(None, None, -1))
+    left, right = part(skipped, skipped + before), part(n - skipped - after, n - skipped)
+    return left[backward], right[backward]
 
 
 def both_sides(values: Any, axis: int) -> tuple[Any, Any]:

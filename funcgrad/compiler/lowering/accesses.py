@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from funcgrad.compiler.lowering.choices import (
+    Entry,
+    borders_of,
+    entries_at,
+    is_inside,
+    parts_at,
+    whole_ranges,
+)
 from funcgrad.compiler.lowering.costs import cost_of
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
@@ -56,6 +64,7 @@ class Accesses:
         seen: the elements that are computed: nodes with the keys of their indices.
         loads: the nodes in memory that are read.
         choices: nodes of which the point decides what operand they read.
+        borders: the counts of loops at which such decisions change.
     """
 
     def __init__(self, kernel: Kernel, in_memory: set[Node]) -> None:
@@ -67,6 +76,8 @@ class Accesses:
         self.seen: set[tuple] = set()
         self.loads: dict[Node, None] = {}
         self.choices: list[Node] = []
+        self.borders: dict[int, set[int]] = {}
+        self.ranges = whole_ranges(kernel.domain)
         self.collect()
 
     @property
@@ -113,7 +124,6 @@ class Accesses:
                 assert found is not None
                 yield operand, found
         else:
-            self.cost += 4
             yield from self.gated_reads(node, index)
 
     def view_reads(self, node: View, index: Index) -> Iterator[tuple[Node, Index]]:
@@ -128,22 +138,14 @@ class Accesses:
 
     def gated_reads(self, node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
         """Reads that depend on where the element is, or on values: their indices are used one by one."""
-        if isinstance(node, Concatenate | Place):
-            self.choices.append(node)
         if isinstance(node, Concatenate):
-            self.use_alone(index[node.axis])
-            for operand in node.operands:
-                yield operand, index
-        elif isinstance(node, Place):
-            for part in index:
-                self.use_alone(part)
-            inner = [
-                p for p, entry in zip(index, node.spec, strict=True) if not isinstance(entry, int)
-            ]
-            yield node.operands[0], tuple(inner)
-            for operand in node.operands[1:]:
-                yield operand, index
-        elif isinstance(node, Gather):
+            yield from self.concatenate_reads(node, index)
+            return
+        if isinstance(node, Place):
+            yield from self.place_reads(node, index)
+            return
+        self.cost += 4
+        if isinstance(node, Gather):
             count = len(node.operands) - 1
             rank = len(node.shape) - (len(node.operands[0].shape) - count)
             yield node.operands[0], (*[unknown()] * count, *index[rank:])
@@ -156,6 +158,37 @@ class Accesses:
             yield node.operands[0], (*lead, *moved)
             for operand in node.operands[1:]:
                 yield operand, lead
+
+    def concatenate_reads(self, node: Concatenate, index: Index) -> Iterator[tuple[Node, Index]]:
+        parts = parts_at(node, index, self.ranges)
+        if not all(part.is_certain for part in parts):
+            self.choices.append(node)
+            for part in parts:
+                self.note_test(part.place, part.operand.shape[node.axis])
+        for part in parts:
+            yield part.operand, part.index
+
+    def place_reads(self, node: Place, index: Index) -> Iterator[tuple[Node, Index]]:
+        entries = entries_at(node, index)
+        known = [is_inside(e.place, (e.count - 1) * e.step + 1, self.ranges) for e in entries]
+        if False in known:
+            yield from [(operand, index) for operand in node.operands[1:]]
+            return
+        certain = all(test and e.step == 1 for test, e in zip(known, entries, strict=True))
+        if not certain:
+            self.choices.append(node)
+            for test, entry in zip(known, entries, strict=True):
+                if not test or entry.step != 1:
+                    self.note_test(entry.place, (entry.count - 1) * entry.step + 1)
+            yield from [(operand, index) for operand in node.operands[1:]]
+        yield node.operands[0], tuple([inner_index(entry) for entry in entries if entry.is_axis])
+
+    def note_test(self, part: Affine, length: int) -> None:
+        """Note that the point decides whether an index lies in `range(length)`."""
+        self.cost += 2
+        self.use_alone(part)
+        for name, counts in borders_of(part, length).items():
+            self.borders.setdefault(name, set()).update(counts)
 
     def is_chosen(self, target: Node) -> bool:
         """Whether elements of a node are read as parts of another array: which ones, accesses do not say."""
@@ -184,6 +217,13 @@ def store_offset(axes: tuple, owner: tuple, spec: tuple | None) -> Affine:
     if spec is None:
         return flat_offset(index, owner)
     return flat_offset(slice_index(index, spec, owner), owner)
+
+
+def inner_index(entry: Entry) -> Affine:
+    """The index along one axis of the part that fills a slice."""
+    if entry.step != 1:
+        return unknown()
+    return combine([(entry.place, -1)], entry.count - 1) if entry.is_backward else entry.place
 
 
 def unknown() -> Affine:

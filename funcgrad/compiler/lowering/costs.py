@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
     Constant,
@@ -16,8 +18,10 @@ from funcgrad.compiler.lowering.graph import (
     Reduce,
     Result,
     Step,
+    View,
     Window,
 )
+from funcgrad.compiler.lowering.reads import behind_views
 
 DEAR = {"power": 12, "quiet_power": 12, "threefry": 40, "divide": 4, "quiet_divide": 4, "sqrt": 4}
 SIMPLE_NAMES = """
@@ -45,6 +49,12 @@ def tree_costs(graph: Graph) -> dict[Node, int]:
         behind = sum(costs[operand] for operand in node.operands if not is_leaf(operand))
         costs[node] = min(1 << 20, own + behind)
     return costs
+
+
+def uses_behind_views(graph: Graph) -> Counter[Node]:
+    """How often each node is read, also where views lie between."""
+    readers = [node for node in graph.nodes if not isinstance(node, View)]
+    return Counter([behind_views(operand) for node in readers for operand in node.operands])
 
 
 def is_leaf(node: Node) -> bool:

@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from funcgrad.compiler.lowering.changes import Changes
-from funcgrad.compiler.lowering.costs import is_leaf, tree_costs
+from funcgrad.compiler.lowering.costs import is_leaf, tree_costs, uses_behind_views
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
     Constant,
@@ -47,13 +47,20 @@ from funcgrad.compiler.lowering.merging import MAX_MEMBERS, Merging, Record, uni
 from funcgrad.compiler.lowering.order import execution_order
 from funcgrad.compiler.lowering.reads import behind_views, operand_reads, pieces_of
 from funcgrad.compiler.lowering.reductions import POSITIONS
-from funcgrad.compiler.lowering.views import contiguous_base, located, step_strides, view_index
+from funcgrad.compiler.lowering.views import (
+    contiguous_base,
+    is_affine,
+    located,
+    step_strides,
+    view_index,
+)
 from funcgrad.ir.program import has_effect
 
 STRIDED = frozenset({"dot", "attention"})  # steps that take operands with any strides
 TINY = 4  # elements of arrays that are computed one by one, in registers
 FAR_BYTES = 1 << 20  # arrays of so many bytes are not in a cache when a second kernel reads them
 CHEAP = 4  # simple operations that are rather repeated than stored
+MAX_PARTS = 4  # computed parts of an array, up to which readers choose among them
 
 
 class Fuser(Merging):
@@ -67,6 +74,7 @@ class Fuser(Merging):
         self.stored: set[Node] = set()
         self.inlined: set[Node] = set()
         self.tree_cost = tree_costs(graph)
+        self.uses = uses_behind_views(graph)
         self.changes = Changes(graph)
         self.units: list[Unit] = []
 
@@ -149,7 +157,7 @@ class Fuser(Merging):
     def read_view(self, kernel: Kernel, node: View, index: Index | None) -> None:
         """Read the operand of a view; a reshape that is no affine index map needs it in memory, in C order."""
         operand = node.operands[0]
-        if index is None:
+        if index is None and not is_affine(node):
             base = contiguous_base(node)
             if base is not None and not isinstance(base[0], Constant | Full | Iota):
                 operand = base[0]
@@ -177,7 +185,10 @@ class Fuser(Merging):
             if axes is not None and self.may_join(node, kernel, axes):
                 self.join(node, kernel, axes, required or len(kernels) > 1)
                 return
-        self.new_kernel(node)
+        if isinstance(node, Concatenate | Place):
+            self.store_pieces(node)
+        else:
+            self.new_kernel(node)
 
     def merge_siblings(self, node: Node, readers: list[Record]) -> None:
         """Read a large input only once: merge kernels that share nothing else, if they take it in its order."""
@@ -285,7 +296,11 @@ class Fuser(Merging):
         """Whether parts are written each to its place, rather than chosen from by every reader."""
         if node.type.size <= TINY:
             return False
-        return required or any(not is_leaf(behind_views(operand)) for operand in node.operands)
+        if required:
+            return True
+        parts = [part for part in map(behind_views, node.operands) if not is_leaf(part)]
+        is_read = [self.is_cheap(part) or self.uses[part] > 1 for part in parts]
+        return len(parts) > MAX_PARTS or not all(is_read)
 
     def store_pieces(self, node: Concatenate | Place) -> None:
         """One kernel for each part, writing to its slice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from funcgrad.compiler.lowering.graph import (
@@ -153,6 +154,15 @@ class Schedule(Phases):
             weight = 2.0 if access.is_store else 1.0
             total += weight if factor == 1 else 0.0 if factor == 0 else -weight
         return total * min(1.0, level.extent / 4)
+
+    def interior(self, level: Level) -> range | None:
+        """The counts of a loop between which the same parts of arrays are chosen, if they are most of them."""
+        counts = self.borders.get(level.variables[-1], ())
+        ends = sorted({0, level.extent, *[n for n in counts if 0 < n < level.extent]})
+        if len(ends) < 3 or len(level.variables) > 1:
+            return None
+        longest = max(itertools.starmap(range, itertools.pairwise(ends)), key=len)
+        return longest if 2 * len(longest) >= level.extent else None
 
     # --- division among threads ---
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from funcgrad.compiler.lowering.graph import Concatenate, Node, Step, View
+from funcgrad.compiler.lowering.graph import Node, Step, View
 from funcgrad.compiler.lowering.index import (
     ZERO,
     Affine,
@@ -15,6 +15,7 @@ from funcgrad.compiler.lowering.index import (
     broadcast_index,
     combine,
     flat_offset,
+    is_affine_reshape,
     reshape_index,
     slice_index,
     strides_of,
@@ -35,18 +36,9 @@ def view_index(node: View, index: Index) -> Index | None:
     return broadcast_index(index, source, node.shape)
 
 
-def parts_at(node: Concatenate, index: Index) -> Iterator[tuple[Node, Affine, Index]]:
-    """The operands that may hold an element of a concatenation: each with the index in it, and that along the axis.
-
-    If the place is known, there is only the one that does.
-    """
-    start = 0
-    for operand in node.operands:
-        length = operand.shape[node.axis]
-        place = combine([(index[node.axis], 1)], -start)
-        start += length
-        if length and (not place.is_constant or 0 <= place.constant < length):
-            yield operand, place, (*index[: node.axis], place, *index[node.axis + 1 :])
+def is_affine(node: View) -> bool:
+    """Whether every index has an affine index into the operand."""
+    return node.how != "reshape" or is_affine_reshape(node.operands[0].shape, node.shape)
 
 
 def contiguous_base(node: Node) -> tuple[Node, int] | None:

@@ -13,6 +13,13 @@ import numpy as np
 from funcgrad.compiler.cuda.kernels.places import Placed
 from funcgrad.compiler.cuda.kernels.scalars import register_type
 from funcgrad.compiler.cuda.kernels.values import ValueWriter
+from funcgrad.compiler.lowering.choices import (
+    Entry,
+    entries_at,
+    is_inside,
+    parts_at,
+    whole_ranges,
+)
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
     Constant,
@@ -23,14 +30,12 @@ from funcgrad.compiler.lowering.graph import (
     Window,
 )
 from funcgrad.compiler.lowering.index import (
-    ZERO,
     Affine,
     Index,
     broadcast_index,
     combine,
     constant as constant_index,
 )
-from funcgrad.compiler.lowering.views import parts_at
 from funcgrad.ir.types import INT64, kind
 
 
@@ -95,13 +100,11 @@ class ChoosingWriter(ValueWriter):
         """The operand inside the slice, else the base."""
         operand, base = node.operands[0], node.operands[1:]
         inner, tests = [], []
-        for part, entry, length in zip(index, node.spec, node.shape, strict=True):
-            if isinstance(entry, int):
-                tests += self.test_range(combine([(part, 1)], -(entry % length)), 1)
-                continue
-            place, test = self.place_in_slice(part, range(*slice(*entry).indices(length)), length)
-            inner.append(place)
-            tests += test
+        for entry in entries_at(node, index):
+            place, found = self.place_in_slice(entry)
+            tests += found
+            if entry.is_axis:
+                inner.append(place)
         if not all(tests):
             return self.value(base[0], index) if base else Placed(self.number(node.dtype, 0), 0)
         gate = self.all_of([test for test in tests if isinstance(test, Placed)])
@@ -110,37 +113,25 @@ class ChoosingWriter(ValueWriter):
         outside = self.value(base[0], index) if base else Placed(self.number(node.dtype, 0), 0)
         return self.choose(gate, lambda: self.value(operand, tuple(inner)), outside, node.dtype)
 
-    def test_range(self, part: Affine, length: int) -> list[Placed | bool]:
-        """Whether an index is in range: known at once if it is constant."""
-        if part.is_constant:
-            return [0 <= part.constant < length]
-        return [self.is_in_range(part, length)]
+    def test(self, part: Affine, length: int) -> Placed | bool:
+        """Whether an index is in range: known at once if the loops decide it."""
+        known = is_inside(part, length, whole_ranges(self.kernel.domain))
+        return self.is_in_range(part, length) if known is None else known
 
-    def place_in_slice(
-        self, part: Affine, span: range, length: int
-    ) -> tuple[Affine, list[Placed | bool]]:
-        """The position within a slice of an index of the whole axis, and when it lies there."""
-        if span == range(length):
-            return part, []
-        count = len(span)
-        if not count:
-            return ZERO, [False]
-        first, step = (span.start, span.step) if span.step > 0 else (span[-1], -span.step)
-        relative = combine([(part, 1)], -first)
-        if step == 1:
-            place, tests = relative, self.test_range(relative, count)
-        elif relative.is_constant:
-            quotient, rest = divmod(relative.constant, step)
-            place, tests = (
-                constant_index(quotient),
-                self.test_range(constant_index(quotient), count),
-            )
+    def place_in_slice(self, entry: Entry) -> tuple[Affine, list[Placed | bool]]:
+        """The position within a slice of an index of the whole axis, and tests whether it lies there."""
+        place = entry.place
+        tests: list[Placed | bool] = []
+        if entry.step != 1 and place.is_constant:
+            quotient, rest = divmod(place.constant, entry.step)
+            place = constant_index(quotient)
             tests.append(rest == 0)
-        else:
-            place, test = self.divided(relative, step)
-            tests = [test, *self.test_range(place, count)]
-        if span.step < 0:
-            place = combine([(place, -1)], count - 1)
+        elif entry.step != 1:
+            place, test = self.divided(place, entry.step)
+            tests.append(test)
+        tests.append(self.test(place, entry.count))
+        if entry.is_backward:
+            place = combine([(place, -1)], entry.count - 1)
         return place, tests
 
     def divided(self, part: Affine, step: int) -> tuple[Affine, Placed]:
@@ -157,12 +148,12 @@ class ChoosingWriter(ValueWriter):
     def concatenate(self, node: Concatenate, index: Index) -> Placed:
         """The operand in whose part the index lies."""
         result = Placed(self.number(node.dtype, 0), 0)
-        for operand, place, inner in parts_at(node, index):
-            if place.is_constant:
-                return self.value(operand, inner)
-            gate = self.is_in_range(place, operand.shape[node.axis])
+        for part in parts_at(node, index, whole_ranges(self.kernel.domain)):
+            if part.is_certain:
+                return self.value(part.operand, part.index)
+            gate = self.is_in_range(part.place, part.operand.shape[node.axis])
             result = self.choose(
-                gate, lambda o=operand, i=inner: self.value(o, i), result, node.dtype
+                gate, lambda p=part: self.value(p.operand, p.index), result, node.dtype
             )
         return result
 

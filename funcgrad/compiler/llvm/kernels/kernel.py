@@ -155,6 +155,9 @@ class KernelWriter(LoopNest):
         if not level.is_vector:
             return self.carried_loop(level, start, stop, 1, state, body, 0)
         step = self.lanes * (self.unroll() if depth + 1 == len(rows) else 1)
+        inner = self.inner_vectors(level)
+        if inner is not None:
+            return self.divided_loop(level, inner, gathered, state, body)
         for first, last, masked in self.vector_parts(start, stop, length, step):
             if not masked:
                 state = self.unrolled_loop(level, first, last, step, gathered, state, body)

@@ -13,6 +13,7 @@ from funcgrad.compiler.llvm.target import Target
 from funcgrad.compiler.llvm.types import Value, constant
 from funcgrad.compiler.lowering.graph import Reduce
 from funcgrad.compiler.lowering.kernels import Kernel
+from funcgrad.compiler.lowering.reductions import POSITIONS
 from funcgrad.compiler.lowering.schedule import Level, Schedule
 
 UNROLLED_COST = 48  # operations in the body of a loop up to which it is unrolled
@@ -157,6 +158,73 @@ class LoopNest:
                 total = accumulator.combine(self.f, total, done[node, copy])
             result[node] = total
         return result
+
+    def inner_vectors(self, level: Level) -> range | None:
+        """The counts of a vector loop between which nothing about parts of arrays needs a test, in whole vectors."""
+        found = self.schedule.interior(level)
+        if found is None or any(node.combine in POSITIONS for node in self.kernel.reduced):
+            return None
+        first = -(-found.start // self.lanes) * self.lanes
+        stop = first + (found.stop - first) // self.lanes * self.lanes
+        return range(first, stop) if stop > first else None
+
+    def divided_loop(
+        self,
+        level: Level,
+        inner: range,
+        gathered: dict[Reduce, Accumulator],
+        state: dict[Reduce, tuple[Value, ...]],
+        body: Any,
+    ) -> dict[Reduce, tuple[Value, ...]]:
+        """A loop without tests over the counts that need none, then the vectors before and behind these."""
+        f = self.f
+        start, stop, length = self.range_of(level)
+        first, last = constant("i64", inner.start), constant("i64", inner.stop)
+        turns = len(inner) // self.lanes
+        copies = max(n for n in range(1, self.unroll() + 1) if turns % n == 0)
+        step = copies * self.lanes
+        if length is None:
+            first = f.intrinsic("llvm.smax", "i64", [start, first])
+            first = f.intrinsic("llvm.smin", "i64", [first, stop])
+            last = f.intrinsic("llvm.smin", "i64", [stop, last])
+            count = f.intrinsic("llvm.smax", "i64", [f.op("sub", last, first), constant("i64", 0)])
+            last = f.op(
+                "add", first, f.op("sub", count, f.op("urem", count, constant("i64", step)))
+            )
+        with self.values.within(level.variables[-1], inner):
+            state = self.unrolled_loop(level, first, last, step, gathered, state, body)
+        return self.border_loop(level, (start, first, last, stop), state, body)
+
+    def border_loop(
+        self, level: Level, ends: tuple[Value, Value, Value, Value], state: dict, body: Any
+    ) -> dict[Any, tuple[Value, ...]]:
+        """The vectors from the first end to the second and from the third to the last, in one loop."""
+        f, (start, first, last, stop) = self.f, ends
+        lanes = constant("i64", self.lanes)
+
+        def vectors(low: Value, high: Value) -> Value:
+            length = f.op("sub", high, low)
+            if length.text[0] != "%":
+                return constant("i64", -(-int(length.text) // self.lanes))
+            rounded = f.op("add", length, constant("i64", self.lanes - 1))
+            return f.op("udiv", rounded, lanes)
+
+        before, behind = vectors(start, first), vectors(last, stop)
+
+        def at_border(now: dict) -> dict:
+            scope = self.values.scopes[-1]
+            assert scope.loop is not None
+            number = scope.loop.index
+            is_before = f.icmp("slt", number, before)
+            low = f.op("add", start, f.op("mul", number, lanes))
+            high = f.op("add", last, f.op("mul", f.op("sub", number, before), lanes))
+            index = f.select(is_before, low, high)
+            scope.loop = Loop(index, scope.loop.preheader, scope.loop.body)
+            self.values.limit(index, f.select(is_before, first, stop))
+            return body(now)
+
+        count = f.op("add", before, behind)
+        return self.carried_loop(level, constant("i64", 0), count, 1, state, at_border, self.lanes)
 
     def masked_loop(
         self, level: Level, start: Value, stop: Value, state: dict, body: Any

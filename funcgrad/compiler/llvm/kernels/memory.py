@@ -41,12 +41,16 @@ class MemoryWriter(IndexWriter):
 
     Attributes:
         gates: tests, each including those before it; what is loaded while there is one may be missing where it fails.
+        is_blank: whether what is missing shall be zero.
+        blank: vectors of which that is true.
     """
 
     def __init__(self, function: Function, schedule: Schedule, lanes: int) -> None:
         super().__init__(function, lanes)
         self.schedule = schedule
         self.gates: list[Placed] = []
+        self.is_blank = False
+        self.blank: set[str] = set()
 
     # --- addresses ---
 
@@ -99,7 +103,11 @@ class MemoryWriter(IndexWriter):
                 return self.load_gated_scalar(base, address, dtype, depth)
             if is_far and address.lanes > 0 and self.mask is None and not self.gates:
                 self.ask_ahead(address.pointer)
-            return Placed(self.load_from(address, dtype, self.load_mask(address, depth)), depth)
+            mask = self.load_mask(address, depth)
+            value = self.load_from(address, dtype, mask, self.is_blank)
+            if self.is_blank and self.gates:
+                self.blank.add(value.text)
+            return Placed(value, depth)
 
     def ask_ahead(self, pointer: Value) -> None:
         """Have the cache fetch what the loop reads later. The CPU by itself begins too late if the body is long."""
@@ -135,10 +143,12 @@ class MemoryWriter(IndexWriter):
         """Whether code at this depth is inside the loop that has the mask."""
         return any(scope.mask is not None for scope in self.scopes[: depth + 1])
 
-    def load_from(self, address: Address, dtype: np.dtype, mask: Value | None) -> Value:
+    def load_from(
+        self, address: Address, dtype: np.dtype, mask: Value | None, is_blank: bool = False
+    ) -> Value:
         f, align = self.f, alignment(dtype)
         type = vector(abs(address.lanes), memory_type(dtype))
-        off = off_lanes(type, dtype, mask, host().vector_bytes == 16)
+        off = None if is_blank else off_lanes(type, dtype, mask, host().vector_bytes == 16)
         if address.lanes < 0:
             raw = gather(f, type, address.pointer, align, mask, off)
         elif mask is None or not address.lanes:

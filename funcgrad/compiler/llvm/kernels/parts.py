@@ -1,4 +1,4 @@
-"""Elements of nodes that are chosen from their operands by index: views, slices, concatenations, gathers, windows."""
+"""Elements of nodes that are found in their operands by index: views, gathers, windows."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function
 from funcgrad.compiler.llvm.calls.failure import write_index_failure
-from funcgrad.compiler.llvm.kernels.row_memory import RowMemory
+from funcgrad.compiler.llvm.kernels.choosing import ChoiceWriter
 from funcgrad.compiler.llvm.kernels.scopes import Placed
 from funcgrad.compiler.llvm.types import Value, constant, lanes_of
 from funcgrad.compiler.lowering.graph import (
-    Concatenate,
     Constant,
     Gather,
     Iota,
     Node,
-    Place,
     View,
     Window,
 )
 from funcgrad.compiler.lowering.index import (
-    ZERO,
     Affine,
     Index,
     broadcast_index,
     combine,
-    constant as constant_index,
     flat_offset,
 )
 from funcgrad.compiler.lowering.schedule import Schedule
-from funcgrad.compiler.lowering.views import contiguous_base, parts_at, view_index
+from funcgrad.compiler.lowering.views import contiguous_base, view_index
 from funcgrad.ir.types import kind
 
 
-class PartWriter(RowMemory):
+class PartWriter(ChoiceWriter):
     """Finds the operand, and the index in it, that an element comes from.
 
     Args:
@@ -56,10 +52,6 @@ class PartWriter(RowMemory):
         self.failure = failure
         self.site: Any = None  # the equation whose indices are checked
 
-    def value(self, node: Node, index: Index) -> Placed:
-        """An element of a node."""
-        raise NotImplementedError
-
     def view(self, node: View, index: Index) -> Placed:
         found = view_index(node, index)
         if found is not None:
@@ -68,83 +60,6 @@ class PartWriter(RowMemory):
         owner, start = base if base is not None else (node.operands[0], 0)
         offset = combine([(flat_offset(index, node.shape), 1)], start)
         return self.load(self.buffers[owner], offset, node.dtype)
-
-    def place(self, node: Place, index: Index) -> Placed:
-        """The operand inside the slice, else the base."""
-        operand = node.operands[0]
-        if all(part.is_constant for part in index):
-            return self.place_at(node, [part.constant for part in index])
-        inner, tests = [], []
-        for part, entry, length in zip(index, node.spec, node.shape, strict=True):
-            if isinstance(entry, int):
-                tests.append(self.is_in_range(combine([(part, 1)], -(entry % length)), 1))
-                continue
-            place, test = self.place_in_slice(part, range(*slice(*entry).indices(length)), length)
-            inner.append(place)
-            tests += test
-        gate = self.all_of(tests)
-        base = node.operands[1:]
-        outside = self.value(base[0], index) if base else Placed(self.number(node.dtype, 0), 0)
-        if gate is None:
-            return self.value(operand, tuple(inner))
-        return self.choose(gate, lambda: self.value(operand, tuple(inner)), outside)
-
-    def place_at(self, node: Place, index: list[int]) -> Placed:
-        """The same for an index that is known."""
-        inner = []
-        for i, entry, length in zip(index, node.spec, node.shape, strict=True):
-            span = range(length)[entry] if isinstance(entry, int) else range(length)[slice(*entry)]
-            places = range(span, span + 1) if isinstance(span, int) else span
-            if i not in places:
-                inner = None
-                break
-            if not isinstance(entry, int):
-                inner.append(constant_index(places.index(i)))
-        if inner is not None:
-            return self.value(node.operands[0], tuple(inner))
-        if len(node.operands) == 1:
-            return Placed(self.number(node.dtype, 0), 0)
-        return self.value(node.operands[1], tuple(map(constant_index, index)))
-
-    def place_in_slice(self, part: Affine, span: range, length: int) -> tuple[Affine, list[Placed]]:
-        """The position within a slice of an index of the whole axis, and when it lies there."""
-        if span == range(length):
-            return part, []
-        count = len(span)
-        if not count:
-            return ZERO, [Placed(constant("i1", 0), 0)]
-        first, step = (span.start, span.step) if span.step > 0 else (span[-1], -span.step)
-        relative = combine([(part, 1)], -first)
-        if step == 1:
-            place, tests = relative, [self.is_in_range(relative, count)]
-        else:
-            place, test = self.divided(relative, step)
-            tests = [test, self.is_in_range(place, count)]
-        if span.step < 0:
-            place = combine([(place, -1)], count - 1)
-        return place, tests
-
-    def choose(self, gate: Placed, inside: Any, outside: Placed) -> Placed:
-        """A value where the gate is open; loads for it happen only there."""
-        combined = gate if not self.gates else self.both(self.gates[-1], gate)
-        self.gates.append(combined)
-        found = inside()
-        self.gates.pop()
-        depth = max(gate.depth, found.depth, outside.depth)
-        lanes = max(lanes_of(v.value.type) for v in (gate, found, outside))
-        x, y, test = (self.wide(v, lanes) for v in (found, outside, gate))
-        with self.at(depth):
-            return Placed(self.f.select(test, x, y), depth)
-
-    def concatenate(self, node: Concatenate, index: Index) -> Placed:
-        """The operand in whose part the index lies."""
-        result = Placed(self.number(node.dtype, 0), 0)
-        for operand, place, inner in parts_at(node, index):
-            if place.is_constant:
-                return self.value(operand, inner)
-            gate = self.is_in_range(place, operand.shape[node.axis])
-            result = self.choose(gate, lambda o=operand, i=inner: self.value(o, i), result)
-        return result
 
     def gather(self, node: Gather, index: Index) -> Placed:
         """An element at integer indices."""
@@ -171,7 +86,7 @@ class PartWriter(RowMemory):
         if gate is None:
             return self.value(x, (*places, *rest))
         zero = Placed(self.number(node.dtype, 0), 0)
-        return self.choose(gate, lambda: self.value(x, (*places, *rest)), zero)
+        return self.choose(gate, lambda: self.value(x, (*places, *rest)), zero, node.dtype)
 
     def wrapped(self, raw: Placed, length: int) -> tuple[Placed, Placed]:
         """An index counted from the front (0 if it is out of bounds), and whether it is in bounds."""

@@ -62,7 +62,9 @@ class ValueWriter(PartWriter):
             if key in scope.memo:
                 return scope.memo[key]
         placed = self.compute(node, index)
-        self.scopes[placed.depth].memo[key] = placed
+        # What holds only in a part of a loop is not known outside of it.
+        depth = max(map(self.depth_of, index), default=0) if self.is_narrow else 0
+        self.scopes[max(depth, placed.depth)].memo[key] = placed
         return placed
 
     def define(self, node: Node, index: Index, value: Value) -> None:
@@ -78,7 +80,7 @@ class ValueWriter(PartWriter):
             return self.converted(
                 self.index_value(index[node.axis]), np.dtype(np.int64), node.dtype
             )
-        if node in self.buffers and not self.is_member(node):
+        if self.is_loaded(node):
             offset = flat_offset(index, node.shape)
             return self.load(self.buffers[node], offset, node.dtype, self.is_far(node))
         if self.written.get(node, self.phase) < self.phase:
@@ -96,6 +98,9 @@ class ValueWriter(PartWriter):
         levels = self.schedule.levels
         is_first = self.phase == 0 and bool(levels) and levels[-1].is_vector
         return is_first and nbytes(node) >= FAR_BYTES
+
+    def is_loaded(self, node: Node) -> bool:
+        return node in self.buffers and not self.is_member(node)
 
     def is_member(self, node: Node) -> bool:
         return node in self.kernel.axes
