@@ -78,6 +78,7 @@ define i32 @fg_interrupted() {
   ret i32 0
 }
 """
+ELSEWHERE = ("fg_blas_", "fg_lapack_")  # libraries that there are for this machine only
 # Parts of the compiler that remember what they made for this machine.
 REMEMBERING = ("target", "products", "windows", "kernels", "mathlib", "steps")
 
@@ -126,8 +127,9 @@ class ArmProgram:
         emitted = stages.run_stages(simplified(program))["emit"]
         if emitted.libraries:
             raise Unsupported(str(emitted.libraries[0].equation.primitive.name))
+        modules = shared_modules(emitted.source.text)
         objects = [compile_for_arm(emitted.source.text, emitted.source.level), runtime()]
-        objects += [shared(name) for name in shared_modules(emitted.source.text)]
+        objects += [shared(name) for name in modules]
         self.processor = Processor(objects, C_FUNCTIONS)
 
     def __call__(self, *args: Any) -> list[np.ndarray]:
@@ -173,6 +175,8 @@ def shared_modules(text: str) -> list[str]:
     pending = [text]
     while pending:
         for name in declared_names(pending.pop()):
+            if name.startswith(ELSEWHERE):
+                raise Unsupported(name)
             if not name.startswith(tuple(WRITERS)):
                 continue
             module, write = module_of(name)

@@ -44,22 +44,16 @@ def masked_load(
     return f.intrinsic("llvm.masked.load", type, arguments, mangled(type) + ".p0")
 
 
-def off_lanes(type: str, dtype: np.dtype, mask: Value | None, is_narrow: bool) -> Value | None:
-    """What the lanes that are off should hold so that LLVM may know it: 1, and None for 0.
+def off_lanes(type: str, dtype: np.dtype) -> Value | None:
+    """What lanes that are off hold of floating and complex numbers: 1, of which no function warns.
 
-    LLVM 22 takes 0 / 0 for 0 in the lanes of which it knows the numbers, and then leaves out the choice of others for
-    them. It knows those of vectors that it puts together from elements: of one, and on CPUs without masks of any.
+    Besides, LLVM 22 takes 0 / 0 for 0 where it knows lanes, and leaves out the choice of other numbers for them.
 
     Args:
         type: of the vector in memory.
         dtype: of its elements.
-        mask: the lanes that are on.
-        is_narrow: whether the CPU has no loads with masks.
     """
-    is_number = dtype.kind in "fc" or dtype == BFLOAT16
-    if not is_number or mask is None or not mask.text.startswith("<"):
-        return None
-    if not is_narrow and mask.text != first_lanes(lanes_of(type), 1).text:
+    if dtype.kind not in "fc" and dtype != BFLOAT16:
         return None
     element = element_of(type)
     if element in ("float", "double"):

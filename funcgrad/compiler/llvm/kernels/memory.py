@@ -15,7 +15,6 @@ from funcgrad.compiler.llvm.kernels.masked import (
 )
 from funcgrad.compiler.llvm.kernels.registers import alignment, from_memory, memory_type, to_memory
 from funcgrad.compiler.llvm.kernels.scopes import Placed
-from funcgrad.compiler.llvm.target import host
 from funcgrad.compiler.llvm.types import Value, constant, lanes_of, vector, with_element
 from funcgrad.compiler.lowering.index import Affine, combine, constant as constant_index
 from funcgrad.compiler.lowering.schedule import Schedule
@@ -148,7 +147,7 @@ class MemoryWriter(IndexWriter):
     ) -> Value:
         f, align = self.f, alignment(dtype)
         type = vector(abs(address.lanes), memory_type(dtype))
-        off = None if is_blank else off_lanes(type, dtype, mask, host().vector_bytes == 16)
+        off = None if is_blank else off_lanes(type, dtype)
         if address.lanes < 0:
             raw = gather(f, type, address.pointer, align, mask, off)
         elif mask is None or not address.lanes:

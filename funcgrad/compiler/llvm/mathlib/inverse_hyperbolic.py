@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from funcgrad.compiler.llvm.mathlib.double_word import two_sum
 from funcgrad.compiler.llvm.mathlib.logarithm import log1p_of_sum
 from funcgrad.compiler.llvm.mathlib.number import Number, at_least, copysign, fma, select, sqrt
+from funcgrad.compiler.llvm.mathlib.rare import outside_of_domain
 
 # From here on 1 is negligible, and the square may overflow.
 LARGE = {"float": 2.0**50, "double": 2.0**500}
@@ -31,7 +30,7 @@ def arccosh(x: Number) -> Number:
     lost = fma(-root, root, square) * 0.5 / at_least(root, x.format.smallest_normal)
     high, low = two_sum(select(is_large, x, root), t)
     result = log1p_of_sum(high, low + lost, doubled=is_large)
-    return select(x < 1.0, math.nan, result)
+    return outside_of_domain(x, result, x < 1.0)
 
 
 def arctanh(x: Number) -> Number:
@@ -43,7 +42,8 @@ def arctanh(x: Number) -> Number:
     ratio = twice / below
     rest = fma(-ratio, below, twice) - ratio * lost
     rest = select(abs(ratio) < 2.0**60, rest * fma(ratio, 0.5, 1.0), 0.0)
-    return copysign(log1p_of_sum(ratio, rest) * 0.5, x)
+    result = copysign(log1p_of_sum(ratio, rest) * 0.5, x)
+    return outside_of_domain(x, result, size > 1.0)
 
 
 FUNCTIONS = {"arcsinh": arcsinh, "arccosh": arccosh, "arctanh": arctanh}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from funcgrad.compiler.llvm.mathlib.coefficients import LOG, LOG_RATIO
 from funcgrad.compiler.llvm.mathlib.exponent import is_vector_register, power_of_two, split
@@ -15,6 +16,7 @@ from funcgrad.compiler.llvm.mathlib.number import (
     polynomial,
     select,
 )
+from funcgrad.compiler.llvm.mathlib.rare import outside_of_domain
 
 # The logarithm of 2 (the first part has trailing zeros) and of e to each base, in two parts.
 LOG10_2 = {
@@ -96,6 +98,16 @@ def with_specials(x: Number, result: Number) -> Number:
     return select(x > 0.0, select(x.equals(math.inf), math.inf, result), outside)
 
 
+def noted(formula: Callable[[Number], Number], pole: float = 0.0) -> Callable[[Number], Number]:
+    """The function of this formula for users: the CPU notes numbers at and below the pole."""
+
+    def function(x: Number) -> Number:
+        above = x - pole if pole else x
+        return outside_of_domain(above, formula(x), above < 0.0, above.equals(0.0))
+
+    return function
+
+
 # --- of two operands ---
 
 
@@ -127,10 +139,10 @@ def xlog1py(x: Number, y: Number) -> Number:
 
 
 FUNCTIONS = {
-    "log": log,
-    "log2": log2,
-    "log10": log10,
-    "log1p": log1p,
+    "log": noted(log),
+    "log2": noted(log2),
+    "log10": noted(log10),
+    "log1p": noted(log1p, -1.0),
     "logaddexp": logaddexp,
     "logaddexp2": logaddexp2,
     "xlogy": xlogy,

@@ -20,6 +20,7 @@ from funcgrad.compiler.llvm.mathlib.number import (
     select,
     sqrt,
 )
+from funcgrad.compiler.llvm.mathlib.rare import outside_of_domain
 
 # The power of any other number than 1 with this exponent is 0 or infinite.
 ENOUGH = 2.0**70
@@ -39,7 +40,7 @@ def power(x: Number, y: Number) -> Number:
     sign = x.bits & (-1 << (x.format.width - 1))
     signed = (magnitude.bits ^ select(is_odd, sign, 0)).as_float()
     is_invalid = (x < 0.0) & (x > -math.inf) & ~(is_whole | y.is_nan())
-    return select(is_invalid, math.nan, signed)
+    return outside_of_domain(x, signed, is_invalid)
 
 
 def power_float(x: Number, y: Number) -> Number:
