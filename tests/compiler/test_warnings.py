@@ -1,4 +1,4 @@
-"""NumPy's warnings from compiled code: the same as without `jit`, where there are whole vectors and where there are not."""
+"""NumPy's warnings from compiled code: the same as without `jit`, with whole vectors and without."""
 
 import functools
 import warnings
