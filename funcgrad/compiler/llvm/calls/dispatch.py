@@ -26,7 +26,7 @@ from funcgrad.tree.static import same
 
 # What `Calls` keeps in memory: itself, the portable `__call__`, the shared table, and the plans behind their number.
 OWNER, PORTABLE, TABLE, COUNT, PLANS = range(5)
-MAX_PLANS = 32
+MAX_PLANS = 256  # each that does not fit takes some nanoseconds, `__call__` some ten microseconds
 
 
 class Shared:
