@@ -55,8 +55,8 @@ class Pass(NamedTuple):
         return f"{FOURIER}pass.{self.dtype.name}.{self.lanes}.{self.radix}.{flags}.{layouts}"
 
 
-def half_name(dtype: np.dtype, lanes: int, is_inverse: bool) -> str:
-    kind = "pack" if is_inverse else "unpack"
+def half_name(kind: str, dtype: np.dtype, lanes: int) -> str:
+    """The function between half a spectrum and real numbers: "pack", "unpack" or "widen"."""
     return f"{FOURIER}{kind}.{dtype.name}.{lanes}"
 
 
@@ -73,7 +73,10 @@ def module_text(name: str) -> str:
         _write_pass(f, shape, vectors)
     else:
         f = module.function(name, "void", HALF_PARAMETERS)
-        _write_half(f, vectors, kind == "pack")
+        if kind == "widen":
+            _write_opposites(f, vectors)
+        else:
+            _write_half(f, vectors, kind == "pack")
     f.ret()
     return module.text()
 
@@ -182,3 +185,16 @@ def _write_half(f: Function, vectors: Vectors, is_inverse: bool) -> None:
         if not is_inverse:
             total = Complex(*(f.op("fmul", part, half) for part in total))
         store(add(f, total, multiply(f, difference, turn)), place)
+
+
+def _write_opposites(f: Function, vectors: Vectors) -> None:
+    """The second half of a spectrum of real numbers, of which there is an odd number."""
+    real, imaginary, to_real, to_imaginary, step, _, count = f.arguments
+    f.store(zero(vectors.type), imaginary, vectors.bytes)
+    end = f.op("mul", count, step)
+    with repeat(f, index(1), f.op("udiv", f.op("add", count, index(1)), index(2))) as loop:
+        here = f.op("mul", loop.index, step)
+        there = f.op("sub", end, here)
+        value = vectors.load(f, "apart", f.gep(real, here), f.gep(imaginary, here))
+        value = Complex(value.real, f.fneg(value.imaginary))
+        vectors.store(f, "apart", value, f.gep(to_real, there), f.gep(to_imaginary, there))

@@ -55,13 +55,18 @@ class FourierSpec:
             shape[self.axes[-1]] = self.length // 2 + 1
         return tuple(shape)
 
+    @property
+    def last_length(self) -> int:
+        """Of the complex transforms along the last of the axes."""
+        return self.length // 2 if self.is_halved and self.length % 2 == 0 else self.length
+
     def supports(self) -> bool:
         """Whether there is native code for it."""
-        complex_lengths = [*self.lengths[:-1], self.length // 2 if self.is_halved else self.length]
-        is_even = not self.is_halved or (self.length % 2 == 0 and self.length >= 4)
-        has_factors = all(0 < n <= LONGEST and factors(n) is not None for n in complex_lengths)
+        lengths = (*self.lengths[:-1], self.last_length)
+        has_factors = all(0 < n <= LONGEST and factors(n) is not None for n in lengths)
         is_known = self.dtype.name in ("float32", "float64") and math.prod(self.shape) > 0
-        return is_known and is_even and has_factors and self.points > 1
+        is_long = self.points > 1 and (not self.is_halved or self.length > 2)
+        return is_known and is_long and has_factors
 
     def stages(self) -> list[Stage]:
         """What is done, one axis after the other."""
@@ -71,10 +76,13 @@ class FourierSpec:
         shape = self.half_shape
         found = [Stage("complex", *_around(shape, axis), shape[axis]) for axis in axes[::-1]]
         outer, inner = _around(shape, self.axes[-1])
+        is_even = self.length % 2 == 0
         if self.transform == "rfft":
-            found.insert(0, Stage("unpack", outer, inner, self.length // 2))
+            kind = "unpack" if is_even else "narrow"
+            found.insert(0, Stage(kind, outer, inner, self.last_length))
         if self.transform == "irfft":
-            found.append(Stage("pack", outer, inner, self.length // 2))
+            kind = "pack" if is_even else "widen"
+            found.append(Stage(kind, outer, inner, self.last_length))
         return found
 
 
@@ -87,7 +95,8 @@ class Stage:
     """The transforms along one axis.
 
     Attributes:
-        kind: "complex", or "unpack" from real numbers, or "pack" to them.
+        kind: "complex"; from real numbers "unpack" if their number is even, "narrow" if it is odd; to them "pack"
+            and "widen".
         outer, inner: elements of the axes before and after.
         length: of the complex transforms.
     """

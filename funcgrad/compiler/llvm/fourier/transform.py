@@ -173,8 +173,10 @@ class StageWriter(TaskWriter):
             "complex": (2 * m, 2 * m),
             "unpack": (2 * m, 2 * m + 2),
             "pack": (2 * m + 2, 2 * m),
+            "narrow": (m, m + 1),
+            "widen": (m + 1, m),
         }[kind]
-        reads_real, writes_real = kind == "unpack", kind == "pack"
+        reads_real, writes_real = kind in ("unpack", "narrow"), kind in ("pack", "widen")
         source = self.line_start(f, source, outer, first, read, reads_real)
         target = self.line_start(f, target, outer, first, written, writes_real)
         is_direct = kind == "complex" and not self.has_rows and count == self.lanes
@@ -182,10 +184,14 @@ class StageWriter(TaskWriter):
         if is_direct and self.factors:
             self.passes(f, (source, target), buffers)
             return
+        if kind == "narrow":
+            fill(f, buffers[0], self.buffer_bytes)  # the imaginary parts
         self.copy(f, count, (source, buffers[0]), read, reads_real, is_in=True)
         if kind == "pack":
             self.half(f, buffers)
             buffers.reverse()
+        elif kind == "widen":
+            self.half(f, [buffers[0], buffers[0]])
         self.passes(f, None, buffers)
         if len(self.factors) % 2:
             buffers.reverse()
@@ -218,7 +224,8 @@ class StageWriter(TaskWriter):
         lanes, inner = self.lanes, self.stage.inner
         if self.has_rows or is_real:
             strides = (1, numbers) if self.has_rows else (inner, 1)
-            moves = [(array, buffer, strides, (lanes, 1), numbers)]
+            apart = 2 * lanes if is_real and self.stage.length == numbers else lanes
+            moves = [(array, buffer, strides, (apart, 1), numbers)]
         else:
             strides = 2 * inner, 2
             moves = [
@@ -282,7 +289,7 @@ class StageWriter(TaskWriter):
         numbers = half_twiddles(length, is_inverse)
         label = f"fg_fourier_half.{length}.{self.dtype.name}.{int(is_inverse)}"
         roots = table(self.module, label, self.dtype, numbers)
-        name = half_name(self.dtype, self.lanes if self.lanes > 1 else 0, is_inverse)
+        name = half_name(self.stage.kind, self.dtype, self.lanes if self.lanes > 1 else 0)
         places = [*self.parts(f, buffers[0], False), *self.parts(f, buffers[1], False)]
         self.module.declare(name, "void", HALF_PARAMETERS)
         arguments = [*places, index(self.place_bytes), roots, index(self.stage.length)]
