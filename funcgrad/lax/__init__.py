@@ -23,7 +23,7 @@ from funcgrad.ops.dynamic_slice import (
     dynamic_update_slice_in_dim,
 )
 from funcgrad.ops.extrema import maximum as max, minimum as min
-from funcgrad.ops.sort import top_k
+from funcgrad.ops.top_k import top_k
 from funcgrad.transforms.collectives import (
     all_gather,
     axis_index,

@@ -160,32 +160,3 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     (axis,) = normalize_axes("lexsort", axis, len(shape))
     places = broadcast_to(iota(column(xs[0], axis), axis), shape)
     return SORT(*xs[::-1], places, axis=axis, keys=len(xs))[-1]
-
-
-def top_k(x: Any, k: int) -> tuple[Any, Any]:
-    """The `k` largest elements along the last axis in decreasing order, and their positions.
-
-    Args:
-        x: array `(..., n)`.
-        k: int from 0 to n. Of equal elements the first come first; NaN counts as largest.
-
-    Returns:
-        (values, positions), both `(..., k)`.
-
-    Example:
-        >>> import numpy as np
-        >>> top_k(np.array([1.0, 3.0, 2.0]), 2)
-        (array([3., 2.]), array([1, 2]))
-    """
-    x = as_array(x)
-    if not ndim_of(x) or not 0 <= k <= shape_of(x)[-1]:
-        raise ValueError(
-            f"[top_k] k = {k}, but the last axis of shape {shape_of(x)} has fewer elements. Use k <= x.shape[-1]."
-        )
-    axis = ndim_of(x) - 1
-    places = broadcast_to(iota(column(x, axis), axis), shape_of(x))
-    values, order = SORT(flip(x, axis), flip(places, axis), axis=axis, keys=1)
-    spec: list[Any] = [(0, n, 1) for n in shape_of(x)]
-    spec[axis] = (None, -k - 1, -1)
-    best = tuple(spec)
-    return STATIC_SLICE(values, spec=best), STATIC_SLICE(order, spec=best)

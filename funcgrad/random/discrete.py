@@ -22,7 +22,8 @@ from funcgrad.ops.pieces import STATIC_SLICE
 from funcgrad.ops.reduce import normalize_axes
 from funcgrad.ops.sequences import as_array
 from funcgrad.ops.shape import reshape
-from funcgrad.ops.sort import sort_together, top_k
+from funcgrad.ops.sort import sort_together
+from funcgrad.ops.top_k import top_k
 from funcgrad.random.continuous import standard_gumbel
 from funcgrad.random.keys import as_key, as_shape, split_key
 from funcgrad.random.uniform import (

@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from funcgrad.ops import sort
+from funcgrad.ops.top_k import top_k
 from tests.ops.case import INTEGER, REAL, Case, distinct, integers, uniform
 
 
 def sorted_together(x, y, z):
     order = np.lexsort((y, x))
     return [v[order] for v in (x, y, z)]
+
+
+def largest_three(x):
+    backward = x[..., ::-1] if x.dtype.kind in "iu" else x[..., ::-1].astype(np.float64)
+    order = np.argsort(backward, axis=-1, kind="stable")[..., ::-1]
+    return x.shape[-1] - 1 - order[..., :3]
 
 
 CASES = [
@@ -29,5 +36,13 @@ CASES = [
         label="together",
         reference=sorted_together,
         dtypes=("float32", "float64"),
+    ),
+    Case(
+        "top_positions",
+        lambda x: top_k(x, 3)[1],
+        (distinct(-9, 9, (2, 4, 5)),),
+        reference=largest_three,
+        dtypes=(*REAL, *INTEGER),
+        argnums=(),
     ),
 ]

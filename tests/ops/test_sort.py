@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 from funcgrad.ops.arithmetic import multiply
 from funcgrad.ops.gather import gather_along
 from funcgrad.ops.reduce import reduce_sum
-from funcgrad.ops.sort import argsort, lexsort, sort, sort_together, top_k
+from funcgrad.ops.sort import argsort, lexsort, sort, sort_together
+from funcgrad.ops.top_k import top_k
 from funcgrad.transforms.grad import grad
 from funcgrad.transforms.jit import jit
 from funcgrad.transforms.vmap import vmap
