@@ -136,6 +136,31 @@ def test_triangles(dtype, lead, n, k):
         assert_near(found, expected)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex64"])
+@pytest.mark.parametrize("n", [256, 300])
+def test_large_matrices_have_the_same_bits_for_any_number_of_threads(dtype, n):
+    a, b = matrices(dtype, (), n), random(dtype, n, 130)
+    a = a[RNG.permutation(n)]
+    functions = {
+        np.linalg.solve: (a, b),
+        np.linalg.cholesky: (a @ turned(a).conj() / n,),
+        np.linalg.slogdet: (a,),
+        (lambda a, b: np.linalg.solve(a.T, b)): (a, b),
+    }
+    for function, args in functions.items():
+        compiled, expected = fg.jit(function), function(*args)
+        found = []
+        for threads in (1, 2, 3):
+            with fg.threads(threads):
+                found.append(compiled(*args))
+        for x in found:
+            np.testing.assert_array_equal(x, found[0])
+        error = 1e4 * np.finfo(dtype).eps
+        np.testing.assert_allclose(found[0], expected, rtol=error, atol=error)
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        fg.jit(np.linalg.cholesky)(np.diag(np.arange(n, 0, -1.0) - 5))
+
+
 def test_empty_matrices():
     assert fg.jit(np.linalg.solve)(np.ones((0, 0)), np.ones((0, 2))).shape == (0, 2)
     assert fg.jit(np.linalg.solve)(np.eye(3), np.ones((3, 0))).shape == (3, 0)

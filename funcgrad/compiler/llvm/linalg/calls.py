@@ -36,7 +36,7 @@ def number(f: Function, dtype: np.dtype, value: float) -> Value:
     """The address of a number; of a complex one with imaginary part 0."""
     part = "float" if dtype.name in ("float32", "complex64") else "double"
     text = f"private constant [2 x {part}] [{constant(part, value)}, {constant(part, 0.0)}]"
-    return f.module.data(f"number_{part}_{int(value)}", text)
+    return f.module.data(f"number_{part}_{'minus_' * (value < 0)}{abs(int(value))}", text)
 
 
 def blas(f: Function, dtype: np.dtype, name: str, arguments: Sequence[Value]) -> None:

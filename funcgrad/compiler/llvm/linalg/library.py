@@ -7,12 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from funcgrad.compiler.llvm.builder import Function, Module
+from funcgrad.compiler.llvm.linalg.blocked import (
+    is_large,
+    write_blocked_cholesky,
+    write_blocked_lu,
+    write_parallel_trsm,
+)
 from funcgrad.compiler.llvm.linalg.calls import (
     blas,
     integer,
     lapack,
     letter,
-    number,
     section,
     unnoticed,
 )
@@ -75,7 +80,12 @@ def write_lu_factor(f: Function, dtype: np.dtype, failed: Value) -> None:
         def large() -> None:
             size = integer(f, n)
             with section(f):
-                lapack(f, dtype, "getrf", [size, size, target, size, here])
+                either(
+                    f,
+                    is_large(f, n),
+                    lambda: write_blocked_lu(f, dtype, target, here, n),
+                    lambda: lapack(f, dtype, "getrf", [size, size, target, size, here]),
+                )
             counted(f, ZERO, n, [], lambda i, _: from_zero(f, f.gep(here, i, "i32")))
 
         small = Matrix(target, ONE, n)
@@ -195,25 +205,18 @@ def _substitute(
 
 def _trsm(f: Function, dtype: np.dtype, a: Value, x: Value, n: Value, k: Value, flags: int) -> None:
     # BLAS reads columns first: to it both matrices are transposed, and so is the triangle.
-    triangle = letter(f, "U" if flags & LOWER else "L")
-    diagonal = letter(f, "U" if flags & UNIT else "N")
-    as_it_is, turned = letter(f, "N"), letter(f, "T")
-    if flags & TRANSPOSED:
-        as_it_is, turned = turned, as_it_is
-    rows, columns = integer(f, n), integer(f, k)
+    triangle, diagonal = "U" if flags & LOWER else "L", "U" if flags & UNIT else "N"
+    as_it_is, turned = "TN" if flags & TRANSPOSED else "NT"
 
     def vector() -> None:
-        given = [triangle, turned, diagonal, rows, a, rows, x, integer(f, ONE)]
-        blas(f, dtype, "trsv", given)
+        given = [letter(f, text) for text in (triangle, turned, diagonal)]
+        rows = integer(f, n)
+        blas(f, dtype, "trsv", [*given, rows, a, rows, x, integer(f, ONE)])
 
     def matrix() -> None:
-        one = number(f, dtype, 1.0)
-        if flags & RIGHT:
-            given = [letter(f, "L"), triangle, turned, diagonal, rows, columns, one, a, rows]
-            blas(f, dtype, "trsm", [*given, x, rows])
-        else:
-            given = [letter(f, "R"), triangle, as_it_is, diagonal, columns, rows, one, a, rows]
-            blas(f, dtype, "trsm", [*given, x, columns])
+        side, turn = ("L", turned) if flags & RIGHT else ("R", as_it_is)
+        letters = (side, triangle, turn, diagonal)
+        write_parallel_trsm(f, dtype, f"trsm_{''.join(letters)}", letters, a, x, n, k)
 
     with section(f):
         either(f, f.icmp("eq", k, ONE), vector, matrix)
@@ -241,13 +244,21 @@ def write_cholesky_factor(f: Function, dtype: np.dtype, failed: Value) -> None:
     def one(matrix: Value, _: Value) -> None:
         lower = Matrix(matrix, n, ONE)
 
-        def large() -> None:
+        def plain() -> None:
             size = integer(f, n)
-            with section(f):
-                # The upper triangle of what BLAS takes for the transpose is the lower one.
-                answer = lapack(f, dtype, "potrf", [letter(f, "U"), size, matrix, size])
+            answer = lapack(f, dtype, "potrf", [letter(f, "U"), size, matrix, size])
             bad = f.cast("zext", f.icmp("ne", answer, constant("i32", 0)), "i32")
             f.store(f.op("or", f.load("i32", failed, 4), bad), failed, 4)
+
+        def large() -> None:
+            # The upper triangle of what BLAS takes for the transpose is the lower one.
+            with section(f):
+                either(
+                    f,
+                    is_large(f, n),
+                    lambda: write_blocked_cholesky(f, dtype, matrix, n, failed),
+                    plain,
+                )
             counted(f, ZERO, n, [], lambda i, _: clear_right(do, lower, i, n))
 
         either(f, is_small, lambda: write_cholesky(f, dtype, lower, n, failed), large)

@@ -99,6 +99,10 @@ class Numbers(Elements):
     def conjugate(self, x: Element) -> Element:
         return self.complex("conjugate", x) if self.dtype.kind == "c" else x
 
+    def at(self, base: Value, lead: Value, i: Value, j: Value) -> Value:
+        """The address of an element of a matrix that lies column by column, so many elements apart."""
+        return self.advance(base, self.f.op("add", i, self.f.op("mul", j, lead)))
+
     def advance(self, base: Value, elements: Value) -> Value:
         return self.f.gep(base, elements, memory_type(self.dtype))
 
@@ -124,7 +128,9 @@ def each_matrix(
     return run, do
 
 
-def either(f: Function, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+def either(
+    f: Function, condition: Value, yes: Callable[[], object], no: Callable[[], object]
+) -> None:
     with f.when(condition):
         yes()
     with f.when(f.op("xor", condition, constant("i1", 1))):
