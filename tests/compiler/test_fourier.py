@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import funcgrad as fg  # noqa: E402
-from funcgrad.compiler.llvm.fourier import transform as fourier  # noqa: E402
+from funcgrad.compiler.llvm.fourier import stage  # noqa: E402
 from funcgrad.compiler.llvm.fourier.butterflies import RADICES, factors  # noqa: E402
 from funcgrad.compiler.llvm.fourier.spec import LONGEST  # noqa: E402
 from funcgrad.compiler.llvm.fourier.twiddles import root  # noqa: E402
@@ -143,7 +143,7 @@ def test_code_for_other_machines(kind, vector_bytes, monkeypatch):
     target = host()
     other = Target(target.triple, target.cpu, target.features)
     other.vector_bytes = vector_bytes
-    monkeypatch.setattr(fourier, "host", lambda: other)
+    monkeypatch.setattr(stage, "host", lambda: other)
     with fg.config.override(cache=False):
         for shape in ((7, 24), (24, 9)):
             assert_right(kind, operand(kind, shape, (0, 1), "float32"), (0, 1))
