@@ -133,6 +133,23 @@ def test_one_kernel(f):
     assert isinstance(kernel, Kernel) and len(kernel.stores) == 1
 
 
+def waves(u):
+    v = np.sin(u)
+    inner = fg.numpy.at(np.zeros_like(u))[1:-1, 1:-1].set(
+        v[2:, 1:-1] * v[:-2, 1:-1] / 4 - u[1:-1, 1:-1] / 8
+    )
+    return fg.numpy.at(u * 2 + v)[1:, 1:].add(u[1:, 1:] * u[:-1, 1:] / 4 + 1) - inner
+
+
+def test_what_fills_most_of_an_array_is_computed_where_it_is_read():
+    """Here the sine is stored, because its neighbours are read; what is put inside is not."""
+    x = numbers((20, 70), np.float64) / 8
+    check(waves, x, rtol=1e-12)
+    check(pulled(waves), x, rtol=1e-12)
+    found = large_kernels(waves)
+    assert len(found) == 2 and all(len(kernel.stores) == 1 for kernel in found)
+
+
 @pytest.mark.parametrize("f", [heat_roll, heat_pad])
 def test_cotangents_are_written_once_and_gathered(f):
     first, second = large_kernels(pulled(f))

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 from funcgrad.compiler.lowering.changes import Changes
+from funcgrad.compiler.lowering.choices import entries_at
 from funcgrad.compiler.lowering.costs import is_leaf, tree_costs, uses_behind_views
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
@@ -60,6 +61,7 @@ STRIDED = frozenset({"dot", "attention"})  # steps that take operands with any s
 TINY = 4  # elements of arrays that are computed one by one, in registers
 FAR_BYTES = 1 << 20  # arrays of so many bytes are not in a cache when a second kernel reads them
 CHEAP = 4  # simple operations that are rather repeated than stored
+NEARLY = 1.25  # so much more than an array may be computed rather than stored
 MAX_PARTS = 4  # computed parts of an array, up to which readers choose among them
 
 
@@ -218,7 +220,7 @@ class Fuser(Merging):
             return node.type.size <= TINY and not kernel.is_tiny
         used = {name for part in index for name, _ in part.terms}
         reads = math.prod(kernel.domain[name] for name in used)
-        expands = reads > node.type.size or used != set(range(len(kernel.domain)))
+        expands = reads > NEARLY * node.type.size or used != set(range(len(kernel.domain)))
         return not expands
 
     def inline(self, node: Node, readers: list[Record]) -> None:
@@ -228,8 +230,21 @@ class Fuser(Merging):
             self.read_operands(kernel, node, index)
 
     def read_operands(self, kernel: Kernel, node: Node, index: Index | None) -> None:
+        if isinstance(node, Place) and index is not None:
+            self.read_parts(kernel, node, index)
+            return
         for operand, found in operand_reads(node, index):
             self.read(kernel, operand, found)
+
+    def read_parts(self, kernel: Kernel, node: Place, index: Index) -> None:
+        """The part that fills a slice, and what lies around it."""
+        entries = entries_at(node, index)
+        inner = None
+        if all(entry.step == 1 and not entry.is_backward for entry in entries):
+            inner = tuple([entry.place for entry in entries if entry.is_axis])
+        self.read(kernel, node.operands[0], inner)
+        for base in node.operands[1:]:
+            self.read(kernel, base, index)
 
     def may_join(self, node: Node, kernel: Kernel, axes: Axes) -> bool:
         if len(kernel.members) >= MAX_MEMBERS:
@@ -299,7 +314,10 @@ class Fuser(Merging):
         if required:
             return True
         parts = [part for part in map(behind_views, node.operands) if not is_leaf(part)]
-        is_read = [self.is_cheap(part) or self.uses[part] > 1 for part in parts]
+        is_read = [
+            self.is_cheap(part) or self.uses[part] > 1 or part.type.size * NEARLY >= node.type.size
+            for part in parts
+        ]
         return len(parts) > MAX_PARTS or not all(is_read)
 
     def store_pieces(self, node: Concatenate | Place) -> None:

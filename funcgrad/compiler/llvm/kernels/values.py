@@ -57,10 +57,13 @@ class ValueWriter(PartWriter):
 
     def value(self, node: Node, index: Index) -> Placed:
         """An element of a node."""
-        key = (node, tuple([part.key for part in index]), tuple([id(gate) for gate in self.gates]))
-        for scope in reversed(self.scopes):
-            if key in scope.memo:
-                return scope.memo[key]
+        place = tuple([part.key for part in index])
+        key = (node, place, tuple([id(gate) for gate in self.gates]))
+        keys = [key, (node, place, ())] if self.gates else [key]  # what is known everywhere will do
+        for known in keys:
+            for scope in reversed(self.scopes):
+                if known in scope.memo:
+                    return scope.memo[known]
         placed = self.compute(node, index)
         # What holds only in a part of a loop is not known outside of it.
         depth = max(map(self.depth_of, index), default=0) if self.is_narrow else 0
