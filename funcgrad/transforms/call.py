@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from funcgrad.compiler.executable import executable
+from funcgrad.compiler.passes.cost import program_cost
 from funcgrad.compiler.pipeline import compiled
 from funcgrad.ir.primitive import Primitive, is_linear
 from funcgrad.ir.program import Program, subprograms
@@ -14,6 +17,9 @@ from funcgrad.transforms.batch import axis_trace, batch_program
 from funcgrad.transforms.jvp import jvp_program
 from funcgrad.transforms.linearize import linearize_program
 from funcgrad.transforms.transpose import transpose_program
+
+# Operations and bytes that take longer than the way into machine code from here, some 20 microseconds.
+MUCH_WORK = 300_000
 
 
 def spread(flags: Sequence[bool], values: Sequence[Any]) -> list[Any]:
@@ -25,6 +31,15 @@ def spread(flags: Sequence[bool], values: Sequence[Any]) -> list[Any]:
 def present(values: Sequence[Any]) -> list[Any]:
     """The values that are not None."""
     return [value for value in values if value is not None]
+
+
+def is_worth_compiling(program: Program) -> bool:
+    """Whether a Program, such as the gradient of a jitted function, does much work and has been run before."""
+    if "runs" not in program.memo:
+        cost = program_cost(program)
+        program.memo["runs"] = 0 if sum(cost) > MUCH_WORK else -math.inf
+    program.memo["runs"] += 1
+    return program.memo["runs"] > 1
 
 
 def axis_names(program: Program) -> frozenset:
@@ -73,7 +88,7 @@ class Call(HigherOrder):
         return [type.strong() for type in program.output_types]
 
     def numpy(self, xp: Any, *args: Any, program: Program) -> list[Any]:
-        return compiled(program, xp)(*args)
+        return (executable if is_worth_compiling(program) else compiled)(program, xp)(*args)
 
     def jvp(self, primals: Sequence, tangents: Sequence, *, program: Program) -> tuple:
         active = tuple(t is not None for t in tangents)
