@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,12 +33,10 @@ def present(values: Sequence[Any]) -> list[Any]:
 
 
 def is_worth_compiling(program: Program) -> bool:
-    """Whether a Program, such as the gradient of a jitted function, does much work and has been run before."""
-    if "runs" not in program.memo:
-        cost = program_cost(program)
-        program.memo["runs"] = 0 if sum(cost) > MUCH_WORK else -math.inf
-    program.memo["runs"] += 1
-    return program.memo["runs"] > 1
+    """Whether a Program, such as the gradient of a jitted function, does much work."""
+    if "is_worth_compiling" not in program.memo:
+        program.memo["is_worth_compiling"] = sum(program_cost(program)) > MUCH_WORK
+    return program.memo["is_worth_compiling"]
 
 
 def axis_names(program: Program) -> frozenset:

@@ -1,4 +1,4 @@
-"""Transformed calls of jitted functions: what runs them, and how often it has to be traced."""
+"""Transformed calls of jitted functions, and what runs them."""
 
 import numpy as np
 import pytest
@@ -21,9 +21,10 @@ def ways(monkeypatch):
 def test_gradients_of_jitted_functions_become_machine_code(ways):
     x = np.linspace(0.1, 2, 50_000)
     gradient = fg.grad(fg.jit(lambda x: np.sum(np.log(x) * x)))
-    for _ in range(3):
-        np.testing.assert_allclose(gradient(x), np.log(x) + 1, rtol=1e-12)
-    assert ways == ["compiled"] * 2 + ["executable"] * 4  # forward and backward
+    found = [gradient(x) for _ in range(2)]
+    np.testing.assert_allclose(found[0], np.log(x) + 1, rtol=1e-12)
+    np.testing.assert_array_equal(found[1], found[0])
+    assert ways == ["executable"] * 4  # forward and backward
 
 
 def test_little_work_does_not(ways):
