@@ -8,9 +8,9 @@ import numpy as np
 
 from funcgrad.ir.primitive import Operation
 from funcgrad.ir.types import ArrayType, is_complex, real_dtype
-from funcgrad.ops.arithmetic import add, divide, multiply, subtract
+from funcgrad.ops.arithmetic import add, divide, multiply, negative, subtract
 from funcgrad.ops.cast import convert
-from funcgrad.ops.compare import equal
+from funcgrad.ops.compare import equal, isfinite
 from funcgrad.ops.complex import imag, real
 from funcgrad.ops.lu import (
     FACTORED_SOLVE,
@@ -27,17 +27,21 @@ from funcgrad.ops.matrices import (
     chain,
     check_matrix,
     column_vector,
+    columns,
     diagonal,
     diagonal_matrix,
     identity,
     inexact,
     is_diagonal,
+    join_columns,
     row_vector,
+    rows,
     swap,
 )
 from funcgrad.ops.operands import shape_of
+from funcgrad.ops.pieces import concatenate
 from funcgrad.ops.product import reduce_prod
-from funcgrad.ops.reduce import reduce_sum
+from funcgrad.ops.reduce import reduce_and, reduce_sum
 from funcgrad.ops.select import select
 from funcgrad.ops.shape import broadcast_to
 from funcgrad.ops.spectral import SVD
@@ -81,6 +85,9 @@ class Adjugate(MatrixOperation):
         out = sign[..., None, None] * (inner @ xp.swapaxes(u, -1, -2).conj())
         return xp.where(known, out, np.nan).astype(a.dtype)
 
+    def lower(self, emit: Any, a: Any) -> Any:
+        return emit.traced(small_adjugate, a) if a.shape[-1] in (1, 2, 3) else NotImplemented
+
     def jvp(self, primals: Any, tangents: Any) -> tuple[Any, Any]:
         (a,) = primals
         u, s, vh = SVD(a, full_matrices=False)
@@ -93,6 +100,30 @@ class Adjugate(MatrixOperation):
         )
         sign = column_vector(column_vector(multiply(DET(u), DET(vh))))
         return self(a), multiply(sign, chain(adjoint(vh), inner, adjoint(u)))
+
+
+def small_adjugate(a: Any) -> Any:
+    """The adjugate of matrices with up to three rows, from their elements."""
+    n, last = shape_of(a)[-1], len(shape_of(a)) - 1
+
+    def entry(i: int, j: int) -> Any:
+        return columns(rows(a, i % n, i % n + 1), j % n, j % n + 1)
+
+    def cofactor(i: int, j: int) -> Any:
+        if n == 2:
+            found = entry(j + 1, i + 1)
+            return found if i == j else negative(found)
+        first = multiply(entry(j + 1, i + 1), entry(j + 2, i + 2))
+        return subtract(first, multiply(entry(j + 1, i + 2), entry(j + 2, i + 1)))
+
+    lines = [join_columns(*[cofactor(i, j) for j in range(n)]) for i in range(n)] if n > 1 else []
+    found = concatenate(lines, last - 1) if lines else identity_like(a)
+    is_known = column_vector(column_vector(reduce_and(isfinite(a), (-2, -1))))
+    return select(is_known, found, a.dtype.type(np.nan))
+
+
+def identity_like(a: Any) -> Any:
+    return broadcast_to(identity(shape_of(a)[-1], a.dtype), shape_of(a))
 
 
 def products_without_two(s: Any) -> Any:
@@ -146,8 +177,7 @@ class FactoredSlogdet(MatrixOperation):
     def jvp(self, primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
         a = primals[0]
         sign, logarithm = self(*primals)
-        one = broadcast_to(identity(shape_of(a)[-1], a.dtype), shape_of(a))
-        inverse = FACTORED_SOLVE(*primals, one, transposed=True)  # its transpose
+        inverse = FACTORED_SOLVE(*primals, identity_like(a), transposed=True)  # its transpose
         change = reduce_sum(multiply(tangents[0], inverse), (-2, -1))
         if not is_complex(a.dtype):
             return [sign, logarithm], [None, change]

@@ -281,6 +281,16 @@ def test_a_system_with_a_cholesky_factor_is_triangular():
         assert_near(found, expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_gradients_of_small_determinants_need_no_singular_values(n):
+    gradient = fg.grad(np.linalg.det)
+    stack = np.stack([matrices("float64", (), n), np.ones((n, n)), np.full((n, n), np.nan)])
+    assert "library" not in steps(gradient, stack[0])
+    with np.errstate(invalid="ignore"):
+        for a in stack:
+            np.testing.assert_allclose(fg.jit(gradient)(a), gradient(a), rtol=1e-12, atol=1e-12)
+
+
 def test_the_factorization_of_a_fixed_matrix_leaves_the_loop():
     a, xs = matrices("float64", (), 4), random("float64", 6, 4)
 

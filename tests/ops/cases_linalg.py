@@ -346,7 +346,10 @@ CASES = [
         argnums=(),
         **COMMON,
     ),
-    Case("adjugate", determinant.ADJUGATE, (near_identity(SQUARE),), **COMMON),
+    *(
+        Case("adjugate", determinant.ADJUGATE, (near_identity((n, n)),), label=f"{n}", **COMMON)
+        for n in (1, 2, 3, 4)
+    ),
     Case(
         "slogdet",
         determinant.slogdet,
