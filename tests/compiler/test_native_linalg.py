@@ -305,7 +305,7 @@ def test_the_factorization_of_a_fixed_matrix_leaves_the_loop():
 
 
 def test_many_python_threads_at_once():
-    a, b = matrices("float64", (), 120), random("float64", 120, 3)
+    a, b = matrices("float64", (), 260), random("float64", 260, 3)
     function, expected = fg.jit(np.linalg.solve), np.linalg.solve(a, b)
     found = []
 
