@@ -8,6 +8,7 @@ from funcgrad.compiler.lowering.choices import (
     Entry,
     borders_of,
     entries_at,
+    is_in_slice,
     is_inside,
     parts_at,
     whole_ranges,
@@ -170,17 +171,17 @@ class Accesses:
 
     def place_reads(self, node: Place, index: Index) -> Iterator[tuple[Node, Index]]:
         entries = entries_at(node, index)
-        known = [is_inside(e.place, (e.count - 1) * e.step + 1, self.ranges) for e in entries]
-        if False in known:
+        is_inner = is_in_slice(entries, self.ranges)
+        if not is_inner:
             yield from [(operand, index) for operand in node.operands[1:]]
+        if is_inner is False:
             return
-        certain = all(test and e.step == 1 for test, e in zip(known, entries, strict=True))
-        if not certain:
+        if is_inner is None:
             self.choices.append(node)
-            for test, entry in zip(known, entries, strict=True):
-                if not test or entry.step != 1:
-                    self.note_test(entry.place, (entry.count - 1) * entry.step + 1)
-            yield from [(operand, index) for operand in node.operands[1:]]
+            for entry in entries:
+                length = (entry.count - 1) * entry.step + 1
+                if entry.step != 1 or is_inside(entry.place, length, self.ranges) is None:
+                    self.note_test(entry.place, length)
         yield node.operands[0], tuple([inner_index(entry) for entry in entries if entry.is_axis])
 
     def note_test(self, part: Affine, length: int) -> None:

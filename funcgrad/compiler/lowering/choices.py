@@ -85,6 +85,15 @@ def entries_at(node: Place, index: Index) -> list[Entry]:
     return found
 
 
+def is_in_slice(entries: Sequence[Entry], ranges: Ranges) -> bool | None:
+    """Whether an element lies in the slice that a part fills; None if the loop variables decide that."""
+    known = [is_inside(e.place, (e.count - 1) * e.step + 1, ranges) for e in entries]
+    if False in known:
+        return False
+    certain = all(test and entry.step == 1 for test, entry in zip(known, entries, strict=True))
+    return True if certain else None
+
+
 def borders_of(part: Affine, length: int) -> dict[int, set[int]]:
     """The counts of a loop variable at which an index enters or leaves `range(length)`, if there is only one."""
     if part.dynamic or len(part.terms) != 1 or abs(part.terms[0][1]) != 1:

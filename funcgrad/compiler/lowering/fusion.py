@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from funcgrad.compiler.lowering.changes import Changes
-from funcgrad.compiler.lowering.choices import entries_at
+from funcgrad.compiler.lowering.choices import entries_at, is_in_slice, whole_ranges
 from funcgrad.compiler.lowering.costs import is_leaf, tree_costs, uses_behind_views
 from funcgrad.compiler.lowering.graph import (
     Concatenate,
@@ -187,7 +187,7 @@ class Fuser(Merging):
             if axes is not None and self.may_join(node, kernel, axes):
                 self.join(node, kernel, axes, required or len(kernels) > 1)
                 return
-        if isinstance(node, Concatenate | Place):
+        if isinstance(node, Concatenate | Place) and node.type.size:
             self.store_pieces(node)
         else:
             self.new_kernel(node)
@@ -237,13 +237,15 @@ class Fuser(Merging):
             self.read(kernel, operand, found)
 
     def read_parts(self, kernel: Kernel, node: Place, index: Index) -> None:
-        """The part that fills a slice, and what lies around it."""
-        entries = entries_at(node, index)
+        """The part that fills a slice, and what lies around it: only one of them where that is certain."""
+        entries, ranges = entries_at(node, index), whole_ranges(kernel.domain)
+        known = is_in_slice(entries, ranges)
         inner = None
         if all(entry.step == 1 and not entry.is_backward for entry in entries):
             inner = tuple([entry.place for entry in entries if entry.is_axis])
-        self.read(kernel, node.operands[0], inner)
-        for base in node.operands[1:]:
+        if known is not False:
+            self.read(kernel, node.operands[0], inner)
+        for base in () if known else node.operands[1:]:
             self.read(kernel, base, index)
 
     def may_join(self, node: Node, kernel: Kernel, axes: Axes) -> bool:
