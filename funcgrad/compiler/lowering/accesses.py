@@ -63,6 +63,7 @@ class Accesses:
         alone: loops whose variables are used one by one, not only in positions.
         cost: simple operations per point of the domain.
         seen: the elements that are computed: nodes with the keys of their indices.
+        computed: the nodes of these.
         loads: the nodes in memory that are read.
         choices: nodes of which the point decides what operand they read.
         borders: the counts of loops at which such decisions change.
@@ -80,11 +81,16 @@ class Accesses:
         self.borders: dict[int, set[int]] = {}
         self.ranges = whole_ranges(kernel.domain)
         self.collect()
+        self.computed = {node for node, _ in self.seen}
 
     @property
     def is_loud(self) -> bool:
         """Whether something that is computed may cause a warning of NumPy."""
         return any(isinstance(node, Map) and node.is_loud for node, _ in self.seen)
+
+    def is_computed(self, node: Node) -> bool:
+        """Whether elements of a node are needed: not of parts that certainly lie elsewhere in an array."""
+        return node in self.computed
 
     def collect(self) -> None:
         kernel = self.kernel

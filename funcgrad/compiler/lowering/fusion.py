@@ -107,6 +107,8 @@ class Fuser(Merging):
             node = operand
         self.require(node)
         self.step_readers.setdefault(node, []).append(step)
+        if node is not operand:  # from which the step reads if it is in memory, too
+            self.step_readers.setdefault(operand, []).append(step)
 
     # --- decisions ---
 

@@ -111,7 +111,8 @@ class ValueWriter(MemoryWriter):
     def compute_members(self, roots: Sequence[Node]) -> None:
         """Compute what these need in the order of the graph."""
         for node in self.kernel.members_for(roots, self.is_handed_on):
-            self.value(node, self.kernel.index(node))
+            if self.schedule.is_computed(node):
+                self.value(node, self.kernel.index(node))
 
     def is_handed_on(self, node: Node) -> bool:
         """Whether a node is remembered from a pass before, rather than computed from its operands."""

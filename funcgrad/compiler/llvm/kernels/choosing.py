@@ -168,15 +168,25 @@ class ChoiceWriter(RowMemory):
         """One array of which all parts are views, and one index in it: chosen, if it is the same in all lanes."""
         if any(lanes_of(gate.value.type) for _, gate in tested):
             return None
-        node, index = behind(tested[0][0].operand, tested[0][0].index)
+        node, index = self.behind(tested[0][0])
         for part, gate in tested[1:]:
-            other, place = behind(part.operand, part.index)
+            other, place = self.behind(part)
             if other is not node:
                 return None
             chosen = [self.chosen(gate, a, b) for a, b in zip(place, index, strict=True)]
             if None in chosen:
                 return None
             index = tuple([part for part in chosen if part is not None])
+        return node, index
+
+    def behind(self, part: Part) -> tuple[Node, Index]:
+        """The array behind affine views, as far as these are not in memory themselves, and the index in it."""
+        node, index = part.operand, part.index
+        while isinstance(node, View) and not self.is_loaded(node):
+            found = view_index(node, index)
+            if found is None:
+                break
+            node, index = node.operands[0], found
         return node, index
 
     def chosen(self, gate: Placed, inside: Affine, outside: Affine) -> Affine | None:
@@ -194,13 +204,3 @@ class ChoiceWriter(RowMemory):
 def is_number(node: Node) -> bool:
     """Whether all elements of an array are one known number."""
     return isinstance(behind_views(node), Constant | Full)
-
-
-def behind(node: Node, index: Index) -> tuple[Node, Index]:
-    """The array behind affine views, and the index in it."""
-    while isinstance(node, View):
-        found = view_index(node, index)
-        if found is None:
-            break
-        node, index = node.operands[0], found
-    return node, index

@@ -175,7 +175,8 @@ class KernelWriter(LoopNest):
         """What is done at one point (or vector of points) of the domain."""
         roots = [n.operands[0] for n in (*gathered, *in_memory)] + [s.node for s in stores]
         for member in self.kernel.members_for(roots, self.values.is_kept):
-            self.values.value(member, loops_index(self.kernel.axes[member]))
+            if self.schedule.is_computed(member):
+                self.values.value(member, loops_index(self.kernel.axes[member]))
         following = {}
         for node, accumulator in gathered.items():
             parts = self.gathered_parts(node, accumulator)
