@@ -10,6 +10,7 @@ from funcgrad import lax
 from funcgrad.compiler.lowering.kernels import Kernel
 from funcgrad.compiler.pipeline import simplified
 from funcgrad.compiler.stages import fuse, lower
+from funcgrad.config import config
 from tests.compiler.native import check
 from tests.compiler.programs import all_names, names, recorded
 
@@ -191,3 +192,37 @@ def test_cotangents_of_pieces_are_chosen_in_place():
     loop = lambda u: lax.scan(lambda c, _: (heat_roll(c), None), u, None, length=4)[0]
     program = simplified(recorded(pulled(loop), numbers((16, 16), np.float64)))
     assert not {"place", "dynamic_update"} & set(all_names(program))
+
+
+def test_parts_without_elements():
+    x, y = np.zeros((0, 5, 0, 4), np.complex64), np.zeros((0, 5, 0, 3), np.complex64)
+    with config.override(check_programs=True):
+        joined = fg.jit(lambda x, y: np.concatenate([x, y], 3))(x, y)
+    assert joined.shape == (0, 5, 0, 7)
+
+
+def test_a_slice_that_is_the_whole_array():
+    x = np.random.default_rng(0).normal(size=(1, 30, 7))
+
+    def f(x):
+        y = fg.lax.dynamic_update_slice(x + 1, (x + 2)[::-1], (0, 0, 0))
+        return np.clip(y[::-1] * x, -1, 1)
+
+    with config.override(check_programs=True):
+        np.testing.assert_array_equal(fg.jit(f)(x), np.clip((x + 2) * x, -1, 1))
+        fg.jit(fg.grad(lambda x: np.sum(f(x))))(x)
+
+
+def test_neighbours_of_an_array_that_a_loop_needs():
+    """A transposed array that lies in memory, of which a part is repeated beside it."""
+    x = np.random.default_rng(0).normal(size=(2, 3, 17))
+
+    def f(x):
+        pair = np.stack([x, x[..., ::-1]], -1).transpose(3, 0, 1, 2)
+        done = fg.lax.while_loop(lambda c: np.sum(c) < 0, lambda c: c + 1, pair)
+        wide = np.concatenate([pair, pair[:, 1:2]], 1)
+        wide = np.concatenate([wide[..., :1], wide], 3)
+        return np.sum(done) + np.sum(wide * np.cos(np.arange(wide.size)).reshape(wide.shape))
+
+    with config.override(check_programs=True):
+        np.testing.assert_allclose(fg.jit(f)(x), f(x), rtol=1e-12)
