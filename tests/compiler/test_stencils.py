@@ -226,3 +226,20 @@ def test_neighbours_of_an_array_that_a_loop_needs():
 
     with config.override(check_programs=True):
         np.testing.assert_allclose(fg.jit(f)(x), f(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [33, 40, 64, 65, 100, 200])
+@pytest.mark.parametrize("filling", [0.0, -200.0])
+def test_rows_that_are_mostly_one_number(length, filling):
+    """What passes over a row hand on is there for all of it, also where it is the same for many elements."""
+    x = np.random.default_rng(length).normal(size=(7, 3)).astype(np.float32)
+
+    def softmax(x):
+        row = np.concatenate(
+            [x[:, :1], np.full((7, length - 2), filling, np.float32), x[:, 1:2]], 1
+        )
+        row = row / np.float32(1.5) + x[:, 2:]
+        shifted = np.exp(row - np.max(row, 1, keepdims=True))
+        return shifted / np.sum(shifted, 1, keepdims=True), np.tanh(row) * np.sum(shifted)
+
+    check(softmax, x, rtol=1e-6)

@@ -191,9 +191,12 @@ class LoopNest:
             last = f.op(
                 "add", first, f.op("sub", count, f.op("urem", count, constant("i64", step)))
             )
+        self.values.is_divided = True
         with self.values.within(level.variables[-1], inner):
             state = self.unrolled_loop(level, first, last, step, gathered, state, body)
-        return self.border_loop(level, (start, first, last, stop), state, body)
+        state = self.border_loop(level, (start, first, last, stop), state, body)
+        self.values.is_divided = False
+        return state
 
     def border_loop(
         self, level: Level, ends: tuple[Value, Value, Value, Value], state: dict, body: Any

@@ -22,6 +22,7 @@ class RowMemory(MemoryWriter):
         kept: the memory of a row of each node that has one.
         saved: nodes whose row is in that memory, and since which pass.
         written: results, and the pass that stored them.
+        is_divided: whether the code for the innermost loop is written in parts.
     """
 
     def __init__(self, function: Function, schedule: Schedule, lanes: int) -> None:
@@ -30,6 +31,7 @@ class RowMemory(MemoryWriter):
         self.kept: dict[Node, Value] = {}
         self.saved: dict[Node, int] = {}
         self.written: dict[Node, int] = {}
+        self.is_divided = False
 
     def is_kept(self, node: Node) -> bool:
         """Whether an earlier pass over the row has kept a value."""
@@ -78,7 +80,9 @@ class RowMemory(MemoryWriter):
 
     def save(self, node: Node, placed: Placed) -> None:
         """Store a value of the innermost loop, so that later passes read it."""
-        if placed.depth + 1 != len(self.scopes) or self.gates:
+        # In one part of a divided loop a value may be the same for all vectors, and in another not.
+        is_inside = placed.depth + 1 == len(self.scopes) or self.is_divided
+        if not is_inside or self.gates:
             return
         if self.saved.setdefault(node, self.phase) != self.phase:
             return
