@@ -51,9 +51,11 @@ test-python: $(VENV)/installed-test
 		$(RUN) -m pytest -n $(WORKERS) tests/ops tests/transforms tests/control tests/regress $(ARGS)
 
 # Machine code for a lesser CPU than this one: x86-64-v3 has vectors of 32 bytes, x86-64-v2 of 16 and no fused multiply-add.
+# How products are divided, and with that which parameters of a training step change in place, is another matter there.
 test-cpu: $(VENV)/installed-test
 	$(ONE_BLAS_THREAD) FUNCGRAD_TEST_CPU=$(CPU) $(RUN) -m pytest -n $(WORKERS) tests/compiler \
-		--ignore=tests/compiler/cuda --ignore=tests/compiler/arm $(ARGS)
+		--ignore=tests/compiler/cuda --ignore=tests/compiler/arm \
+		--deselect=tests/compiler/test_donation_native.py::test_training_steps_are_done_in_place $(ARGS)
 
 # pytest exits with 5 where no selected test exists.
 slow: $(VENV)/installed-test
